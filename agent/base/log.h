@@ -1,0 +1,22 @@
+// Structured log lines on stderr: key=value, JSON, or with <N> priorities when journald reads them.
+// Only the top layers log; libraries return errors. Thread-safe: one write(2) a line.
+#ifndef CRONWRIGHT_BASE_LOG_H
+#define CRONWRIGHT_BASE_LOG_H
+
+#include "agent/base/error.h"
+
+enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
+enum log_format { LOG_TEXT, LOG_JSON };
+
+#define LOG_LINE_MAX 2048
+
+// Call once, before threads start.
+void log_setup(enum log_level level, enum log_format format);
+
+// `message` is a constant sentence. The rest are pairs of key and text, ended by NULL; a NULL text
+// leaves its pair out:
+//     log_line(LOG_INFO, "delivery stored", "delivery", id, "reason", reason, NULL);
+void log_line(enum log_level level, const char *message, ...) __attribute__((sentinel));
+
+// Bounds: lines are cut at LOG_LINE_MAX; control characters in values are escaped.
+#endif

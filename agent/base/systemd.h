@@ -1,0 +1,17 @@
+// What systemd gives and wants: readiness, watchdog, listening sockets, credentials. Without systemd
+// every call is a harmless no-op.
+#ifndef CRONWRIGHT_BASE_SYSTEMD_H
+#define CRONWRIGHT_BASE_SYSTEMD_H
+
+#include "agent/base/error.h"
+
+#include <stdint.h>
+
+void systemd_ready(void);
+void systemd_stopping(void);
+void systemd_status(const char *text);
+void systemd_watchdog(void);            // "still alive"
+int64_t systemd_watchdog_ms(void);      // how often it must be told; 0: no watchdog
+int systemd_listener(const char *name); // fd handed over by the socket unit under that name; -1: none
+
+#endif

@@ -1,0 +1,27 @@
+// Text: bounded copies, lists, edit distance for "did you mean".
+#ifndef CRONWRIGHT_BASE_TEXT_H
+#define CRONWRIGHT_BASE_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+// Copies at most room - 1 bytes and a NUL; true when it fitted.
+bool text_copy(char *out, size_t room, const char *text);
+bool text_starts(const char *text, const char *prefix);
+bool text_ends(const char *text, const char *suffix);
+
+// Decimal digits only, within [min, max].
+bool text_to_int(const char *text, int64_t min, int64_t max, int64_t *out);
+
+// The candidate nearest to `word` (Damerau-Levenshtein, at most a third of its length away); NULL when
+// none is near. `candidates` is ended by NULL.
+const char *text_nearest(const char *word, const char *const candidates[]);
+
+// Valid UTF-8 without surrogates or overlong forms?
+bool text_is_utf8(const char *bytes, size_t len);
+
+// Columns a terminal uses for UTF-8 text (wcwidth; control characters count 0).
+size_t text_width(const char *text);
+
+#endif
