@@ -1,0 +1,194 @@
+// The agent's durable memory: one SQLite database in the state directory.
+//
+// One thread owns the only write connection (WAL, synchronous=FULL): changes go through its queue and
+// are committed in groups; a caller is told after its group is on disk. A failed group is rolled back
+// whole and every caller in it is told so. Reads use a second connection under a mutex, with bounded
+// pages. Any thread may call any function, except from within a completion callback.
+#ifndef CRONWRIGHT_STORE_STORE_H
+#define CRONWRIGHT_STORE_STORE_H
+
+#include "agent/base/clock.h"
+#include "agent/base/crypto.h"
+#include "agent/base/error.h"
+
+#include <stdint.h>
+
+#define STORE_REPOSITORY_SIZE  513 // identity: host + path, with NUL; webhooks/repository.h
+#define STORE_BRANCH_SIZE      256
+#define STORE_COMMIT_SIZE      65 // 40 or 64 hex digits, with NUL
+#define STORE_DELIVERY_ID_SIZE 129
+#define STORE_REASON_SIZE      32
+#define STORE_DETAIL_SIZE      512
+#define STORE_IMAGE_SIZE       513
+#define STORE_NAME_SIZE        64 // a DNS label, with NUL
+#define STORE_PERSON_SIZE      128
+#define STORE_SUBJECT_SIZE     256
+#define STORE_PAGE_MAX         500
+
+struct store;
+
+// Opens or makes `directory`/cronwright.db and starts the writer. ERR_IO with path and reason;
+// ERR_CONFLICT when another agent holds the directory (flock).
+bool store_open(const char *directory, struct store **out, struct error *err) MUST_CHECK;
+// Commits what is queued, ends the writer, closes. NULL is fine.
+void store_close(struct store *store);
+// Whether the last commit succeeded; the reason otherwise. For /readyz.
+bool store_healthy(struct store *store, struct error *err);
+
+// --- deliveries: received webhook requests that were verified ---
+
+struct delivery {
+    int64_t seq; // order of arrival; given by the store
+    char forge[16];
+    char id[STORE_DELIVERY_ID_SIZE]; // the sender's
+    struct wall_time received;
+    char event[32]; // "push", "ping", …: the sender's word
+    char repository[STORE_REPOSITORY_SIZE];
+    char ref[STORE_BRANCH_SIZE + 16];
+    char branch[STORE_BRANCH_SIZE]; // "" unless a branch was pushed
+    char commit[STORE_COMMIT_SIZE]; // what the payload claims; only a hint
+    char pusher[STORE_PERSON_SIZE];
+    uint8_t body_sha256[SHA256_SIZE];
+    bool pending;                      // a worker has still to decide
+    char reason[STORE_REASON_SIZE];    // "accepted" while pending, then one of the reasons
+    char detail[STORE_DETAIL_SIZE];    // one sentence
+    int64_t build;                     // the build it led to; 0: none
+    struct wall_time finished;         // when the reason became final
+};
+
+enum store_outcome {
+    STORE_FAILED,   // not on disk: answer 503
+    STORE_ADDED,    // new
+    STORE_REPEATED, // same forge and id, not failed: a row with reason "repeated" was added
+    STORE_REOPENED, // the earlier one had failed: it is pending again
+};
+
+// Queues an insert. `done` runs on the writer's thread after the commit (or its failure); it must not
+// block nor call the store. A delivery with `pending` false is final as given ("ignored").
+// When the queue is full (STORE_QUEUE_MAX) `done` runs at once with STORE_FAILED.
+#define STORE_QUEUE_MAX 4096
+typedef void (*store_delivery_done)(void *user, enum store_outcome outcome, int64_t seq);
+void store_delivery_add(struct store *store, const struct delivery *delivery,
+                        store_delivery_done done, void *user);
+
+// Ends all pending deliveries of a repository (letter case ignored) and branch with seq ≤ `upto`.
+// `failed` says that a redelivery of the same id may try again. Blocks until committed.
+bool store_deliveries_finish(struct store *store, const char *repository, const char *branch,
+                             int64_t upto, const char *reason, const char *detail, bool failed,
+                             int64_t build, struct error *err) MUST_CHECK;
+
+// Highest seq of the pending deliveries of a key; 0: none.
+bool store_delivery_newest(struct store *store, const char *repository, const char *branch,
+                           int64_t *seq, struct error *err) MUST_CHECK;
+
+struct delivery_filter {
+    int64_t before;         // only seq < before; 0: from the newest
+    const char *repository; // identity; NULL: any
+    const char *reason;     // NULL: any
+    int limit;              // 1 … STORE_PAGE_MAX
+};
+// Newest first. `each` must not call the store. Stops when it returns false.
+bool store_delivery_list(struct store *store, const struct delivery_filter *filter,
+                         bool (*each)(void *user, const struct delivery *), void *user,
+                         struct error *err) MUST_CHECK;
+// The newest row with that sender's id that is not a repeat. ERR_NOT_FOUND.
+bool store_delivery_get(struct store *store, const char *id, struct delivery *out,
+                        struct error *err) MUST_CHECK;
+// Every distinct (repository, branch) with pending deliveries: work left over from before a restart.
+bool store_pending_keys(struct store *store,
+                        bool (*each)(void *user, const char *repository, const char *branch),
+                        void *user, struct error *err) MUST_CHECK;
+
+// --- branches: what is known of a branch's head ---
+
+struct branch_head {
+    char repository[STORE_REPOSITORY_SIZE];
+    char branch[STORE_BRANCH_SIZE];
+    char commit[STORE_COMMIT_SIZE]; // "" when never seen or the branch is missing
+    int64_t seq;                    // newest delivery known when the remote was asked
+    struct wall_time checked;       // when it was asked
+};
+
+bool store_branch_put(struct store *store, const struct branch_head *head, struct error *err)
+    MUST_CHECK;
+// False with ERR_NOT_FOUND when never asked.
+bool store_branch_get(struct store *store, const char *repository, const char *branch,
+                      struct branch_head *out, struct error *err) MUST_CHECK;
+
+// --- builds ---
+
+enum build_state { // stored by name
+    BUILD_WAITING,  // decided, nothing started
+    BUILD_FETCHING, // the Git child runs
+    BUILD_RUNNING,  // the Kaniko Job exists
+    BUILD_PUSHED,   // digest known and confirmed; services may have still to be patched
+    BUILD_DONE,     // every service that wanted it has it
+    BUILD_FAILED,
+    BUILD_SUPERSEDED,
+    BUILD_STATE_COUNT,
+};
+const char *build_state_word(enum build_state state); // "waiting", "fetching", "running", …
+
+struct build {
+    int64_t id; // shown as b-<id>; 0 before the first put
+    char repository[STORE_REPOSITORY_SIZE];
+    char branch[STORE_BRANCH_SIZE];
+    char commit[STORE_COMMIT_SIZE];
+    char recipe[SHA256_HEX_SIZE]; // hash of how it is built; build/recipe.h
+    int attempt;                  // from 1
+    char job[STORE_NAME_SIZE];    // Kaniko Job, in the builds namespace
+    char image[STORE_IMAGE_SIZE]; // repository and tag it is pushed as
+    char digest[72];              // "sha256:…", "" until confirmed
+    enum build_state state;
+    char reason[STORE_REASON_SIZE]; // of the end: "deployed", "build-failed", …
+    char detail[STORE_DETAIL_SIZE];
+    char subject[STORE_SUBJECT_SIZE]; // of the commit
+    char author[STORE_PERSON_SIZE];
+    struct wall_time created, started, finished;
+    int64_t fetch_ms, context_ms, kaniko_ms, patch_ms; // -1: not known
+    int patched;                                       // services patched
+};
+
+// Inserts when id is 0 (and sets it), else replaces. Blocks until committed.
+// ERR_CONFLICT when (commit, recipe, attempt) exists under another id.
+bool store_build_put(struct store *store, struct build *build, struct error *err) MUST_CHECK;
+bool store_build_get(struct store *store, int64_t id, struct build *out, struct error *err)
+    MUST_CHECK;
+// The newest attempt for a commit and recipe. ERR_NOT_FOUND.
+bool store_build_find(struct store *store, const char *commit, const char *recipe,
+                      struct build *out, struct error *err) MUST_CHECK;
+
+struct build_filter {
+    int64_t before; // only id < before; 0: from the newest
+    const char *repository;
+    const char *branch;
+    bool unfinished; // only those not yet done, failed or superseded
+    int limit;
+};
+bool store_build_list(struct store *store, const struct build_filter *filter,
+                      bool (*each)(void *user, const struct build *), void *user,
+                      struct error *err) MUST_CHECK;
+
+// --- patches: which service got which image from which build ---
+
+struct patch_record {
+    int64_t build;
+    char namespace[STORE_NAME_SIZE];
+    char name[STORE_NAME_SIZE];
+    char old_image[STORE_IMAGE_SIZE];
+    char new_image[STORE_IMAGE_SIZE];
+    struct wall_time at;
+};
+bool store_patch_add(struct store *store, const struct patch_record *patch, struct error *err)
+    MUST_CHECK;
+bool store_patch_list(struct store *store, int64_t build,
+                      bool (*each)(void *user, const struct patch_record *), void *user,
+                      struct error *err) MUST_CHECK;
+
+// --- bounds ---
+
+// Deletes the oldest finished rows beyond these counts; unfinished work is never dropped.
+bool store_trim(struct store *store, int64_t deliveries, int64_t builds, struct error *err)
+    MUST_CHECK;
+
+#endif
