@@ -1,4 +1,4 @@
-// Children and files. Spawning is for the main thread: PR_SET_PDEATHSIG fires when the spawning
+// Child processes. Spawning is for the main thread: PR_SET_PDEATHSIG fires when the spawning
 // *thread* ends.
 #ifndef CRONWRIGHT_BASE_PROCESS_H
 #define CRONWRIGHT_BASE_PROCESS_H
@@ -7,8 +7,8 @@
 
 #include <sys/types.h>
 
-// One child with its standard streams on pipes. Inherits nothing else: other descriptors are closed,
-// the signal mask and ignored signals are reset, the environment is `environment` alone.
+// One child with its standard streams on pipes. Inherits nothing else: other descriptors are
+// closed, the signal mask and ignored signals are reset, the environment is `environment` alone.
 struct child {
     pid_t pid;
     int pidfd;     // readable when it ended
@@ -25,25 +25,11 @@ int child_reap(struct child *child);
 void child_kill(struct child *child);   // SIGKILL to its process group
 void child_finish(struct child *child); // kills if alive, reaps, closes
 
-// Spawns, writes `input`, collects stdout up to `output`'s cap (and the last of stderr for the error
-// text), kills at the deadline: for kubeconfig's exec plugins. ERR_TIMEOUT, ERR_TOO_LARGE, ERR_IO;
-// a non-zero exit is ERR_UNAVAILABLE.
+// Spawns, writes `input`, collects stdout up to `output`'s cap (and the last of stderr for the
+// error text), kills at the deadline: for kubeconfig's exec plugins. ERR_TIMEOUT, ERR_TOO_LARGE,
+// ERR_IO; a non-zero exit is ERR_UNAVAILABLE.
 bool child_run(const char *const argv[], const char *const environment[], const void *input,
-               size_t input_len, int64_t timeout_ms, struct buffer *output, struct error *err)
-    MUST_CHECK;
-
-// --- files ---
-// The whole file, at most `max` bytes.
-bool file_read(const char *path, size_t max, struct buffer *out, struct error *err) MUST_CHECK;
-// A secret: file_read() of at most 64 KiB with one trailing newline (LF or CRLF) cut off; empty is an
-// error. The caller uses secret_free().
-bool secret_file_read(const char *path, char **out, struct error *err) MUST_CHECK;
-// Writes beside, fsync, rename, fsync of the directory.
-bool file_write(const char *path, mode_t mode, const void *bytes, size_t len, struct error *err)
-    MUST_CHECK;
-// mkdir -p with 0700 for what it makes.
-bool directory_make(const char *path, struct error *err) MUST_CHECK;
-// rm -r, never following symbolic links, never leaving the file system.
-bool directory_remove(const char *path, struct error *err) MUST_CHECK;
+               size_t input_len, int64_t timeout_ms, struct buffer *output,
+               struct error *err) MUST_CHECK;
 
 #endif

@@ -1,0 +1,26 @@
+// Files: read whole with a cap, write so that a crash leaves the old or the new one, make and
+// remove directories. Any thread. Error texts name the path.
+#ifndef CRONWRIGHT_BASE_FILE_H
+#define CRONWRIGHT_BASE_FILE_H
+
+#include "agent/base/buffer.h"
+
+#include <sys/types.h>
+
+#define SECRET_FILE_MAX ((size_t)64 << 10)
+
+// The whole file, at most `max` bytes (else ERR_TOO_LARGE). ERR_NOT_FOUND when it is not there,
+// ERR_IO otherwise. Not limited to regular files: pipes and /dev/stdin are read to their end.
+bool file_read(const char *path, size_t max, struct buffer *out, struct error *err) MUST_CHECK;
+// A secret: file_read() of at most SECRET_FILE_MAX with one trailing newline (LF or CRLF) cut off;
+// empty, or a NUL inside, is ERR_INVALID. The caller uses secret_free().
+bool secret_file_read(const char *path, char **out, struct error *err) MUST_CHECK;
+// Writes beside, fsync, rename, fsync of the directory.
+bool file_write(const char *path, mode_t mode, const void *bytes, size_t len,
+                struct error *err) MUST_CHECK;
+// mkdir -p with 0700 for what it makes.
+bool directory_make(const char *path, struct error *err) MUST_CHECK;
+// rm -r, never following symbolic links, never leaving the file system.
+bool directory_remove(const char *path, struct error *err) MUST_CHECK;
+
+#endif
