@@ -1,0 +1,152 @@
+// An HTTP/1.1 server: route tables, caps, deadlines, JSON answers, drain. server.c is the only file
+// that includes libmicrohttpd's header.
+//
+// A request goes: route found → admit() (headers only) → body collected → handler. A handler
+// answers exactly once with one of the server_answer_…() functions: before it returns, or, after
+// server_suspend(), later from any thread. A handler that does neither is answered for with a 500.
+//
+// The server itself answers, as application/problem+json: 404; 405 with Allow; OPTIONS with 204 and
+// Allow; HEAD where there is a GET; 413 as soon as the body is known to be too large; 400 for a
+// malformed request; 503 with Retry-After while draining or when too much is in flight.
+#ifndef CRONWRIGHT_SERVER_H
+#define CRONWRIGHT_SERVER_H
+
+#include "agent/base/error.h"
+
+#include <jansson.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct server;
+struct server_request;
+
+// --- routes ---
+
+enum server_route_flags {
+    SERVER_OPEN = 1 << 0,           // admit() is not asked: /healthz
+    SERVER_WHILE_DRAINING = 1 << 1, // still served while the server drains
+};
+
+// Tables of routes are const data, each ended by a route without a path.
+struct server_route {
+    const char *method; // "GET" also serves HEAD
+    const char *path;   // "/v1/services/{namespace}/{name}/runs"; {…} is one whole segment
+    void (*handle)(struct server_request *req, void *user);
+    unsigned flags;
+};
+
+// --- the request: valid until it is answered; texts belong to it ---
+
+const char *server_method(const struct server_request *req); // as sent: "HEAD" stays "HEAD"
+const char *server_path(const struct server_request *req);   // as sent, without the query
+const struct server_route *server_route(const struct server_request *req);
+// The decoded segment of a {name}; never NULL nor empty for a name in the route's path.
+const char *server_param(const struct server_request *req, const char *name);
+// The decoded query parameter; "" when given without a value, NULL when absent. A parameter given
+// twice was refused with 400.
+const char *server_query(const struct server_request *req, const char *name);
+// Names are compared without regard to letter case. NULL when absent; the first if repeated.
+const char *server_header(const struct server_request *req, const char *name);
+// How often the header was sent: refuse what must be unique when it is > 1.
+unsigned server_header_count(const struct server_request *req, const char *name);
+// Whether Content-Type is this media type; parameters ("; charset=…") are left aside.
+bool server_content_is(const struct server_request *req, const char *media_type);
+// The body, NUL-terminated, never NULL. Within admit() there is none yet.
+const char *server_body(const struct server_request *req, size_t *len);
+// The peer's address without port, "unix" for a local socket.
+const char *server_peer(const struct server_request *req);
+
+// --- the answer ---
+
+// Adds a header to the answer that follows. Values with control characters are left out.
+void server_add_header(struct server_request *req, const char *name, const char *value);
+
+// application/json. Takes `body` over (also when it is NULL, which is a 500).
+void server_answer_json(struct server_request *req, int status, json_t *body);
+// Copies the bytes; `len` 0 gives an empty answer.
+void server_answer_bytes(struct server_request *req, int status, const char *content_type,
+                         const void *bytes, size_t len);
+
+// RFC 9457. "type" is "about:blank".
+struct server_problem {
+    int status;
+    const char *title;  // NULL: the status's phrase
+    const char *detail; // a sentence; NULL: none
+    const char *reason; // a word for programs, "active-run"; NULL: none
+    json_t *members;    // an object of further members ("errors", "run"); taken over; NULL: none
+};
+void server_answer_problem(struct server_request *req, const struct server_problem *problem);
+// The same with a formatted detail and nothing else; `reason` may be NULL.
+void server_refuse(struct server_request *req, int status, const char *reason, const char *fmt, ...)
+    PRINTF_LIKE(4, 5);
+// The status by error_http_status(), the reason by error_word(), the detail by the text.
+void server_answer_error(struct server_request *req, const struct error *err);
+
+// A body that is made while it is sent, in chunks (SERVER_THREADS only).
+//
+// `read` writes at most `room` bytes and returns how many. It may block up to `wait_ms` and return
+// 0 for "nothing yet": it is called again, unless the client went away or the server drains, which
+// ends the body. SERVER_STREAM_END ends the body, SERVER_STREAM_BROKEN cuts the connection so that
+// the client sees that something is missing. `release` is called once, when nothing will be read
+// any more, even if nothing ever was. Both run on the connection's thread.
+#define SERVER_STREAM_END    (-1)
+#define SERVER_STREAM_BROKEN (-2)
+typedef ssize_t (*server_stream_read)(void *user, char *out, size_t room, int64_t wait_ms);
+void server_answer_stream(struct server_request *req, const char *content_type,
+                          server_stream_read read, void *user, void (*release)(void *user));
+
+// --- answering later (SERVER_EVENTS only) ---
+
+// Within a handler: the answer will come from elsewhere. Call it before handing the request to
+// whoever will answer; they must answer (if the server was stopped meanwhile it is harmless). The
+// handler must not touch the request after handing it on.
+void server_suspend(struct server_request *req);
+
+// --- the server ---
+
+enum server_model {
+    SERVER_EVENTS,  // one epoll thread: handlers must not block
+    SERVER_THREADS, // a thread per connection: handlers may block, answers may be streams
+};
+
+struct server_options {
+    const char *name; // "webhooks": for error texts and thread names
+    enum server_model model;
+    const char *listen; // "host:port", "[v6]:port" or "unix:/path"; port 0: any free one
+    int fd;             // a listening socket from systemd, instead of `listen`; -1: none
+
+    const struct server_route *const *tables; // ended by NULL
+    // Asked when the headers are in, before any byte of the body is kept, to check credentials:
+    // returns false after having answered. NULL: all are admitted.
+    bool (*admit)(struct server_request *req, void *user);
+    void *user; // for admit and handlers
+
+    size_t body_max;          // bytes of one request's body; more is a 413
+    size_t in_flight_max;     // bytes of all bodies held at once; more is a 503
+    unsigned connections_max; // further ones wait in the backlog
+    unsigned per_address_max; // further ones are closed; 0: no cap (all come from one proxy)
+    int64_t request_ms;       // from the first byte to the last one of a request
+    int64_t answer_ms;        // for the client to take an answer; for a stream: each piece of it
+    int64_t idle_ms;          // between requests on one connection
+};
+
+// Binds, listens, starts its threads. Everything in `options` but the texts must outlive the
+// server. ERR_INVALID for an address that cannot be understood; ERR_CONFLICT when it is taken;
+// ERR_IO.
+bool server_start(const struct server_options *options, struct server **out,
+                  struct error *err) MUST_CHECK;
+// The address in use, as `listen` is written: "127.0.0.1:34567".
+const char *server_address(const struct server *server);
+
+// Stops accepting, refuses new requests with 503 (but for SERVER_WHILE_DRAINING), says
+// "Connection: close" on every answer, ends streams, closes idle connections, and waits until no
+// connection is left: false when some were after `timeout_ms`. A listening socket from systemd
+// stays open, so that what comes next waits for the successor.
+bool server_drain(struct server *server, int64_t timeout_ms);
+// Answers what is still suspended with 503, closes all connections, ends the threads, frees. A
+// thread that answers a suspended request afterwards does no harm. NULL is fine. Handlers that are
+// running are waited for.
+void server_stop(struct server *server);
+
+#endif
