@@ -1,0 +1,56 @@
+// Child programs on behalf of workers: a worker asks under a name and goes on with something else;
+// the main thread spawns, feeds, bounds and reaps; the end wakes the worker's key, whose next
+// reconcile takes the result. Nothing here survives a restart: a reconcile that finds no answer asks
+// again.
+#ifndef CRONWRIGHT_AGENT_CHILDREN_H
+#define CRONWRIGHT_AGENT_CHILDREN_H
+
+#include "agent/base/buffer.h"
+#include "agent/base/clock.h"
+
+#define CHILD_OUTPUT_MAX ((size_t)1 << 20)
+#define CHILD_STDERR_MAX ((size_t)4 << 10)
+#define CHILD_NAME_MAX   1024
+
+struct children;
+
+struct child_request {
+    const char *program;     // absolute path; the only argument
+    const void *input;       // given on stdin, then end of file; copied, wiped when written
+    size_t input_len;        //
+    int64_t timeout_ms;      // from the spawn; then it is killed
+    void (*wake)(void *user, const char *name); // main thread, when it has ended; must not block
+    void *user;
+};
+
+enum child_state {
+    CHILD_UNKNOWN, // nobody asked
+    CHILD_BUSY,    // waiting for a place, or running
+    CHILD_ENDED,   // the result was moved to the caller; the name is free again
+};
+
+struct child_result {
+    bool ran;             // false: `error` says why not (could not start, deadline, too much output)
+    int exit_status;      //
+    struct buffer output; // its standard output
+    struct error error;   // when !ran; with the end of its standard error
+};
+
+// At most `most` run at once; further ones wait in the order of asking.
+struct children *children_create(int most);
+// Kills what runs, frees. Main thread.
+void children_destroy(struct children *children);
+
+// Any thread. Asking for a name that is busy changes nothing.
+void children_ask(struct children *children, const char *name, const struct child_request *request);
+// Any thread. On CHILD_ENDED the caller owns *result: child_result_finish().
+enum child_state children_take(struct children *children, const char *name,
+                               struct child_result *result);
+// Any thread. Kills or forgets it; nobody is woken.
+void children_cancel(struct children *children, const char *name);
+void child_result_finish(struct child_result *result);
+
+// Main thread: runs children until `fd` is readable or the deadline passed. True when `fd` is.
+bool children_run(struct children *children, int fd, struct mono_time deadline);
+
+#endif
