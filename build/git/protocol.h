@@ -1,0 +1,54 @@
+// What the agent and the program cronwright-git say to each other.
+//
+// cronwright-git reads one JSON object on stdin up to its end, and writes one JSON object a line on
+// stdout; the last line is "head", "context" or "error". It exits 0 after "head" or "context",
+// else 1. It may be killed at any moment; its next run repairs what that left behind.
+//
+// Requests:
+//   {"op": "head", …remote…}
+//   {"op": "context", …remote…, "commit": "<hex>", "mirror": "<directory>", "subdirectory": ".",
+//    "dockerfile": "Dockerfile", "output": "<file>", "max_bytes": N, "max_repository_bytes": N}
+//   remote: "url", "branch", "username"?, "password"?, "ca_file"?, "proxy"?, "seconds" (deadline;
+//   the program ends itself by SIGALRM)
+//
+// Answers:
+//   {"event": "head", "commit": "<hex>", "ms": N}
+//   {"event": "waiting"}                          another fetch holds the mirror
+//   {"event": "remake", "text": "…"}              the mirror is made anew, and why
+//   {"event": "progress", "objects": N, "total": N, "bytes": N}      at most a few a second
+//   {"event": "fetched", "commit": "<hex>", "bytes": N, "ms": N}     bytes 0: nothing was needed
+//   {"event": "note", "kind": "submodule"|"symlink"|"lfs", "path": "…", "text": "…"}
+//   {"event": "context", "path": "<file>", "bytes": N, "sha256": "<hex>", "files": N, "ms": N,
+//    "tree": "<hex>", "subject": "…", "author": "…"}
+//   {"event": "error", "code": "<word>", "text": "…"}
+#ifndef CRONWRIGHT_BUILD_GIT_PROTOCOL_H
+#define CRONWRIGHT_BUILD_GIT_PROTOCOL_H
+
+#define GIT_REQUEST_MAX     ((size_t)64 << 10) // bytes of a request
+#define GIT_ANSWER_LINE_MAX ((size_t)16 << 10) // bytes of one answer line, with its newline
+#define GIT_NOTES_MAX       20                 // "note" lines of one run; the rest is counted only
+
+#define GIT_URL_MAX        512
+#define GIT_CREDENTIAL_MAX 8192
+#define GIT_COMMIT_SIZE    65 // 40 or 64 hex digits, with NUL
+#define GIT_SUBJECT_SIZE   256
+#define GIT_AUTHOR_SIZE    128
+#define GIT_SECONDS_MAX    3600
+
+// Words of "error"; build/mirror.c says what each means to a delivery.
+#define GIT_ERROR_WORD_BRANCH       "branch-missing"     // repository there, branch not
+#define GIT_ERROR_WORD_NOT_FOUND    "not-found"          // no such repository
+#define GIT_ERROR_WORD_UNAUTHORIZED "unauthorized"       // login needed, or refused
+#define GIT_ERROR_WORD_UNAVAILABLE  "unavailable"        // cannot be reached, 5xx, 429
+#define GIT_ERROR_WORD_TIMEOUT      "timeout"            //
+#define GIT_ERROR_WORD_TLS          "tls"                // certificate not trusted
+#define GIT_ERROR_WORD_PROTOCOL     "protocol"           // no Git server, or a broken one
+#define GIT_ERROR_WORD_TOO_LARGE    "too-large"          // repository over its cap
+#define GIT_ERROR_WORD_CONTEXT_SIZE "context-too-large"  //
+#define GIT_ERROR_WORD_SUPERSEDED   "superseded"         // the branch no longer leads to the commit
+#define GIT_ERROR_WORD_DOCKERFILE   "dockerfile-missing" //
+#define GIT_ERROR_WORD_CONTEXT      "context-missing"    // no such directory in the commit
+#define GIT_ERROR_WORD_INVALID      "invalid"            // the request, or what the tree holds
+#define GIT_ERROR_WORD_IO           "io"                 // this machine: disk, memory
+
+#endif

@@ -1,0 +1,122 @@
+// Kaniko as a Kubernetes Job: the manifests as JSON, and what a Job and its pod say about a build.
+// Pure: nothing here talks to a cluster. Any thread.
+//
+// Kaniko writes its digest file before it pushes, and each pushed cache layer overwrites it: a
+// digest counts only when the container exited 0. Flags are those that v1.24.0 and the active fork
+// share.
+#ifndef CRONWRIGHT_BUILD_KANIKO_H
+#define CRONWRIGHT_BUILD_KANIKO_H
+
+#include "agent/base/clock.h"
+#include "agent/base/json.h"
+#include "build/image.h"
+#include "build/recipe.h"
+
+#define KANIKO_CONTAINER "kaniko" // the container's name: for logs
+
+// Labels and annotations of Jobs, their pods and Secrets.
+#define KANIKO_LABEL_BUILD       "cronwright.io/build" // the Job's name
+#define KANIKO_LABEL_MANAGED_BY  "app.kubernetes.io/managed-by"
+#define KANIKO_MANAGED_BY        "cronwright"
+#define KANIKO_ANNOTATION_RECIPE "cronwright.io/recipe"
+#define KANIKO_ANNOTATION_COMMIT "cronwright.io/commit"
+#define KANIKO_ANNOTATION_REPO   "cronwright.io/repository"
+#define KANIKO_ANNOTATION_BRANCH "cronwright.io/branch"
+#define KANIKO_ANNOTATION_IMAGE  "cronwright.io/image"
+
+// The API server takes Secrets of at most 1 MiB in all; the rest is room for names.
+#define KANIKO_CONTEXT_SECRET_MAX ((size_t)900 * 1024)
+
+// The operator's choices; texts and JSON are borrowed, NULL is "not set".
+struct kaniko_settings {
+    const char *namespace;
+    const char *image;           // Kaniko's own
+    const char *pull_policy;     // of Kaniko's image; not set: the cluster's default
+    const char *service_account; // not set: "default"; its token is never mounted
+    const json_t *pull_secrets;  // array of Secret names for Kaniko's image
+    const json_t *node_selector; // object
+    const json_t *tolerations;   // array, as in a pod
+    const json_t *resources;     // object, as in a container; ephemeral-storage too
+    int64_t deadline_seconds;    // of the whole Job
+    int64_t ttl_seconds;         // how long a finished Job stays
+    int push_retry;
+    bool cache;             // layer cache
+    const char *cache_repo; // not set: "<destination>/cache"
+    const char *cache_ttl;  // Go duration, "336h"
+    // Arrays of "host[:port]" that are spoken to in plain HTTP, or without checking certificates.
+    const json_t *insecure_registries;
+    const json_t *skip_tls_verify_registries;
+    const json_t *registry_mirrors; // array of "host[:port]" for Docker Hub's images
+    bool skip_unused_stages;
+    bool compressed_caching;   // false saves memory
+    const char *snapshot_mode; // "full", "redo", "time"
+};
+
+// One attempt at one build.
+struct kaniko_build {
+    const struct recipe *recipe; // checked
+    const char *commit;
+    int attempt;
+    const char *source_url;  // for the image's label; a URL with a user or password is left out
+    const char *push_secret; // kubernetes.io/dockerconfigjson in the same namespace; not set: none
+};
+
+// The Job. It refers to a Secret of its own name, which is created after it and owned by it, so
+// that nothing leaks between the two: until then the pod waits. ERR_INVALID. The caller owns *out.
+bool kaniko_job(const struct kaniko_settings *settings, const struct kaniko_build *build,
+                json_t **out, struct error *err) MUST_CHECK;
+
+// The Secret with the context, owned by the Job just made (`job` is the API server's answer: name,
+// namespace and uid are taken from it). ERR_TOO_LARGE beyond KANIKO_CONTEXT_SECRET_MAX.
+bool kaniko_context_secret(const json_t *job, const void *context, size_t len, json_t **out,
+                           struct error *err) MUST_CHECK;
+
+// What to do when a Job of that name exists already (AlreadyExists), decided from that Job.
+enum kaniko_existing {
+    KANIKO_EXISTING_LIVE,      // the same build is under way: watch it as if we had made it
+    KANIKO_EXISTING_SUCCEEDED, // already built: take its result
+    KANIKO_EXISTING_FAILED,    // that attempt failed: count it, use the next
+    KANIKO_EXISTING_VANISHING, // being deleted: use the next attempt
+    KANIKO_EXISTING_FOREIGN,   // not this build's (someone else's name): use the next attempt, warn
+};
+enum kaniko_existing kaniko_existing(const json_t *job, const struct kaniko_build *build);
+
+enum kaniko_state {
+    KANIKO_PENDING,
+    KANIKO_RUNNING,
+    KANIKO_SUCCEEDED,
+    KANIKO_FAILED,
+};
+
+#define KANIKO_REASON_SIZE 32
+#define KANIKO_DETAIL_SIZE 512
+
+struct kaniko_result {
+    enum kaniko_state state;
+    char digest[IMAGE_DIGEST_SIZE]; // when succeeded
+    // Why pending or failed, as a word: "pulling-image", "unschedulable", "waiting-for-context",
+    // "quota", … ; "build-failed", "out-of-memory", "image-pull", "deadline", "evicted",
+    // "disrupted", "deleted", "no-digest", … Empty while running and when succeeded.
+    char reason[KANIKO_REASON_SIZE];
+    char detail[KANIKO_DETAIL_SIZE]; // one sentence for people
+    int exit_code;                   // of the container; -1 when it has not ended
+    bool transient;            // failed through no fault of the build: another attempt may help
+    struct wall_time started;  // of the container
+    struct wall_time finished; // of the container, else of the Job
+    char pod[254];             // the pod judged; "" without one
+};
+
+// Judges a Job by its own status and its newest pod's. `job` NULL: it is gone (failed, "deleted").
+// `pod` NULL: none seen (yet). Both as the API server returns them.
+void kaniko_result(const json_t *job, const json_t *pod, struct kaniko_result *out);
+
+// The pod to judge by out of a PodList's items: the newest of this Job's. NULL when there is none.
+const json_t *kaniko_newest_pod(const json_t *job, const json_t *pods);
+
+// From the end of Kaniko's log the shortest useful cause: "RUN pip install: exit 1",
+// "COPY app.py: not found", "FROM python:3.99: not found", "push to registry.example/x:
+// unauthorized". False when nothing was recognised. `room` is the size of `out`; the text is valid
+// UTF-8 without control characters. Looks at the last 64 KiB at most.
+bool kaniko_log_reason(const char *log, size_t len, char *out, size_t room);
+
+#endif

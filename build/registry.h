@@ -1,0 +1,49 @@
+// Asking an image registry whether it really has a digest: the distribution API over
+// agent/base/http. Any thread; each call blocks up to its deadline.
+#ifndef CRONWRIGHT_BUILD_REGISTRY_H
+#define CRONWRIGHT_BUILD_REGISTRY_H
+
+#include "agent/base/buffer.h"
+#include "build/image.h"
+
+// How to reach one registry. Texts are borrowed.
+struct registry_access {
+    const char *auth_file; // docker's config.json with "auths"; read at each call; NULL: anonymous
+    const char *ca_file;   // PEM; NULL: the system's
+    const char *proxy;     // URL; NULL: none
+    bool plain_http;       // only where a setting says so
+    bool insecure_skip_verify; // only where a setting says so
+};
+
+// HEAD /v2/<path>/manifests/<digest>: true when the registry has it and, if it says
+// Docker-Content-Digest, means the same. `image` gives registry and path; its tag and digest are
+// not looked at. ERR_NOT_FOUND (it has not), ERR_UNAUTHORIZED, ERR_FORBIDDEN, ERR_UNAVAILABLE,
+// ERR_TIMEOUT, ERR_PROTOCOL, ERR_INVALID (auth file). Texts name host and repository, never
+// credentials. `timeout_ms` covers all requests together.
+bool registry_confirm(const struct image_reference *image, const char *digest,
+                      const struct registry_access *access, int64_t timeout_ms,
+                      struct error *err) MUST_CHECK;
+
+// --- parts, for tests ---
+
+#define REGISTRY_CHALLENGE_MAX 2048 // bytes of a WWW-Authenticate value
+
+struct registry_challenge {
+    bool bearer; // else basic
+    char realm[512];
+    char service[256];
+    char scope[512];
+};
+
+// Reads one WWW-Authenticate value (RFC 9110: several challenges may share it); Bearer goes before
+// Basic. ERR_PROTOCOL when neither is there or it is malformed or too long.
+bool registry_challenge_parse(const char *value, struct registry_challenge *out,
+                              struct error *err) MUST_CHECK;
+
+// The login for a registry out of docker's config.json; both NULL when it has none. The caller uses
+// secret_free(). Entries may be "host", "https://host", "https://host/v1/", and for Docker Hub any
+// of its names; "auth" (base64 of user:password) or "username" and "password". ERR_INVALID.
+bool registry_login(const char *config, size_t len, const char *registry, char **username,
+                    char **password, struct error *err) MUST_CHECK;
+
+#endif
