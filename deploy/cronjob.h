@@ -1,0 +1,89 @@
+// A service is a CronJob with the label cronwright.io/managed=true: what cronwright needs of it.
+#ifndef CRONWRIGHT_DEPLOY_CRONJOB_H
+#define CRONWRIGHT_DEPLOY_CRONJOB_H
+
+#include "deploy/kube/client.h"
+#include "deploy/kube/names.h"
+#include "deploy/kube/patch.h"
+
+enum service_state {
+    SERVICE_DRAFT,   // never started, suspended
+    SERVICE_STARTED, //
+    SERVICE_STOPPED, // suspended
+};
+const char *service_state_word(enum service_state state); // "draft", …
+
+// Immutable, shared by reference. Texts are never NULL: "" is "absent".
+struct service {
+    const char *namespace_;
+    const char *name;
+    const char *uid;
+    const char *resource_version; // opaque
+    struct wall_time created;
+
+    // How to build it; `repository` is "" for a service that has a given image only.
+    const char *repository; // as written in the annotation
+    const char *branch;
+    const char *dockerfile; // "Dockerfile" by default
+    const char *context;    // "." by default
+    const char *target;
+    const char *build_args;  // JSON object of texts, compact, keys sorted; "" when none
+    const char *destination; // image without tag and digest: the annotation, or from `image`
+
+    // The container whose image is ours: the annotation's, else the only one. When it cannot be
+    // told `container` and `image` are "".
+    const char *container;
+    int container_index;      // in the pod template's list
+    const char *image;        // as it stands in the pod template
+    const char *pull_secrets; // names, joined by ','
+
+    // As the last patch of ours wrote them; they hold while `image` equals `patched_image`.
+    const char *commit;
+    const char *build;
+    const char *patched_image;
+    struct wall_time patched_at;
+
+    enum service_state state;
+    const char *schedule;
+    const char *time_zone;
+    const char *concurrency; // "Allow", "Forbid", "Replace"
+    int active;              // unfinished scheduled runs
+    struct wall_time last_schedule;
+    struct wall_time last_success;
+
+    const char *owner; // who may put the old image back: "Helm release x", "Argo CD …", "Flux …"
+    const char *problem; // one sentence: why it cannot be built or patched; "" when it can
+
+    bool has_annotations; // whether the CronJob has an annotations map: JSON Patch must know
+};
+
+// ERR_PROTOCOL when it is not a CronJob at all; what a user wrote wrong is a `problem`. *out has
+// one reference.
+bool service_from_json(const json_t *cronjob, const struct service **out,
+                       struct error *err) MUST_CHECK;
+const struct service *service_hold(const struct service *service); // one more reference
+void service_drop(const struct service *service);                  // one less; NULL is fine
+static inline void service_ptr(const struct service **service)
+{
+    service_drop(*service);
+}
+
+// The destination carries TAG_NOT_BUILT: there is nothing to run.
+bool service_not_built(const struct service *service);
+
+// Cuts tag and digest off an image reference. False when it does not fit or nothing is left.
+bool image_repository(const char *image, char *out, size_t room);
+
+// Asks the cluster now. ERR_NOT_FOUND; ERR_INVALID when it lacks the managed label.
+bool cronjob_get(struct kube_client *client, const char *namespace_, const char *name,
+                 const struct service **out, struct error *err) MUST_CHECK;
+
+// Sets the container's image, `annotations` (ended by a NULL key), patched-at and patched-image,
+// and nothing else: a JSON Patch that tests uid, container name and old image as `service` has
+// them. When one is not so any more: ERR_CONFLICT (or ERR_NOT_FOUND), nothing changed: read again,
+// decide again. `updated` (or NULL): the service as it is then.
+bool cronjob_patch_image(struct kube_client *client, const struct service *service,
+                         const char *image, const struct annotation annotations[],
+                         const struct service **updated, struct error *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,83 @@
+// Logs of containers: a follower copies each into a file as it grows, any number of readers read
+// the file. So a slow reader never stalls the reading from the cluster, and a log outlives its pod.
+//
+// A file holds the lines as the kubelet sends them with timestamps=true,
+// "2026-11-24T08:01:10.123456789Z text\n", whole lines only; and, once nothing more will come, one
+// last line "= complete",
+// "= truncated WHY" or "= lost WHY". Readers see the texts alone.
+//
+// No line is lost or repeated through broken connections and restarts of the agent: the follower
+// asks again from a little before the last line in the file, and leaves out those that the file
+// has.
+#ifndef CRONWRIGHT_KUBE_PODLOG_H
+#define CRONWRIGHT_KUBE_PODLOG_H
+
+#include "deploy/kube/client.h"
+
+#define PODLOG_FILE_MAX_DEFAULT ((uint64_t)64 << 20) // bytes of a file
+#define PODLOG_LINE_MAX         ((size_t)256 << 10) // bytes of a line with its timestamp; the rest is cut
+#define PODLOG_WHY_MAX          256
+
+enum podlog_state {
+    PODLOG_FOLLOWING, // more may come
+    PODLOG_COMPLETE,  // the container ended and all was read
+    PODLOG_TRUNCATED, // the file's cap was met
+    PODLOG_LOST,      // the rest cannot be had
+};
+const char *podlog_state_word(enum podlog_state state); // "following", "complete", …
+
+// --- followers ---
+struct podlog_hub;
+
+// `client` and `loop` must live longer.
+struct podlog_hub *podlog_hub_create(struct kube_client *client, struct http_loop *loop);
+// Stops all followers (their files stay without a last line, and can be followed on); readers get
+// ERR_CANCELLED. Not on the loop's thread, and before the loop's own end. NULL is fine.
+void podlog_hub_destroy(struct podlog_hub *hub);
+
+struct podlog_source {
+    const char *namespace_;
+    const char *pod;
+    const char *uid; // of the pod; NULL or "": not checked
+    const char *container;
+    const char *path;   // of the file; its directory exists; created with mode 0600
+    uint64_t max_bytes; // of the file; 0: PODLOG_FILE_MAX_DEFAULT
+};
+
+// Sees to it that the log is followed into the file: starts a follower unless there is one for this
+// path or the file is at its end already (a "lost" end is tried again). Waits through a container
+// that has not started yet. The follower goes by itself when the log is at its end. A container
+// that is restarted within its pod goes on in the same file.
+bool podlog_follow(struct podlog_hub *hub, const struct podlog_source *source,
+                   struct error *err) MUST_CHECK;
+
+// Ends the follower of this file, if there is one, with "= lost WHY"; does not wait for it.
+void podlog_stop(struct podlog_hub *hub, const char *path, const char *why);
+
+// --- readers: any thread, one at a time ---
+struct podlog_reader;
+
+struct podlog_end {
+    enum podlog_state state;
+    char why[PODLOG_WHY_MAX]; // a sentence; "" for PODLOG_COMPLETE
+};
+
+// Reads the file from byte `offset` of its texts: what the client has been given so far. A file
+// whose end has not come and that nobody follows is read up to where it stops and ends as
+// PODLOG_LOST. ERR_NOT_FOUND: no such file. ERR_INVALID: the offset is beyond all that is there
+// (and nobody follows).
+bool podlog_reader_open(struct podlog_hub *hub, const char *path, uint64_t offset,
+                        struct podlog_reader **out, struct error *err) MUST_CHECK;
+void podlog_reader_close(struct podlog_reader *reader); // NULL is fine
+
+// Up to `room` bytes, as soon as there are any. *len = 0: the end, and why in `end`. ERR_TIMEOUT at
+// the deadline (call again to go on); ERR_CANCELLED when the hub goes.
+bool podlog_read(struct podlog_reader *reader, struct mono_time deadline, char *out, size_t room,
+                 size_t *len, struct podlog_end *end, struct error *err) MUST_CHECK;
+
+static inline void podlog_reader_ptr(struct podlog_reader **reader)
+{
+    podlog_reader_close(*reader);
+}
+
+#endif

@@ -1,0 +1,116 @@
+// Runs: the Jobs of a service. Making one by hand, listing, looking at and cancelling them.
+#ifndef CRONWRIGHT_DEPLOY_RUNS_H
+#define CRONWRIGHT_DEPLOY_RUNS_H
+
+#include "deploy/cronjob.h"
+
+#define RUN_NAME_SIZE                  64  // a Job's name with NUL
+#define RUN_KEY_MAX                    255 // bytes of an idempotency key
+#define RUN_REQUESTER_MAX              255 // bytes of who asked
+#define RUN_REPLACE_TIMEOUT_MS_DEFAULT 60000
+
+enum run_kind { RUN_SCHEDULED, RUN_FORCED, RUN_FIRST };
+enum run_state { RUN_PENDING, RUN_RUNNING, RUN_SUCCEEDED, RUN_FAILED };
+const char *run_kind_word(enum run_kind kind);    // "scheduled", …
+const char *run_state_word(enum run_state state); // "pending", …
+
+// One pod of a run. Texts are never NULL.
+struct run_attempt {
+    const char *pod;
+    const char *pod_uid;
+    const char *container; // whose log and exit code count
+    enum run_state state;
+    int exit_code; // -1 while there is none
+    int restarts;  // of the container within the pod (restartPolicy OnFailure)
+    // In words: "out of memory (256Mi)", "exit 3", "deadline exceeded", "image cannot be pulled:
+    // …", "unschedulable: …", "evicted: …"; while pending what it waits for; "" when all is well.
+    const char *reason;
+    struct wall_time created;
+    struct wall_time started;  // of the container
+    struct wall_time finished; //
+};
+
+struct run {
+    const char *namespace_;
+    const char *name; // of the Job
+    const char *uid;
+    const char *service; // name of the CronJob
+    enum run_kind kind;
+    const char *requested_by;
+    enum run_state state;
+    const char *reason;             // why pending or failed, as an attempt's
+    const char *image;              // of the container
+    const char *commit;             // "" when it cannot be told
+    struct wall_time scheduled_for; // scheduled runs
+    struct wall_time created;
+    struct wall_time started;
+    struct wall_time finished;
+    bool being_deleted;
+    int backoff_limit;            // retries after the first attempt
+    struct run_attempt *attempts; // oldest first
+    size_t attempt_count;
+};
+
+struct run_list {
+    struct run **items; // newest first
+    size_t count;
+};
+void run_free(struct run *run); // NULL is fine
+void run_list_finish(struct run_list *list);
+static inline void run_ptr(struct run **run)
+{
+    run_free(*run);
+}
+
+enum run_if_active {
+    RUN_REFUSE,  // an unfinished run: ERR_CONFLICT naming it
+    RUN_ALLOW,   // start beside it
+    RUN_REPLACE, // delete it, wait until its pods are gone, then start
+};
+// "refuse", "allow", "replace".
+bool run_if_active_parse(const char *word, enum run_if_active *out);
+
+struct run_request {
+    enum run_kind kind; // RUN_FORCED or RUN_FIRST
+    enum run_if_active if_active;
+    const char *idempotency_key; // NULL or "": none. Two requests with one key make one Job
+    const char *requested_by;    // NULL or "": not said
+    int64_t replace_timeout_ms;  // 0: RUN_REPLACE_TIMEOUT_MS_DEFAULT
+};
+
+struct run_created {
+    struct run *run;
+    bool existed;     // an earlier request with this key had made it
+    json_t *warnings; // the API server's, an array of texts; or NULL
+};
+
+// Exactly what `kubectl create job --from=cronjob/NAME` does, with our annotations added: the
+// CronJob is read, never written. Errors: ERR_NOT_FOUND; ERR_CONFLICT (active run, not built yet,
+// key used for something else); ERR_TIMEOUT (the replaced run would not go).
+bool run_create(struct kube_client *client, const char *namespace_, const char *cronjob,
+                const struct run_request *request, struct run_created *out,
+                struct error *err) MUST_CHECK;
+
+// The Job's name: `<cronjob>-f-<8>`, at most 63 bytes. The last eight come from the key and the
+// CronJob's uid, or from chance when there is no key.
+void run_name(const char *cronjob, const char *uid, const char *idempotency_key,
+              char out[static RUN_NAME_SIZE]);
+
+// The newest `limit` (0: all) Jobs whose controller is this CronJob, with their pods.
+bool run_list(struct kube_client *client, const struct service *service, size_t limit,
+              struct run_list *out, struct error *err) MUST_CHECK;
+
+// One run with its pods; ERR_NOT_FOUND also when it belongs to something else.
+bool run_get(struct kube_client *client, const struct service *service, const char *name,
+             struct run **out, struct error *err) MUST_CHECK;
+
+// Deletes the run's Job and pods: KUBE_BACKGROUND returns at once, KUBE_FOREGROUND keeps the Job
+// visible until its pods are gone.
+bool run_cancel(struct kube_client *client, const struct service *service, const char *name,
+                enum kube_propagation propagation, struct error *err) MUST_CHECK;
+
+// From a Job and the array of its pods (other pods in it are left out).
+bool run_from_json(const json_t *job, const json_t *pods, const struct service *service,
+                   struct run **out, struct error *err) MUST_CHECK;
+
+#endif
