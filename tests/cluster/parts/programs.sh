@@ -1,0 +1,103 @@
+# shellcheck shell=bash
+# The programs Debian does not package. The Go tool compiles them from the two
+# manifests ../kubernetes and ../kaniko, once per machine and manifest: they
+# take minutes, so they are kept in the user's cache and not in the checkout.
+
+# manifest_key NAME: changes with the manifest and the machine's kind.
+manifest_key() {
+    { cat "$HERE/$1/go.mod" "$HERE/$1/go.sum" && uname -m; } | sha256sum | cut -c1-12
+}
+
+KUBERNETES_BIN="$CACHE/kubernetes-$(manifest_key kubernetes)"
+KANIKO_BIN="$CACHE/kaniko-$(manifest_key kaniko)"
+KANIKO_VERSION=$(sed -n 's/^require .*kaniko v//p' "$HERE/kaniko/go.mod")
+
+# The scheduler first: it compiles most of what the others share.
+readonly KUBERNETES_PROGRAMS=(
+    kube-scheduler kube-apiserver kube-controller-manager kubelet kubectl)
+
+# Without these the API server reports no version.
+kubernetes_ldflags() {
+    local version package=k8s.io/component-base/version
+    version=$(sed -n 's/^require k8s.io\/kubernetes //p' "$HERE/kubernetes/go.mod")
+    local numbers=${version#v}
+    local major=${numbers%%.*} rest=${numbers#*.}
+    printf -- '-X %s.gitVersion=%s -X %s.gitMajor=%s -X %s.gitMinor=%s' \
+        "$package" "$version" "$package" "$major" "$package" "${rest%%.*}"
+}
+
+programs_are_there() {
+    local program
+    for program in "${KUBERNETES_PROGRAMS[@]}"; do
+        [[ -x $KUBERNETES_BIN/$program ]] || return 1
+    done
+    [[ -x $KANIKO_BIN/executor ]]
+}
+
+# heartbeat PID LOG WHAT: a line every ten seconds until the process ends.
+heartbeat() {
+    local begin=$SECONDS doing
+    while kill -0 "$1" 2>/dev/null; do
+        timeout 10 tail --pid="$1" -f /dev/null &
+        wait $! || true
+        kill -0 "$1" 2>/dev/null || break
+        doing=compiling
+        if [[ $(tail -n 1 "$2") == 'go: downloading'* ]]; then doing='downloading modules'; fi
+        step "$3" "$doing … $((SECONDS - begin))s"
+    done
+}
+
+# compile MANIFEST PACKAGE TARGET LDFLAGS: written under another name first, so
+# that an interrupted run leaves no half program; Go's own cache resumes it.
+compile() {
+    local manifest=$1 package=$2 target=$3 flags=$4 name=${3##*/} begin=$SECONDS
+    local partial="$target.partial" log="$CACHE/$name.log"
+    [[ ! -x $target ]] || return 0
+    step "$name" compiling
+    mkdir -p "${target%/*}"
+    (
+        cd "$HERE/$manifest"
+        GOTOOLCHAIN=local CGO_ENABLED=0 GOWORK=off GOFLAGS='-mod=readonly -buildvcs=false' \
+            exec "$GO" build -trimpath -ldflags "-s -w $flags" -o "$partial" "$package"
+    ) >"$log" 2>&1 &
+    local build=$!
+    # An asynchronous command ignores Ctrl-C, so it is ended here.
+    trap 'kill -TERM '$build' 2>/dev/null; exit 130' INT TERM HUP
+    heartbeat "$build" "$log" "$name"
+    if ! wait "$build"; then
+        say "error: $name could not be compiled:"
+        grep -v '^go: downloading' "$log" | tail -n 20 >&2
+        exit 1
+    fi
+    trap 'exit 130' INT TERM HUP
+    mv -f "$partial" "$target"
+    rm -f "$log"
+    step "$name" "compiled in $((SECONDS - begin))s"
+}
+
+compile_all() {
+    local program flags
+    flags=$(kubernetes_ldflags)
+    for program in "${KUBERNETES_PROGRAMS[@]}"; do
+        compile kubernetes "k8s.io/kubernetes/cmd/$program" "$KUBERNETES_BIN/$program" "$flags"
+    done
+    compile kaniko github.com/GoogleContainerTools/kaniko/cmd/executor "$KANIKO_BIN/executor" \
+        "-X github.com/GoogleContainerTools/kaniko/pkg/version.version=v$KANIKO_VERSION"
+}
+
+# Several clusters may come up at once; one of them compiles, the others wait.
+ensure_programs() {
+    ! programs_are_there || return 0
+    "$TESTS/setup" go
+    GO=$("$TESTS/setup" --go)
+    mkdir -p "$CACHE"
+    exec 9>"$CACHE/programs.lock"
+    until flock -w 10 9; do
+        step programs 'waiting for another run that compiles them'
+    done
+    if ! programs_are_there; then
+        step programs "compiling once for this machine, $(nproc) cores, some minutes"
+        compile_all
+    fi
+    exec 9>&-
+}
