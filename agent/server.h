@@ -50,6 +50,9 @@ const char *server_query(const struct server_request *req, const char *name);
 const char *server_header(const struct server_request *req, const char *name);
 // How often the header was sent: refuse what must be unique when it is > 1.
 unsigned server_header_count(const struct server_request *req, const char *name);
+// All of them, in the order sent; the texts live as long as the request.
+void server_headers(const struct server_request *req,
+                    void (*each)(void *user, const char *name, const char *value), void *user);
 // Whether Content-Type is this media type; parameters ("; charset=…") are left aside.
 bool server_content_is(const struct server_request *req, const char *media_type);
 // The body, NUL-terminated, never NULL. Within admit() there is none yet.
@@ -113,22 +116,27 @@ enum server_model {
 struct server_options {
     const char *name; // "webhooks": for error texts and thread names
     enum server_model model;
-    const char *listen; // "host:port", "[v6]:port" or "unix:/path"; port 0: any free one
-    int fd;             // a listening socket from systemd, instead of `listen`; -1: none
+    // Where to listen: the first of these that is given.
+    int fd;                // a listening socket from systemd; -1: none
+    const char *unix_path; // a socket file, replaced if nobody listens there; NULL: none
+    const char *host;      // name or number, IPv6 without brackets
+    uint16_t port;         // 0: any free one
 
     const struct server_route *const *tables; // ended by NULL
     // Asked when the headers are in, before any byte of the body is kept, to check credentials:
     // returns false after having answered. NULL: all are admitted.
     bool (*admit)(struct server_request *req, void *user);
-    void *user; // for admit and handlers
+    // Told of each request that the server itself refuses (404, 405, 413, 503, …); NULL: nobody.
+    void (*refused)(struct server_request *req, int status, const char *detail, void *user);
+    void *user; // for admit, refused and handlers
 
     size_t body_max;          // bytes of one request's body; more is a 413
     size_t in_flight_max;     // bytes of all bodies held at once; more is a 503
     unsigned connections_max; // further ones wait in the backlog
     unsigned per_address_max; // further ones are closed; 0: no cap (all come from one proxy)
-    int64_t request_ms;       // from the first byte to the last one of a request
-    int64_t answer_ms;        // for the client to take an answer; for a stream: each piece of it
-    int64_t idle_ms;          // between requests on one connection
+    int64_t request_ms; // from the connection or the request line to the last byte of a request
+    int64_t answer_ms;  // from there until the answer is sent; for a stream: each piece of it
+    int64_t idle_ms;    // between requests on one connection
 };
 
 // Binds, listens, starts its threads. Everything in `options` but the texts must outlive the
@@ -136,7 +144,7 @@ struct server_options {
 // ERR_IO.
 bool server_start(const struct server_options *options, struct server **out,
                   struct error *err) MUST_CHECK;
-// The address in use, as `listen` is written: "127.0.0.1:34567".
+// The address in use: "127.0.0.1:34567", "[::1]:34567" or "unix:/path".
 const char *server_address(const struct server *server);
 
 // Stops accepting, refuses new requests with 503 (but for SERVER_WHILE_DRAINING), says
