@@ -111,6 +111,7 @@ void children_ask(struct children *children, const char *name, const struct chil
     task->timeout_ms = request->timeout_ms;
     task->wake = request->wake;
     task->user = request->user;
+    task->result.tag = request->tag;
     task->result.output.cap = CHILD_OUTPUT_MAX;
     task->errors.cap = CHILD_STDERR_MAX;
 

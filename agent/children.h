@@ -19,6 +19,7 @@ struct child_request {
     const void *input;       // given on stdin, then end of file; copied, wiped when written
     size_t input_len;        //
     int64_t timeout_ms;      // from the spawn; then it is killed
+    int64_t tag;             // handed back with the result: what was known when asking
     void (*wake)(void *user, const char *name); // main thread, when it has ended; must not block
     void *user;
 };
@@ -30,6 +31,7 @@ enum child_state {
 };
 
 struct child_result {
+    int64_t tag;          // the request's
     bool ran;             // false: `error` says why not (could not start, deadline, too much output)
     int exit_status;      //
     struct buffer output; // its standard output

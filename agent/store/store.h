@@ -60,7 +60,7 @@ enum store_outcome {
     STORE_FAILED,   // not on disk: answer 503
     STORE_ADDED,    // new
     STORE_REPEATED, // same forge and id, not failed: a row with reason "repeated" was added
-    STORE_REOPENED, // the earlier one had failed: it is pending again
+    STORE_REOPENED, // the earlier one had failed: it is pending again, with a new seq and time
 };
 
 // Queues an insert. `done` runs on the writer's thread after the commit (or its failure); it must not
@@ -77,9 +77,10 @@ bool store_deliveries_finish(struct store *store, const char *repository, const 
                              int64_t upto, const char *reason, const char *detail, bool failed,
                              int64_t build, struct error *err) MUST_CHECK;
 
-// Highest seq of the pending deliveries of a key; 0: none.
+// The newest pending delivery of a key (repository without regard to letter case): its seq and when
+// it was received; seq 0: none.
 bool store_delivery_newest(struct store *store, const char *repository, const char *branch,
-                           int64_t *seq, struct error *err) MUST_CHECK;
+                           int64_t *seq, struct wall_time *received, struct error *err) MUST_CHECK;
 
 struct delivery_filter {
     int64_t before;         // only seq < before; 0: from the newest
