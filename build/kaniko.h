@@ -27,29 +27,24 @@
 // The API server takes Secrets of at most 1 MiB in all; the rest is room for names.
 #define KANIKO_CONTEXT_SECRET_MAX ((size_t)900 * 1024)
 
-// The operator's choices; texts and JSON are borrowed, NULL is "not set".
+// The operator's choices; texts, lists and JSON are borrowed, NULL and "" are "not set".
 struct kaniko_settings {
     const char *namespace;
-    const char *image;           // Kaniko's own
-    const char *pull_policy;     // of Kaniko's image; not set: the cluster's default
-    const char *service_account; // not set: "default"; its token is never mounted
-    const json_t *pull_secrets;  // array of Secret names for Kaniko's image
-    const json_t *node_selector; // object
-    const json_t *tolerations;   // array, as in a pod
-    const json_t *resources;     // object, as in a container; ephemeral-storage too
-    int64_t deadline_seconds;    // of the whole Job
-    int64_t ttl_seconds;         // how long a finished Job stays
-    int push_retry;
-    bool cache;             // layer cache
-    const char *cache_repo; // not set: "<destination>/cache"
-    const char *cache_ttl;  // Go duration, "336h"
-    // Arrays of "host[:port]" that are spoken to in plain HTTP, or without checking certificates.
-    const json_t *insecure_registries;
-    const json_t *skip_tls_verify_registries;
-    const json_t *registry_mirrors; // array of "host[:port]" for Docker Hub's images
-    bool skip_unused_stages;
-    bool compressed_caching;   // false saves memory
-    const char *snapshot_mode; // "full", "redo", "time"
+    const char *image;            // Kaniko's own
+    const char *service_account;  // not set: the namespace's default; its token is never mounted
+    const json_t *node_selector;  // object
+    const json_t *tolerations;    // array, as in a pod
+    const json_t *resources;      // object, as in a container; ephemeral-storage too
+    int64_t deadline_seconds;     // of the whole Job
+    int64_t ttl_seconds;          // how long a finished Job stays
+    bool cache;                   // layer cache
+    const char *cache_repository; // not set: "<destination>/cache"
+    // "host[:port]" of registries that are spoken to in plain HTTP.
+    const char *const *plain_http_registries;
+    size_t plain_http_count;
+    bool insecure;                 // every registry: plain HTTP allowed, certificates not checked
+    const char *const *extra_args; // more of Kaniko's flags, after ours
+    size_t extra_args_count;
 };
 
 // One attempt at one build.

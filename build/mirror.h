@@ -83,7 +83,8 @@ void git_answers_finish(struct git_answers *answers);
 void git_answers_feed(struct git_answers *answers, const void *bytes, size_t len);
 
 // The child has ended: without a final answer the state becomes GIT_FAILED, with a text from how it
-// ended. `status` is child_reap()'s. `timed_out`: it was killed for its deadline.
-void git_answers_end(struct git_answers *answers, int status, bool timed_out);
+// ended. `exit_status` is 0…255 or 128 + signal; `not_run`, unless NULL, says why it could not run
+// or was killed (its deadline) and goes before everything but a failure the child itself reported.
+void git_answers_end(struct git_answers *answers, int exit_status, const struct error *not_run);
 
 #endif
