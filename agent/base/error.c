@@ -1,4 +1,5 @@
 #include "agent/base/error.h"
+#include "agent/base/text.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -65,8 +66,10 @@ bool error_wrap(struct error *err, const char *fmt, ...)
     va_start(args, fmt);
     int used = vsnprintf(err->text, sizeof err->text, fmt, args);
     va_end(args);
-    if (used >= 0 && (size_t)used < sizeof err->text)
-        snprintf(err->text + used, sizeof err->text - (size_t)used, ": %s", inner);
+    if (used >= 0 && (size_t)used + 2 < sizeof err->text) {
+        text_copy(err->text + used, 3, ": ");
+        text_copy(err->text + used + 2, sizeof err->text - (size_t)used - 2, inner);
+    }
     return false;
 }
 
