@@ -739,3 +739,18 @@ void http_loop_after(struct http_loop *loop, int64_t delay_ms, void (*call)(void
     pthread_mutex_unlock(&loop->mutex);
     curl_multi_wakeup(loop->multi);
 }
+
+void http_loop_forget(struct http_loop *loop, const void *user)
+{
+    pthread_mutex_lock(&loop->mutex);
+    for (struct timer **at = &loop->timers; *at;) {
+        struct timer *timer = *at;
+        if (timer->user != user) {
+            at = &timer->next;
+            continue;
+        }
+        *at = timer->next;
+        free(timer);
+    }
+    pthread_mutex_unlock(&loop->mutex);
+}

@@ -86,6 +86,8 @@ struct http_stream *http_stream_start(struct http_loop *loop, const struct http_
 void http_stream_cancel(struct http_stream *stream);
 // Runs `call(user)` on the loop's thread after `delay_ms` (0: soon); not called once destroy began.
 void http_loop_after(struct http_loop *loop, int64_t delay_ms, void (*call)(void *), void *user);
+// Drops those of `user` that have not run. On the loop's thread only: then none runs afterwards.
+void http_loop_forget(struct http_loop *loop, const void *user);
 
 // Once, in main, before threads. From then on the process ignores SIGPIPE: whoever writes to a pipe
 // or to stdout meets EPIPE instead.
