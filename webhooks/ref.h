@@ -6,17 +6,17 @@
 
 #include <stddef.h>
 
-#define REF_MAX 250 // bytes: what GitHub and GitLab take is near it, file systems stop at 255
+#define REF_MAX 300 // bytes: GitHub takes names of up to 255
 
-// A full ref such as "refs/heads/main": at least two components, none starting with '.' or ending
-// with
-// ".lock", no "..", "@{", "//", control characters, space or any of ~ ^ : ? * [ \, no '/' at either
-// end, no '.' at the end; valid UTF-8 of at most REF_MAX bytes. ERR_INVALID says which rule is
-// broken.
+// A full ref such as "refs/heads/main": no component is empty, starts with '.' or ends with
+// ".lock"; no
+// "..", "@{", control characters, space or any of ~ ^ : ? * [ \; no '.' at the end; valid UTF-8 of
+// at most REF_MAX bytes. ERR_INVALID says which rule is broken, without quoting the ref.
 bool ref_check(const char *ref, struct error *err) MUST_CHECK;
 
-// A branch's short name, "main": "refs/heads/<name>" must pass ref_check(), and as for `git branch`
-// the name does not start with '-' and is not "HEAD".
+// A branch's short name, "main": "refs/heads/<name>" must pass ref_check() and, as `git branch` has
+// it, the name neither starts with '-' nor is "HEAD". What a shell would take for syntax, but Git
+// allows, is allowed: names are data here and never reach a shell.
 bool ref_check_branch(const char *name, struct error *err) MUST_CHECK;
 
 // The part after "refs/heads/" (or "refs/tags/"), inside `ref`; NULL when it is no branch (no tag).

@@ -17,7 +17,6 @@ enum webhook_secret_sort {
 
 #define SECRETS_MAX      8    // of each sort
 #define SECRET_BYTES_MAX 1024 // of one key
-#define SIGNING_KEY_MIN  16   // decoded bytes; the specification asks for 24 to 64, GitLab makes 32
 
 struct webhook_secret {
     uint8_t *bytes;

@@ -29,10 +29,10 @@ struct sign_request {
     enum sign_event event;  // a ping exists at GitHub only: ERR_UNSUPPORTED elsewhere
     const char *secret;     // as in the secret file; NULL: unsigned, as a hook without a secret is
     const char *repository; // clone URL
-    const char *ref;        // "refs/…", or the short name of a branch (of a tag for SIGN_TAG)
-    const char *after;      // 40 or 64 hex digits; NULL: made up. Not for SIGN_DELETE
-    const char *delivery;   // NULL: a random UUID
-    size_t body_size;       // pushes: about so many bytes of JSON, by listing files; 0: as it comes
+    const char *ref; // "refs/…", or a branch's short name (a tag's for SIGN_TAG); NULL: main, v1
+    const char *after;    // 40 or 64 hex digits; NULL: made up. Not for SIGN_DELETE
+    const char *delivery; // NULL: a random UUID
+    size_t body_size;     // pushes: about so many bytes of JSON, by listing files; 0: as it comes
     struct wall_time now;
 };
 

@@ -1,0 +1,321 @@
+#include "webhooks/sign.h"
+
+#include "agent/base/http.h"
+#include "agent/base/json.h"
+#include "agent/base/text.h"
+#include "webhooks/provider.h"
+#include "webhooks/signature.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define UUID_SIZE       37 // with NUL
+#define SHA1_HEX        40
+#define LISTED_FILE     "source/module/part-%07zu.c"
+#define REF_TAG_PREFIX  "refs/tags/"
+#define REF_HEAD_PREFIX "refs/heads/"
+
+const char *const sign_scheme_words[] = {"github-json", "github-form", "gitlab-token",
+                                         "gitlab-signing", NULL};
+const char *const sign_event_words[] = {"push", "tag", "delete", "ping", NULL};
+
+// What both forges' payloads are made from.
+struct facts {
+    char ref[REF_MAX + 1];
+    char before[OBJECT_ID_MAX + 1];
+    char after[OBJECT_ID_MAX + 1];
+    char http_url[REPOSITORY_MAX + sizeof "https://.git"];
+    char ssh_url[REPOSITORY_MAX + sizeof "git@:.git"];
+    char web_url[REPOSITORY_MAX + sizeof "https://"];
+    char full_name[REPOSITORY_MAX + 1]; // "acme/report"
+    char time[RFC3339_SIZE];
+    bool deleted;
+};
+
+struct scheme {
+    const struct webhook_provider *provider;
+    enum webhook_secret_sort secret;
+    json_t *(*payload)(enum sign_event event, const struct facts *facts, json_t *files);
+    const char *content_type;
+    bool is_form;
+};
+
+// --- payloads ---
+static json_t *person(const char *name_key)
+{
+    return json_pack("{s:s, s:s}", name_key, "Ada Example", "email", "ada@example.com");
+}
+
+static json_t *commit(const struct facts *facts, json_t *files)
+{
+    CLEANUP(free_ptr) char *url = xasprintf("%s/commit/%s", facts->web_url, facts->after);
+    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:[], s:O, s:[]}", "id", facts->after,
+                     "message", "Change the report\n\nMade by cronwright sign.", "timestamp",
+                     facts->time, "url", url, "author", person("name"), "committer", person("name"),
+                     "added", "modified", files, "removed");
+}
+
+static json_t *github_repository(const struct facts *facts)
+{
+    static const char *const parts[] = {
+        "forks",
+        "keys{/key_id}",
+        "collaborators{/collaborator}",
+        "branches{/branch}",
+        "tags",
+        "blobs{/sha}",
+        "git/refs{/sha}",
+        "statuses/{sha}",
+        "contributors",
+        "commits{/sha}",
+        "compare/{base}...{head}",
+        "contents/{+path}",
+        "issues{/number}",
+        "pulls{/number}",
+        "releases{/id}",
+        "deployments",
+    };
+    json_t *repository =
+        json_pack("{s:i, s:s, s:s, s:b, s:s, s:s, s:s, s:s, s:s}", "id", 35129377, "full_name",
+                  facts->full_name, "name", strrchr(facts->web_url, '/') + 1, "private", 1,
+                  "html_url", facts->web_url, "url", facts->web_url, "clone_url", facts->http_url,
+                  "ssh_url", facts->ssh_url, "default_branch", "main");
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        char key[32];
+        snprintf(key, sizeof key, "%.*s_url", (int)strcspn(parts[i], "{/"), parts[i]);
+        CLEANUP(free_ptr)
+        char *url = xasprintf("https://api.example.com/repos/%s/%s", facts->full_name, parts[i]);
+        json_object_set_new(repository, key, json_string(url));
+    }
+    return repository;
+}
+
+static json_t *github_payload(enum sign_event event, const struct facts *facts, json_t *files)
+{
+    json_t *repository = github_repository(facts);
+    json_t *sender = json_pack("{s:s, s:i, s:s}", "login", "ada", "id", 6752317, "type", "User");
+    if (event == SIGN_PING)
+        return json_pack("{s:s, s:i, s:{s:s, s:b, s:[s]}, s:o, s:o}", "zen",
+                         "A ping changes nothing.", "hook_id", 12345678, "hook", "type",
+                         "Repository", "active", 1, "events", "push", "repository", repository,
+                         "sender", sender);
+    json_t *head = facts->deleted ? json_null() : commit(facts, files);
+    json_t *commits = facts->deleted ? json_array() : json_pack("[O]", head);
+    return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:b, s:b, s:b, s:n, s:s, s:o, s:o}", "ref",
+                     facts->ref, "before", facts->before, "after", facts->after, "repository",
+                     repository, "pusher", person("name"), "sender", sender, "created", 0,
+                     "deleted", facts->deleted, "forced", 0, "base_ref", "compare", facts->web_url,
+                     "commits", commits, "head_commit", head);
+}
+
+static json_t *gitlab_payload(enum sign_event event, const struct facts *facts, json_t *files)
+{
+    const char *kind = event == SIGN_TAG || ref_tag(facts->ref) ? "tag_push" : "push";
+    json_t *project =
+        json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "id", 15, "name",
+                  strrchr(facts->web_url, '/') + 1, "web_url", facts->web_url, "git_ssh_url",
+                  facts->ssh_url, "git_http_url", facts->http_url, "namespace", "Acme",
+                  "path_with_namespace", facts->full_name, "default_branch", "main");
+    json_t *commits = facts->deleted ? json_array() : json_pack("[o]", commit(facts, files));
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:i, s:s, s:s, s:s, s:i, s:o, s:o, s:i}",
+                     "object_kind", kind, "event_name", kind, "before", facts->before, "after",
+                     facts->after, "ref", facts->ref, "checkout_sha",
+                     facts->deleted ? json_null() : json_string(facts->after), "user_id", 4,
+                     "user_name", "Ada Example", "user_username", "ada", "user_email",
+                     "ada@example.com", "project_id", 15, "project", project, "commits", commits,
+                     "total_commits_count", facts->deleted ? 0 : 1);
+}
+
+static const struct scheme schemes[SIGN_SCHEME_COUNT] = {
+    [SIGN_GITHUB_JSON] = {&webhook_github, SECRET_HMAC, github_payload, "application/json", false},
+    [SIGN_GITHUB_FORM] = {&webhook_github, SECRET_HMAC, github_payload,
+                          "application/x-www-form-urlencoded", true},
+    [SIGN_GITLAB_TOKEN] = {&webhook_gitlab, SECRET_TOKEN, gitlab_payload, "application/json",
+                           false},
+    [SIGN_GITLAB_SIGNING] = {&webhook_gitlab, SECRET_SIGNING, gitlab_payload, "application/json",
+                             false},
+};
+
+// Lists files until the payload has about `size` bytes. They are part of `payload` by reference,
+// maybe more than once, so that what one file adds is measured.
+static char *write_payload(const json_t *payload, json_t *files, size_t size)
+{
+    CLEANUP(free_ptr) char *without = json_write(payload);
+    json_array_append_new(files, json_sprintf(LISTED_FILE, (size_t)0));
+    CLEANUP(free_ptr) char *with_one = json_write(payload);
+    size_t len = strlen(with_one);
+    size_t each = len - strlen(without);
+    if (each == 0 || len >= size)
+        return TAKE(without);
+    for (size_t i = 1; i <= (size - len) / each; i++)
+        json_array_append_new(files, json_sprintf(LISTED_FILE, i));
+    return json_write(payload);
+}
+
+static bool make_body(const struct scheme *scheme, const struct sign_request *request,
+                      const struct facts *facts, struct buffer *out, struct error *err)
+{
+    CLEANUP(json_ptr) json_t *files = json_array();
+    CLEANUP(json_ptr) json_t *payload = scheme->payload(request->event, facts, files);
+    CLEANUP(free_ptr) char *text = write_payload(payload, files, request->body_size);
+    if (!scheme->is_form)
+        return buffer_append(out, text, strlen(text), err);
+    CLEANUP(free_ptr) char *escaped = http_escape(text);
+    return buffer_printf(out, err, "payload=%s", escaped);
+}
+
+// --- facts ---
+static void random_hex(char *out, size_t digits)
+{
+    uint8_t bytes[OBJECT_ID_MAX / 2];
+    random_bytes(bytes, digits / 2);
+    hex_encode(bytes, digits / 2, out);
+}
+
+static void random_uuid(char out[static UUID_SIZE])
+{
+    char hex[33];
+    random_hex(hex, 32);
+    hex[12] = '4';                 // version: random
+    hex[16] = "89ab"[hex[16] & 3]; // variant of RFC 9562
+    snprintf(out, UUID_SIZE, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16,
+             hex + 20);
+}
+
+static bool set_ref(struct facts *facts, const struct sign_request *request, struct error *err)
+{
+    bool is_tag = request->event == SIGN_TAG;
+    const char *ref = request->ref ? request->ref : is_tag ? "v1" : "main";
+    const char *prefix = is_tag ? REF_TAG_PREFIX : REF_HEAD_PREFIX;
+    int len = snprintf(facts->ref, sizeof facts->ref, "%s%s",
+                       text_starts(ref, "refs/") ? "" : prefix, ref);
+    if ((size_t)len >= sizeof facts->ref)
+        return error_set(err, ERR_INVALID, "the ref is too long");
+    return ref_check(facts->ref, err);
+}
+
+static bool set_ids(struct facts *facts, const struct sign_request *request, struct error *err)
+{
+    const char *after = request->after;
+    size_t len = after ? strlen(after) : SHA1_HEX;
+    if ((len != SHA1_HEX && len != OBJECT_ID_MAX) ||
+        (after && strspn(after, "0123456789abcdef") != len))
+        return error_set(err, ERR_INVALID, "the commit is not 40 or 64 lower-case hex digits");
+    random_hex(facts->before, len);
+    facts->deleted = request->event == SIGN_DELETE;
+    if (facts->deleted)
+        memset(facts->after, '0', len);
+    else if (after)
+        text_copy(facts->after, sizeof facts->after, after);
+    else
+        random_hex(facts->after, len);
+    return true;
+}
+
+static bool set_urls(struct facts *facts, const char *url, struct error *err)
+{
+    char identity[REPOSITORY_MAX + 1];
+    if (!repository_identify(url, identity, err))
+        return false;
+    const char *scheme = text_starts(url, "http://") ? "http" : "https";
+    const char *path = strchr(identity, '/') + 1;
+    snprintf(facts->http_url, sizeof facts->http_url, "%s://%s.git", scheme, identity);
+    snprintf(facts->web_url, sizeof facts->web_url, "%s://%s", scheme, identity);
+    snprintf(facts->ssh_url, sizeof facts->ssh_url, "git@%.*s:%s.git", (int)strcspn(identity, ":/"),
+             identity, path);
+    text_copy(facts->full_name, sizeof facts->full_name, path);
+    return true;
+}
+
+// --- headers ---
+static void add_header(struct signed_request *out, const char *name, const char *value)
+{
+    size_t count = 0;
+    while (out->headers[count])
+        count++;
+    out->headers[count] =
+        xasprintf("%s: %s", name, value); // SIGN_HEADERS_MAX fits the longest list
+}
+
+static void add_github(struct signed_request *out, const struct sign_request *request,
+                       const char *delivery, const struct webhook_secret *secret)
+{
+    add_header(out, "User-Agent", "GitHub-Hookshot/cronwright");
+    add_header(out, "X-GitHub-Hook-ID", "12345678");
+    add_header(out, "X-GitHub-Event", request->event == SIGN_PING ? "ping" : "push");
+    add_header(out, "X-GitHub-Delivery", delivery);
+    char signature[HUB_SIGNATURE_SIZE];
+    if (!secret)
+        return;
+    hub_signature_make(secret, buffer_text(&out->body), out->body.len, signature);
+    add_header(out, "X-Hub-Signature-256", signature);
+}
+
+static void add_gitlab(struct signed_request *out, const struct sign_request *request,
+                       const struct facts *facts, const char *delivery,
+                       const struct webhook_secret *secret)
+{
+    char uuid[UUID_SIZE];
+    random_uuid(uuid);
+    add_header(out, "User-Agent", "GitLab/cronwright");
+    add_header(out, "X-Gitlab-Event", ref_tag(facts->ref) ? "Tag Push Hook" : "Push Hook");
+    add_header(out, "X-Gitlab-Webhook-UUID", uuid);
+    add_header(out, "X-Gitlab-Instance", "https://gitlab.example.com");
+    add_header(out, "Idempotency-Key", delivery);
+    if (!secret)
+        return;
+    if (request->scheme == SIGN_GITLAB_TOKEN) {
+        add_header(out, "X-Gitlab-Token", request->secret);
+        return;
+    }
+    char timestamp[24];
+    char signature[STANDARD_SIGNATURE_SIZE];
+    snprintf(timestamp, sizeof timestamp, "%lld", (long long)(request->now.ms / 1000));
+    standard_signature_make(secret, delivery, timestamp, buffer_text(&out->body), out->body.len,
+                            signature);
+    add_header(out, "webhook-id", delivery);
+    add_header(out, "webhook-timestamp", timestamp);
+    add_header(out, "webhook-signature", signature);
+}
+
+bool sign_request(const struct sign_request *request, struct signed_request *out, struct error *err)
+{
+    const struct scheme *scheme = &schemes[request->scheme];
+    CLEANUP(webhook_secrets_finish) struct webhook_secrets secrets = {0};
+    CLEANUP(signed_request_finish) struct signed_request made = {.path = scheme->provider->path};
+    struct facts facts = {0};
+    char delivery[DELIVERY_ID_MAX + 1];
+    if (scheme->provider == &webhook_gitlab && request->event == SIGN_PING)
+        return error_set(err, ERR_UNSUPPORTED, "GitLab sends no ping");
+    if (request->body_size > SIGN_BODY_MAX)
+        return error_set(err, ERR_TOO_LARGE, "a body of more than %zu bytes", SIGN_BODY_MAX);
+    if (!request->delivery)
+        random_uuid(delivery);
+    else if (!text_copy(delivery, sizeof delivery, request->delivery))
+        return error_set(err, ERR_INVALID, "the delivery id has more than %d characters",
+                         DELIVERY_ID_MAX);
+    wall_format(request->now, false, facts.time);
+    if (!set_ref(&facts, request, err) || !set_ids(&facts, request, err) ||
+        !set_urls(&facts, request->repository, err) ||
+        !make_body(scheme, request, &facts, &made.body, err) ||
+        (request->secret && !webhook_secrets_add(&secrets, scheme->secret, request->secret, err)))
+        return false;
+
+    const struct webhook_secret *secret = request->secret ? &secrets.list[scheme->secret][0] : NULL;
+    add_header(&made, "Content-Type", scheme->content_type);
+    if (scheme->provider == &webhook_github)
+        add_github(&made, request, delivery, secret);
+    else
+        add_gitlab(&made, request, &facts, delivery, secret);
+    *out = made;
+    made = (struct signed_request){0};
+    return true;
+}
+
+void signed_request_finish(struct signed_request *request)
+{
+    for (size_t i = 0; request->headers[i]; i++)
+        secret_free(request->headers[i]); // one may be a token
+    buffer_finish(&request->body);
+    *request = (struct signed_request){0};
+}
