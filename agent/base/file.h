@@ -11,6 +11,7 @@
 
 // The whole file, at most `max` bytes (else ERR_TOO_LARGE). ERR_NOT_FOUND when it is not there,
 // ERR_IO otherwise. Not limited to regular files: pipes and /dev/stdin are read to their end.
+// *out is overwritten; its cap is then `max`.
 bool file_read(const char *path, size_t max, struct buffer *out, struct error *err) MUST_CHECK;
 // A secret: file_read() of at most SECRET_FILE_MAX with one trailing newline (LF or CRLF) cut off;
 // empty, or a NUL inside, is ERR_INVALID. The caller uses secret_free().
@@ -20,7 +21,8 @@ bool file_write(const char *path, mode_t mode, const void *bytes, size_t len,
                 struct error *err) MUST_CHECK;
 // mkdir -p with 0700 for what it makes.
 bool directory_make(const char *path, struct error *err) MUST_CHECK;
-// rm -r, never following symbolic links, never leaving the file system.
+// rm -r, never following symbolic links, never leaving the file system; what is not there is
+// removed already. For trees that no other user can write to.
 bool directory_remove(const char *path, struct error *err) MUST_CHECK;
 
 #endif

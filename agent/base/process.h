@@ -1,5 +1,5 @@
-// Child processes. Spawning is for the main thread: PR_SET_PDEATHSIG fires when the spawning
-// *thread* ends.
+// Child processes. A child that is to die with its parent asks for it by PR_SET_PDEATHSIG: that
+// fires when the spawning *thread* ends, so spawn such children from the main thread.
 #ifndef CRONWRIGHT_BASE_PROCESS_H
 #define CRONWRIGHT_BASE_PROCESS_H
 
@@ -17,17 +17,19 @@ struct child {
     int stderr_fd; // read end, non-blocking
 };
 
-// argv[0] is the program's absolute path. On failure nothing runs.
+// argv[0] is the program's absolute path. On failure nothing runs: ERR_NOT_FOUND when there is no
+// such program, else ERR_IO. Whoever writes to stdin_fd ignores SIGPIPE (http_setup() sees to it).
 bool child_spawn(struct child *child, const char *const argv[], const char *const environment[],
                  struct error *err) MUST_CHECK;
-// After pidfd became readable: reaps. Exit status 0…255, or 128 + signal.
+// After pidfd became readable: reaps; pid is then -1. Exit status 0…255, or 128 + signal.
 int child_reap(struct child *child);
-void child_kill(struct child *child);   // SIGKILL to its process group
-void child_finish(struct child *child); // kills if alive, reaps, closes
+void child_kill(struct child *child); // SIGKILL to its process group
+// Kills if alive, reaps, closes. Only after a child_spawn() that succeeded; twice is fine.
+void child_finish(struct child *child);
 
 // Spawns, writes `input`, collects stdout up to `output`'s cap (and the last of stderr for the
 // error text), kills at the deadline: for kubeconfig's exec plugins. ERR_TIMEOUT, ERR_TOO_LARGE,
-// ERR_IO; a non-zero exit is ERR_UNAVAILABLE.
+// ERR_IO; a non-zero exit is ERR_UNAVAILABLE. *output is overwritten. Any thread.
 bool child_run(const char *const argv[], const char *const environment[], const void *input,
                size_t input_len, int64_t timeout_ms, struct buffer *output,
                struct error *err) MUST_CHECK;

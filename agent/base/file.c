@@ -1,0 +1,162 @@
+#include "agent/base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define READ_CHUNK      ((size_t)16 << 10)
+#define REMOVE_OPEN_MAX 16 // descriptors while walking a tree
+
+static bool open_to_read(const char *path, int *out, struct error *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0)
+        return error_errno(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, errno, "%s", path);
+    *out = fd;
+    return true;
+}
+
+// Up to `room` bytes; 0 at the end.
+static bool read_some(int fd, const char *path, char *bytes, size_t room, size_t *out,
+                      struct error *err)
+{
+    ssize_t got = TEMP_FAILURE_RETRY(read(fd, bytes, room));
+    if (got < 0)
+        return error_errno(err, ERR_IO, errno, "%s", path);
+    *out = (size_t)got;
+    return true;
+}
+
+bool file_read(const char *path, size_t max, struct buffer *out, struct error *err)
+{
+    CLEANUP(close_fd) int fd = -1;
+    if (!open_to_read(path, &fd, err))
+        return false;
+    CLEANUP(buffer_finish) struct buffer whole = {.cap = max};
+    char chunk[READ_CHUNK];
+    for (size_t got = 1; got > 0;) {
+        if (!read_some(fd, path, chunk, sizeof chunk, &got, err))
+            return false;
+        if (!buffer_append(&whole, chunk, got, err))
+            return error_wrap(err, "%s", path);
+    }
+    *out = whole;
+    whole = (struct buffer){0};
+    return true;
+}
+
+// Into a buffer that does not grow: each growth would leave a copy of the secret in freed memory.
+static bool read_secret(const char *path, char *bytes, size_t room, size_t *len, struct error *err)
+{
+    CLEANUP(close_fd) int fd = -1;
+    if (!open_to_read(path, &fd, err))
+        return false;
+    *len = 0;
+    for (size_t got = 1; got > 0 && *len < room; *len += got)
+        if (!read_some(fd, path, bytes + *len, room - *len, &got, err))
+            return false;
+    if (*len == room)
+        return error_set(err, ERR_TOO_LARGE, "%s: more than %zu bytes", path, room - 1);
+    if (*len > 0 && bytes[*len - 1] == '\n')
+        --*len;
+    if (*len > 0 && bytes[*len - 1] == '\r')
+        --*len;
+    if (*len == 0)
+        return error_set(err, ERR_INVALID, "%s: empty", path);
+    if (memchr(bytes, '\0', *len))
+        return error_set(err, ERR_INVALID, "%s: has a NUL byte", path);
+    return true;
+}
+
+bool secret_file_read(const char *path, char **out, struct error *err)
+{
+    char bytes[SECRET_FILE_MAX + 1];
+    size_t len;
+    bool ok = read_secret(path, bytes, sizeof bytes, &len, err);
+    if (ok)
+        *out = xstrndup(bytes, len);
+    explicit_bzero(bytes, sizeof bytes);
+    return ok;
+}
+
+static bool write_all(int fd, const char *bytes, size_t len)
+{
+    while (len > 0) {
+        ssize_t done = TEMP_FAILURE_RETRY(write(fd, bytes, len));
+        if (done < 0)
+            return false;
+        bytes += done;
+        len -= (size_t)done;
+    }
+    return true;
+}
+
+static bool sync_parent(const char *path, struct error *err)
+{
+    const char *slash = strrchr(path, '/');
+    CLEANUP(free_ptr)
+    char *parent = slash == path ? xstrdup("/")
+                   : slash       ? xstrndup(path, (size_t)(slash - path))
+                                 : xstrdup(".");
+    CLEANUP(close_fd) int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || fsync(fd) != 0)
+        return error_errno(err, ERR_IO, errno, "%s", parent);
+    return true;
+}
+
+bool file_write(const char *path, mode_t mode, const void *bytes, size_t len, struct error *err)
+{
+    CLEANUP(free_ptr) char *beside = xasprintf("%s.XXXXXX", path);
+    CLEANUP(close_fd) int fd = mkostemp(beside, O_CLOEXEC);
+    if (fd < 0)
+        return error_errno(err, ERR_IO, errno, "%s", path);
+    if (!write_all(fd, bytes, len) || fchmod(fd, mode) != 0 || fsync(fd) != 0 ||
+        rename(beside, path) != 0) {
+        error_errno(err, ERR_IO, errno, "%s", path);
+        unlink(beside);
+        return false;
+    }
+    return sync_parent(path, err);
+}
+
+bool directory_make(const char *path, struct error *err)
+{
+    CLEANUP(free_ptr) char *part = xstrdup(path);
+    for (char *at = part + 1; *part && at[-1]; at++) {
+        if (*at != '/' && *at != '\0')
+            continue;
+        char after = *at;
+        *at = '\0';
+        if (mkdir(part, 0700) != 0 && errno != EEXIST)
+            return error_errno(err, ERR_IO, errno, "%s", part);
+        *at = after;
+    }
+    struct stat found;
+    if (stat(path, &found) != 0)
+        return error_errno(err, ERR_IO, errno, "%s", path);
+    if (!S_ISDIR(found.st_mode))
+        return error_errno(err, ERR_IO, ENOTDIR, "%s", path);
+    return true;
+}
+
+static int remove_entry(const char *path, const struct stat *found, int kind, struct FTW *walk)
+{
+    (void)found;
+    (void)kind;
+    (void)walk;
+    return remove(path) == 0 || errno == ENOENT ? 0 : errno;
+}
+
+bool directory_remove(const char *path, struct error *err)
+{
+    int failed = nftw(path, remove_entry, REMOVE_OPEN_MAX, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+    if (failed < 0)
+        failed = errno;
+    if (failed != 0 && failed != ENOENT)
+        return error_errno(err, ERR_IO, failed, "remove %s", path);
+    return true;
+}
