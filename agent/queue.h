@@ -1,0 +1,31 @@
+// A keyed work queue: one worker per key at a time, repeats merged, delays, back-off.
+//
+// A key that is added while a worker has it is run once more when that worker is done. The queue is
+// bounded by the number of different keys alone. Any thread.
+#ifndef CRONWRIGHT_QUEUE_H
+#define CRONWRIGHT_QUEUE_H
+
+#include <stdint.h>
+
+#define WORK_QUEUE_BACKOFF_MIN 1000  // ms, doubled with each failure, with jitter, up to:
+#define WORK_QUEUE_BACKOFF_MAX 60000 //
+
+struct work_queue;
+
+// `tries`: how often in a row work_queue_retry() was called for this key before.
+typedef void (*work_queue_run)(void *user, const char *key, int tries);
+
+// Keys may be added at once; workers run after work_queue_start().
+struct work_queue *work_queue_create(work_queue_run run, void *user);
+void work_queue_start(struct work_queue *queue, int workers);
+// Waits for the keys that are being run, forgets the rest, frees. NULL is fine.
+void work_queue_destroy(struct work_queue *queue);
+
+void work_queue_add(struct work_queue *queue, const char *key);
+// At the latest after that long: of several delays the shortest holds.
+void work_queue_after(struct work_queue *queue, const char *key, int64_t delay_ms);
+// Within `run` of this key: it failed, again after a back-off. A run that does not call this is a
+// success and forgets earlier failures. A work_queue_add() meanwhile does not wait for the back-off.
+void work_queue_retry(struct work_queue *queue, const char *key);
+
+#endif
