@@ -1,9 +1,9 @@
 // The agent's durable memory: one SQLite database in the state directory.
 //
-// One thread owns the only write connection (WAL, synchronous=FULL): changes go through its queue and
-// are committed in groups; a caller is told after its group is on disk. A failed group is rolled back
-// whole and every caller in it is told so. Reads use a second connection under a mutex, with bounded
-// pages. Any thread may call any function, except from within a completion callback.
+// One thread owns the only write connection (WAL, synchronous=FULL): changes go through its queue
+// and are committed in groups; a caller is told after its group is on disk. A failed group is
+// rolled back whole and every caller in it is told so. Reads use a second connection under a mutex,
+// with bounded pages. Any thread may call any function, except from within a completion callback.
 #ifndef CRONWRIGHT_STORE_STORE_H
 #define CRONWRIGHT_STORE_STORE_H
 
@@ -49,11 +49,12 @@ struct delivery {
     char commit[STORE_COMMIT_SIZE]; // what the payload claims; only a hint
     char pusher[STORE_PERSON_SIZE];
     uint8_t body_sha256[SHA256_SIZE];
-    bool pending;                      // a worker has still to decide
-    char reason[STORE_REASON_SIZE];    // "accepted" while pending, then one of the reasons
-    char detail[STORE_DETAIL_SIZE];    // one sentence
-    int64_t build;                     // the build it led to; 0: none
-    struct wall_time finished;         // when the reason became final
+    bool pending;                   // a worker has still to decide
+    bool failed;                    // final, but a redelivery of the same id may try again
+    char reason[STORE_REASON_SIZE]; // "accepted" while pending, then one of the reasons
+    char detail[STORE_DETAIL_SIZE]; // one sentence
+    int64_t build;                  // the build it led to; 0: none
+    struct wall_time finished;      // when the reason became final
 };
 
 enum store_outcome {
@@ -63,8 +64,10 @@ enum store_outcome {
     STORE_REOPENED, // the earlier one had failed: it is pending again, with a new seq and time
 };
 
-// Queues an insert. `done` runs on the writer's thread after the commit (or its failure); it must not
-// block nor call the store. A delivery with `pending` false is final as given ("ignored").
+// Queues an insert (`delivery` is copied). `done` runs on the writer's thread after the commit (or
+// its failure); it must not block nor call the store. A delivery with `pending` false is final as
+// given ("ignored"); if it takes the place of a failed one, that is STORE_ADDED. `seq` is that of
+// the row that was written.
 // When the queue is full (STORE_QUEUE_MAX) `done` runs at once with STORE_FAILED.
 #define STORE_QUEUE_MAX 4096
 typedef void (*store_delivery_done)(void *user, enum store_outcome outcome, int64_t seq);
@@ -95,7 +98,8 @@ bool store_delivery_list(struct store *store, const struct delivery_filter *filt
 // The newest row with that sender's id that is not a repeat. ERR_NOT_FOUND.
 bool store_delivery_get(struct store *store, const char *id, struct delivery *out,
                         struct error *err) MUST_CHECK;
-// Every distinct (repository, branch) with pending deliveries: work left over from before a restart.
+// Every distinct (repository, branch) with pending deliveries: work left over from before a
+// restart.
 bool store_pending_keys(struct store *store,
                         bool (*each)(void *user, const char *repository, const char *branch),
                         void *user, struct error *err) MUST_CHECK;
@@ -110,15 +114,15 @@ struct branch_head {
     struct wall_time checked;       // when it was asked
 };
 
-bool store_branch_put(struct store *store, const struct branch_head *head, struct error *err)
-    MUST_CHECK;
+bool store_branch_put(struct store *store, const struct branch_head *head,
+                      struct error *err) MUST_CHECK;
 // False with ERR_NOT_FOUND when never asked.
 bool store_branch_get(struct store *store, const char *repository, const char *branch,
                       struct branch_head *out, struct error *err) MUST_CHECK;
 
 // --- builds ---
 
-enum build_state { // stored by name
+enum build_state {  // stored by name
     BUILD_WAITING,  // decided, nothing started
     BUILD_FETCHING, // the Git child runs
     BUILD_RUNNING,  // the Kaniko Job exists
@@ -153,8 +157,8 @@ struct build {
 // Inserts when id is 0 (and sets it), else replaces. Blocks until committed.
 // ERR_CONFLICT when (commit, recipe, attempt) exists under another id.
 bool store_build_put(struct store *store, struct build *build, struct error *err) MUST_CHECK;
-bool store_build_get(struct store *store, int64_t id, struct build *out, struct error *err)
-    MUST_CHECK;
+bool store_build_get(struct store *store, int64_t id, struct build *out,
+                     struct error *err) MUST_CHECK;
 // The newest attempt for a commit and recipe. ERR_NOT_FOUND.
 bool store_build_find(struct store *store, const char *commit, const char *recipe,
                       struct build *out, struct error *err) MUST_CHECK;
@@ -180,16 +184,17 @@ struct patch_record {
     char new_image[STORE_IMAGE_SIZE];
     struct wall_time at;
 };
-bool store_patch_add(struct store *store, const struct patch_record *patch, struct error *err)
-    MUST_CHECK;
+bool store_patch_add(struct store *store, const struct patch_record *patch,
+                     struct error *err) MUST_CHECK;
 bool store_patch_list(struct store *store, int64_t build,
                       bool (*each)(void *user, const struct patch_record *), void *user,
                       struct error *err) MUST_CHECK;
 
 // --- bounds ---
 
-// Deletes the oldest finished rows beyond these counts; unfinished work is never dropped.
-bool store_trim(struct store *store, int64_t deliveries, int64_t builds, struct error *err)
-    MUST_CHECK;
+// Deletes the oldest finished rows beyond these counts; unfinished work is never dropped, nor the
+// newest delivery. Patches go with their build.
+bool store_trim(struct store *store, int64_t deliveries, int64_t builds,
+                struct error *err) MUST_CHECK;
 
 #endif

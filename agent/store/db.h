@@ -1,0 +1,96 @@
+// Inside the store: a thin layer over SQLite (db.c is the only file that includes its header) and
+// the writer thread. The other files of the store hold SQL and const tables of columns.
+#ifndef CRONWRIGHT_STORE_DB_H
+#define CRONWRIGHT_STORE_DB_H
+
+#include "agent/base/buffer.h"
+#include "agent/base/clock.h"
+#include "agent/store/store.h"
+
+struct db;        // a connection; one thread at a time
+struct statement; // a prepared statement of a connection
+
+extern const char store_schema[]; // schema.sql
+
+// --- statements ---
+
+// Prepared once per connection, found again by the address of `sql`: pass constants.
+struct statement *db_prepare(struct db *db, const char *sql, struct error *err) MUST_CHECK;
+void db_reset(struct statement **statement); // for CLEANUP; NULL is fine
+
+// Parameters count from 1. Texts are borrowed until the reset; NULL binds SQL's NULL.
+void db_bind_int(struct statement *statement, int parameter, int64_t value);
+void db_bind_text(struct statement *statement, int parameter, const char *value);
+
+enum db_step { DB_FAILED, DB_ROW, DB_DONE };
+// ERR_CONFLICT for a broken constraint, ERR_IO for the rest.
+enum db_step db_step(struct statement *statement, struct error *err) MUST_CHECK;
+// The first row; ERR_NOT_FOUND when there is none.
+bool db_one(struct statement *statement, struct error *err) MUST_CHECK;
+// For statements without rows.
+bool db_run(struct statement *statement, struct error *err) MUST_CHECK;
+int64_t db_int(const struct statement *statement, int column); // columns count from 0
+void db_text(const struct statement *statement, int column, char *out, size_t room);
+int64_t db_changes(struct db *db);
+int64_t db_last_id(struct db *db);
+
+// --- records: how a struct's fields lie in parameters and columns, in order ---
+
+enum db_kind {
+    DB_KIND_INT,   // int
+    DB_KIND_INT64, // int64_t
+    DB_KIND_BOOL,  // bool
+    DB_KIND_TIME,  // struct wall_time
+    DB_KIND_TEXT,  // char[size]
+    DB_KIND_BYTES, // uint8_t[size]
+    DB_KIND_WORD,  // an enum, stored as one of `size` words
+};
+
+struct db_field {
+    enum db_kind kind;
+    size_t offset;
+    size_t size;
+    const char *const *words;
+};
+
+#define DB_FIELD(kind, type, name)                                                                 \
+    {                                                                                              \
+        kind, offsetof(struct type, name), sizeof(((struct type *)0)->name), NULL                  \
+    }
+
+struct db_record {
+    const struct db_field *fields;
+    int count;
+};
+
+void db_bind_record(struct statement *statement, int first_parameter,
+                    const struct db_record *record, const void *from);
+void db_read_record(const struct statement *statement, int first_column,
+                    const struct db_record *record, void *into);
+
+// --- changes: on the writer's thread, in a transaction with others ---
+
+// Of what it does at most one statement may fail halfway: there is no savepoint around it. A
+// failure here fails this change alone; a failing commit fails the whole group.
+typedef bool (*store_apply)(struct db *db, void *data, struct error *err);
+
+// Waits for the commit.
+bool store_change(struct store *store, store_apply apply, void *data, struct error *err) MUST_CHECK;
+// Returns at once; `done` runs on the writer's thread after the commit or the failure. False when
+// STORE_QUEUE_MAX such changes wait: then `done` is not called.
+bool store_change_later(struct store *store, store_apply apply,
+                        void (*done)(void *data, bool committed), void *data) MUST_CHECK;
+
+// --- reads ---
+
+// Locks and gives the reading connection: CLEANUP(store_reader_release) struct db *db = ….
+struct db *store_reader(struct store *store);
+void store_reader_release(struct db **db);
+
+// A list's limit within its bounds.
+static inline int store_page(int limit)
+{
+    return limit < 1 ? 1 : limit > STORE_PAGE_MAX ? STORE_PAGE_MAX : limit;
+}
+
+#endif

@@ -1,0 +1,252 @@
+// Builds, patches and branch heads.
+#include "agent/base/file.h"
+#include "agent/store/store.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static char directory[64];
+static struct store *store;
+
+static int set_up(void **state)
+{
+    (void)state;
+    snprintf(directory, sizeof directory, "/tmp/cronwright-store-XXXXXX");
+    assert_non_null(mkdtemp(directory));
+    assert_true(store_open(directory, &store, NULL));
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    store_close(store);
+    assert_true(directory_remove(directory, NULL));
+    return 0;
+}
+
+static struct build make(const char *commit, int attempt)
+{
+    struct build build = {.attempt = attempt,
+                          .state = BUILD_RUNNING,
+                          .created = {1000},
+                          .started = {2000},
+                          .fetch_ms = 11,
+                          .context_ms = 22,
+                          .kaniko_ms = -1,
+                          .patch_ms = -1};
+    snprintf(build.repository, sizeof build.repository, "git.example/a/b");
+    snprintf(build.branch, sizeof build.branch, "main");
+    snprintf(build.commit, sizeof build.commit, "%s", commit);
+    snprintf(build.recipe, sizeof build.recipe, "recipe");
+    snprintf(build.job, sizeof build.job, "build-%s-%d", commit, attempt);
+    snprintf(build.image, sizeof build.image, "registry.example/a/b:%s", commit);
+    snprintf(build.subject, sizeof build.subject, "Add VAT column");
+    snprintf(build.author, sizeof build.author, "Ana");
+    return build;
+}
+
+static void test_build_is_kept_and_replaced(void **state)
+{
+    (void)state;
+    struct build build = make("c1", 1);
+    assert_true(store_build_put(store, &build, NULL));
+    assert_true(build.id > 0);
+    build.state = BUILD_DONE;
+    build.kaniko_ms = 88000;
+    build.finished.ms = 3000;
+    build.patched = 2;
+    snprintf(build.digest, sizeof build.digest, "sha256:%064d", 5);
+    snprintf(build.reason, sizeof build.reason, "deployed");
+    snprintf(build.detail, sizeof build.detail, "Two services.");
+    assert_true(store_build_put(store, &build, NULL));
+    store_close(store);
+    assert_true(store_open(directory, &store, NULL));
+
+    struct build out;
+    assert_true(store_build_get(store, build.id, &out, NULL));
+    assert_int_equal(out.id, build.id);
+    assert_string_equal(out.repository, build.repository);
+    assert_string_equal(out.branch, build.branch);
+    assert_string_equal(out.commit, build.commit);
+    assert_string_equal(out.recipe, build.recipe);
+    assert_int_equal(out.attempt, 1);
+    assert_string_equal(out.job, build.job);
+    assert_string_equal(out.image, build.image);
+    assert_string_equal(out.digest, build.digest);
+    assert_int_equal(out.state, BUILD_DONE);
+    assert_string_equal(out.reason, build.reason);
+    assert_string_equal(out.detail, build.detail);
+    assert_string_equal(out.subject, build.subject);
+    assert_string_equal(out.author, build.author);
+    assert_int_equal(out.created.ms, 1000);
+    assert_int_equal(out.started.ms, 2000);
+    assert_int_equal(out.finished.ms, 3000);
+    assert_int_equal(out.fetch_ms, 11);
+    assert_int_equal(out.context_ms, 22);
+    assert_int_equal(out.kaniko_ms, 88000);
+    assert_int_equal(out.patch_ms, -1);
+    assert_int_equal(out.patched, 2);
+}
+
+static void test_every_state_has_a_word(void **state)
+{
+    (void)state;
+    for (int i = 0; i < BUILD_STATE_COUNT; i++) {
+        struct build build = make("c1", i + 1), out;
+        build.state = (enum build_state)i;
+        assert_true(store_build_put(store, &build, NULL));
+        assert_true(store_build_get(store, build.id, &out, NULL));
+        assert_int_equal(out.state, i);
+        assert_non_null(build_state_word((enum build_state)i));
+    }
+}
+
+static void test_attempts_collide(void **state)
+{
+    (void)state;
+    struct build first = make("c1", 1), again = make("c1", 1), second = make("c1", 2), out;
+    struct error err;
+    assert_true(store_build_put(store, &first, NULL));
+    assert_false(store_build_put(store, &again, &err));
+    assert_int_equal(err.code, ERR_CONFLICT);
+    assert_int_equal(again.id, 0);
+    assert_true(store_build_put(store, &second, NULL));
+    assert_true(store_build_find(store, "c1", "recipe", &out, NULL));
+    assert_int_equal(out.attempt, 2);
+    assert_false(store_build_find(store, "c1", "other", &out, &err));
+    assert_int_equal(err.code, ERR_NOT_FOUND);
+    again.id = 99; // to replace what is not there
+    again.attempt = 3;
+    assert_false(store_build_put(store, &again, &err));
+    assert_int_equal(err.code, ERR_NOT_FOUND);
+    assert_true(store_healthy(store, NULL)); // none of this is the store's fault
+}
+
+struct ids {
+    int64_t list[8];
+    int count;
+};
+
+static bool note_id(void *user, const struct build *build)
+{
+    struct ids *ids = user;
+    assert_true(ids->count < 8);
+    ids->list[ids->count++] = build->id;
+    return true;
+}
+
+static void test_lists(void **state)
+{
+    (void)state;
+    struct build builds[3] = {make("c1", 1), make("c2", 1), make("c3", 1)};
+    snprintf(builds[1].branch, sizeof builds[1].branch, "next");
+    builds[2].state = BUILD_FAILED;
+    for (int i = 0; i < 3; i++)
+        assert_true(store_build_put(store, &builds[i], NULL));
+
+    struct build_filter filter = {.limit = 500};
+    struct ids ids = {0};
+    assert_true(store_build_list(store, &filter, note_id, &ids, NULL));
+    assert_int_equal(ids.count, 3);
+    assert_int_equal(ids.list[0], builds[2].id);
+
+    filter.unfinished = true;
+    ids.count = 0;
+    assert_true(store_build_list(store, &filter, note_id, &ids, NULL));
+    assert_int_equal(ids.count, 2);
+
+    filter.repository = "GIT.example/A/b";
+    filter.branch = "next";
+    ids.count = 0;
+    assert_true(store_build_list(store, &filter, note_id, &ids, NULL));
+    assert_int_equal(ids.count, 1);
+    assert_int_equal(ids.list[0], builds[1].id);
+
+    filter.before = builds[1].id;
+    ids.count = 0;
+    assert_true(store_build_list(store, &filter, note_id, &ids, NULL));
+    assert_int_equal(ids.count, 0);
+}
+
+static bool count_patch(void *user, const struct patch_record *patch)
+{
+    assert_string_equal(patch->namespace, "reports");
+    assert_string_equal(patch->new_image, "registry.example/a/b@sha256:1");
+    ++*(int *)user;
+    return true;
+}
+
+static void test_patches_go_with_their_build(void **state)
+{
+    (void)state;
+    struct build old = make("c1", 1), running = make("c2", 1), new = make("c3", 1);
+    old.state = new.state = BUILD_DONE;
+    assert_true(store_build_put(store, &old, NULL));
+    assert_true(store_build_put(store, &running, NULL));
+    assert_true(store_build_put(store, &new, NULL));
+    struct patch_record patch = {.build = old.id,
+                                 .namespace = "reports",
+                                 .name = "nightly",
+                                 .old_image = "registry.example/a/b@sha256:0",
+                                 .new_image = "registry.example/a/b@sha256:1",
+                                 .at = {5}};
+    assert_true(store_patch_add(store, &patch, NULL));
+    int count = 0;
+    assert_true(store_patch_list(store, old.id, count_patch, &count, NULL));
+    assert_int_equal(count, 1);
+
+    assert_true(store_trim(store, 1, 1, NULL));
+    struct build out;
+    struct error err;
+    assert_false(store_build_get(store, old.id, &out, &err));
+    assert_int_equal(err.code, ERR_NOT_FOUND);
+    assert_true(store_build_get(store, running.id, &out, NULL));
+    count = 0;
+    assert_true(store_patch_list(store, old.id, count_patch, &count, NULL));
+    assert_int_equal(count, 0);
+    assert_false(store_patch_add(store, &patch, &err)); // its build is gone
+    assert_int_equal(err.code, ERR_CONFLICT);
+}
+
+static void test_branch_heads(void **state)
+{
+    (void)state;
+    struct branch_head head = {.repository = "git.example/A/b",
+                               .branch = "main",
+                               .commit = "c1",
+                               .seq = 4,
+                               .checked = {9}};
+    struct branch_head out;
+    struct error err;
+    assert_false(store_branch_get(store, "git.example/a/b", "main", &out, &err));
+    assert_int_equal(err.code, ERR_NOT_FOUND);
+    assert_true(store_branch_put(store, &head, NULL));
+    snprintf(head.commit, sizeof head.commit, "c2");
+    snprintf(head.repository, sizeof head.repository, "git.example/a/b");
+    head.seq = 5;
+    assert_true(store_branch_put(store, &head, NULL));
+    assert_true(store_branch_get(store, "git.example/a/B", "main", &out, NULL));
+    assert_string_equal(out.commit, "c2");
+    assert_int_equal(out.seq, 5);
+    assert_int_equal(out.checked.ms, 9);
+    assert_false(store_branch_get(store, "git.example/a/b", "Main", &out, &err));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_build_is_kept_and_replaced, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_every_state_has_a_word, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_attempts_collide, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_lists, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_patches_go_with_their_build, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_branch_heads, set_up, tear_down),
+    };
+    return cmocka_run_group_tests_name("builds", tests, NULL, NULL);
+}

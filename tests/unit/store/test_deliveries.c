@@ -1,0 +1,389 @@
+// Deliveries: repeats, redelivery of what failed, finishing, lists, trimming.
+#include "agent/base/file.h"
+#include "agent/store/store.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static char directory[64];
+static struct store *store;
+
+static int set_up(void **state)
+{
+    (void)state;
+    snprintf(directory, sizeof directory, "/tmp/cronwright-store-XXXXXX");
+    assert_non_null(mkdtemp(directory));
+    assert_true(store_open(directory, &store, NULL));
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    store_close(store);
+    assert_true(directory_remove(directory, NULL));
+    return 0;
+}
+
+static void reopen(void)
+{
+    store_close(store);
+    assert_true(store_open(directory, &store, NULL));
+}
+
+// --- waiting for the writer ---
+
+struct answer {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    int count;
+    enum store_outcome outcome;
+    int64_t seq;
+};
+
+#define ANSWER                                                                                     \
+    {                                                                                              \
+        PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, STORE_FAILED, 0                    \
+    }
+
+static void take_answer(void *user, enum store_outcome outcome, int64_t seq)
+{
+    struct answer *answer = user;
+    pthread_mutex_lock(&answer->lock);
+    answer->count++;
+    answer->outcome = outcome;
+    answer->seq = seq;
+    pthread_cond_signal(&answer->changed);
+    pthread_mutex_unlock(&answer->lock);
+}
+
+static void await(struct answer *answer, int count)
+{
+    pthread_mutex_lock(&answer->lock);
+    while (answer->count < count)
+        pthread_cond_wait(&answer->changed, &answer->lock);
+    pthread_mutex_unlock(&answer->lock);
+}
+
+static enum store_outcome add(const struct delivery *delivery, int64_t *seq)
+{
+    struct answer answer = ANSWER;
+    store_delivery_add(store, delivery, take_answer, &answer);
+    await(&answer, 1);
+    if (seq)
+        *seq = answer.seq;
+    return answer.outcome;
+}
+
+static struct delivery push(const char *id, const char *repository, const char *branch)
+{
+    struct delivery delivery = {.received = {1795507270123}, .pending = true};
+    snprintf(delivery.forge, sizeof delivery.forge, "github");
+    snprintf(delivery.id, sizeof delivery.id, "%s", id);
+    snprintf(delivery.event, sizeof delivery.event, "push");
+    snprintf(delivery.repository, sizeof delivery.repository, "%s", repository);
+    snprintf(delivery.ref, sizeof delivery.ref, "refs/heads/%s", branch);
+    snprintf(delivery.branch, sizeof delivery.branch, "%s", branch);
+    snprintf(delivery.commit, sizeof delivery.commit, "0123456789012345678901234567890123456789");
+    snprintf(delivery.pusher, sizeof delivery.pusher, "Zoë");
+    snprintf(delivery.reason, sizeof delivery.reason, "accepted");
+    for (size_t i = 0; i < sizeof delivery.body_sha256; i++)
+        delivery.body_sha256[i] = (uint8_t)(250 + i);
+    return delivery;
+}
+
+static int64_t newest(const char *repository, const char *branch)
+{
+    int64_t seq = -1;
+    struct wall_time received = {-1};
+    assert_true(store_delivery_newest(store, repository, branch, &seq, &received, NULL));
+    assert_int_equal(received.ms, seq ? 1795507270123 : 0);
+    return seq;
+}
+
+static void finish(const char *repository, const char *branch, int64_t upto, const char *reason,
+                   bool failed)
+{
+    assert_true(store_deliveries_finish(store, repository, branch, upto, reason, "A sentence.",
+                                        failed, 7, NULL));
+}
+
+static bool count_delivery(void *user, const struct delivery *delivery)
+{
+    (void)delivery;
+    ++*(int *)user;
+    return true;
+}
+
+static int count_deliveries(const char *repository, const char *reason)
+{
+    struct delivery_filter filter = {.repository = repository, .reason = reason, .limit = 500};
+    int count = 0;
+    assert_true(store_delivery_list(store, &filter, count_delivery, &count, NULL));
+    return count;
+}
+
+// --- tests ---
+
+static void test_every_field_is_kept(void **state)
+{
+    (void)state;
+    struct delivery in = push("id-1", "git.example/Acme/report", "feature/ä b");
+    int64_t seq = 0;
+    assert_int_equal(add(&in, &seq), STORE_ADDED);
+    assert_true(seq > 0);
+    finish(in.repository, in.branch, seq, "deployed", false);
+    reopen();
+
+    struct delivery out;
+    assert_true(store_delivery_get(store, "id-1", &out, NULL));
+    assert_int_equal(out.seq, seq);
+    assert_string_equal(out.forge, in.forge);
+    assert_string_equal(out.id, in.id);
+    assert_int_equal(out.received.ms, in.received.ms);
+    assert_string_equal(out.event, in.event);
+    assert_string_equal(out.repository, in.repository);
+    assert_string_equal(out.ref, in.ref);
+    assert_string_equal(out.branch, in.branch);
+    assert_string_equal(out.commit, in.commit);
+    assert_string_equal(out.pusher, in.pusher);
+    assert_memory_equal(out.body_sha256, in.body_sha256, sizeof in.body_sha256);
+    assert_false(out.pending);
+    assert_false(out.failed);
+    assert_string_equal(out.reason, "deployed");
+    assert_string_equal(out.detail, "A sentence.");
+    assert_int_equal(out.build, 7);
+    assert_true(out.finished.ms > 0);
+}
+
+static void test_a_repeat_does_nothing_twice(void **state)
+{
+    (void)state;
+    struct delivery delivery = push("id-1", "git.example/a/b", "main");
+    int64_t first = 0, second = 0;
+    assert_int_equal(add(&delivery, &first), STORE_ADDED);
+    assert_int_equal(add(&delivery, &second), STORE_REPEATED);
+    assert_true(second > first);
+    assert_int_equal(newest("git.example/a/b", "main"), first);
+    finish("git.example/a/b", "main", second, "deployed", false);
+    assert_int_equal(add(&delivery, NULL), STORE_REPEATED);
+    assert_int_equal(newest("git.example/a/b", "main"), 0);
+    assert_int_equal(count_deliveries(NULL, "repeated"), 2);
+
+    struct delivery out;
+    assert_true(store_delivery_get(store, "id-1", &out, NULL));
+    assert_int_equal(out.seq, first);
+    assert_string_equal(out.reason, "deployed");
+
+    snprintf(delivery.forge, sizeof delivery.forge, "gitlab"); // the same id of another sender
+    assert_int_equal(add(&delivery, NULL), STORE_ADDED);
+}
+
+static void test_what_failed_may_be_sent_again(void **state)
+{
+    (void)state;
+    struct delivery delivery = push("id-1", "git.example/a/b", "main");
+    int64_t first = 0, second = 0;
+    assert_int_equal(add(&delivery, &first), STORE_ADDED);
+    finish("git.example/a/b", "main", first, "fetch-failed", true);
+    assert_int_equal(newest("git.example/a/b", "main"), 0);
+
+    assert_int_equal(add(&delivery, &second), STORE_REOPENED);
+    assert_true(second > first);
+    assert_int_equal(newest("git.example/a/b", "main"), second);
+    assert_int_equal(count_deliveries(NULL, NULL), 1);
+    // A worker that decided before the redelivery does not end it.
+    finish("git.example/a/b", "main", first, "fetch-failed", true);
+    assert_int_equal(newest("git.example/a/b", "main"), second);
+    finish("git.example/a/b", "main", second, "deployed", false);
+    assert_int_equal(add(&delivery, NULL), STORE_REPEATED);
+}
+
+static void test_final_as_given(void **state)
+{
+    (void)state;
+    struct delivery delivery = push("id-1", "git.example/a/b", "main");
+    delivery.pending = false;
+    delivery.failed = true;
+    delivery.finished = delivery.received;
+    snprintf(delivery.reason, sizeof delivery.reason, "no-match");
+    assert_int_equal(add(&delivery, NULL), STORE_ADDED);
+    assert_int_equal(newest("git.example/a/b", "main"), 0);
+    assert_int_equal(add(&delivery, NULL), STORE_ADDED); // sent again, still no match: one row
+    assert_int_equal(count_deliveries(NULL, NULL), 1);
+    delivery.pending = true;
+    delivery.failed = false;
+    assert_int_equal(add(&delivery, NULL), STORE_REOPENED); // now there is one
+}
+
+static void test_finish_ends_only_its_key(void **state)
+{
+    (void)state;
+    struct delivery delivery = push("a", "git.example/Acme/Report", "main");
+    int64_t first = 0, second = 0, other = 0, upper = 0;
+    add(&delivery, &first);
+    delivery = push("b", "git.example/acme/report", "main");
+    add(&delivery, &second);
+    delivery = push("c", "git.example/acme/report", "next");
+    add(&delivery, &other);
+    delivery = push("d", "git.example/acme/report", "Main");
+    add(&delivery, &upper);
+    assert_int_equal(newest("GIT.example/acme/report", "main"), second); // case of the repository
+
+    finish("git.example/ACME/report", "main", first, "superseded", false);
+    assert_int_equal(newest("git.example/acme/report", "main"), second);
+    finish("git.example/acme/report", "main", INT64_MAX, "deployed", false);
+    assert_int_equal(newest("git.example/acme/report", "main"), 0);
+    assert_int_equal(newest("git.example/acme/report", "next"), other);
+    assert_int_equal(newest("git.example/acme/report", "Main"), upper);
+
+    struct delivery out;
+    assert_true(store_delivery_get(store, "a", &out, NULL));
+    assert_string_equal(out.reason, "superseded");
+    assert_true(store_delivery_get(store, "b", &out, NULL));
+    assert_string_equal(out.reason, "deployed");
+}
+
+static bool note_key(void *user, const char *repository, const char *branch)
+{
+    char *notes = user;
+    size_t len = strlen(notes);
+    snprintf(notes + len, 256 - len, "%s %s;", repository, branch);
+    return true;
+}
+
+static void test_pending_keys_survive_a_restart(void **state)
+{
+    (void)state;
+    struct delivery delivery = push("a", "git.example/a/b", "main");
+    add(&delivery, NULL);
+    delivery = push("b", "git.example/a/b", "main");
+    add(&delivery, NULL);
+    delivery = push("c", "git.example/a/b", "next");
+    add(&delivery, NULL);
+    delivery = push("d", "git.example/a/c", "main");
+    add(&delivery, NULL);
+    finish("git.example/a/c", "main", INT64_MAX, "deployed", false);
+    reopen();
+    char notes[256] = "";
+    assert_true(store_pending_keys(store, note_key, notes, NULL));
+    assert_string_equal(notes, "git.example/a/b main;git.example/a/b next;");
+}
+
+struct page {
+    int64_t seqs[8];
+    int count, most;
+};
+
+static bool note_seq(void *user, const struct delivery *delivery)
+{
+    struct page *page = user;
+    assert_true(page->count < 8);
+    page->seqs[page->count++] = delivery->seq;
+    return page->count < page->most;
+}
+
+static void test_list_pages_and_filters(void **state)
+{
+    (void)state;
+    int64_t seqs[5];
+    for (int i = 0; i < 5; i++) {
+        char id[8];
+        snprintf(id, sizeof id, "id-%d", i);
+        struct delivery delivery = push(id, i == 2 ? "git.example/x/y" : "git.example/a/b", "main");
+        add(&delivery, &seqs[i]);
+    }
+    struct delivery_filter filter = {.limit = 2};
+    struct page page = {.most = 8};
+    assert_true(store_delivery_list(store, &filter, note_seq, &page, NULL));
+    assert_int_equal(page.count, 2);
+    assert_int_equal(page.seqs[0], seqs[4]);
+    assert_int_equal(page.seqs[1], seqs[3]);
+
+    filter.before = page.seqs[1];
+    filter.limit = 500;
+    page = (struct page){.most = 8};
+    assert_true(store_delivery_list(store, &filter, note_seq, &page, NULL));
+    assert_int_equal(page.count, 3);
+    assert_int_equal(page.seqs[0], seqs[2]);
+
+    page = (struct page){.most = 1}; // the caller has enough
+    assert_true(store_delivery_list(store, &filter, note_seq, &page, NULL));
+    assert_int_equal(page.count, 1);
+
+    assert_int_equal(count_deliveries("GIT.example/X/y", NULL), 1);
+    assert_int_equal(count_deliveries(NULL, "accepted"), 5);
+    assert_int_equal(count_deliveries(NULL, "deployed"), 0);
+
+    struct error err;
+    struct delivery out;
+    assert_false(store_delivery_get(store, "id-9", &out, &err));
+    assert_int_equal(err.code, ERR_NOT_FOUND);
+}
+
+static void test_trim_keeps_unfinished_work(void **state)
+{
+    (void)state;
+    struct delivery delivery = push("open", "git.example/a/b", "main");
+    add(&delivery, NULL);
+    enum { MANY = 1203 }; // more than one step of trimming
+    struct answer answer = ANSWER;
+    int64_t last = 0;
+    for (int i = 0; i < MANY; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "id-%d", i);
+        delivery = push(id, "git.example/a/b", "main");
+        delivery.pending = false;
+        store_delivery_add(store, &delivery, take_answer, &answer);
+    }
+    await(&answer, MANY);
+    last = answer.seq;
+    assert_true(store_trim(store, 10, 10, NULL));
+    assert_int_equal(count_deliveries(NULL, NULL), 11);
+    assert_int_equal(newest("git.example/a/b", "main"), 1);
+
+    assert_true(store_trim(store, 0, 0, NULL)); // the newest stays, so that no seq comes twice
+    assert_int_equal(count_deliveries(NULL, NULL), 2);
+    int64_t next = 0;
+    delivery = push("new", "git.example/a/b", "main");
+    add(&delivery, &next);
+    assert_int_equal(next, last + 1);
+}
+
+static void test_odd_text_is_only_text(void **state)
+{
+    (void)state;
+    struct delivery delivery =
+        push("'; DROP TABLE deliveries; --", "git.example/a/b", "x' OR '1'='1");
+    assert_int_equal(add(&delivery, NULL), STORE_ADDED);
+    assert_int_equal(count_deliveries("git.example/a/b' OR 1=1 --", NULL), 0);
+    assert_int_equal(count_deliveries(NULL, NULL), 1);
+    memset(delivery.detail, 'd', sizeof delivery.detail - 1); // fills its room to the last byte
+    snprintf(delivery.id, sizeof delivery.id, "%0128d", 1);
+    assert_int_equal(add(&delivery, NULL), STORE_ADDED);
+    struct delivery out;
+    assert_true(store_delivery_get(store, delivery.id, &out, NULL));
+    assert_string_equal(out.detail, delivery.detail);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_every_field_is_kept, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_repeat_does_nothing_twice, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_what_failed_may_be_sent_again, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_final_as_given, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_finish_ends_only_its_key, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_pending_keys_survive_a_restart, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_list_pages_and_filters, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_trim_keeps_unfinished_work, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_odd_text_is_only_text, set_up, tear_down),
+    };
+    return cmocka_run_group_tests_name("deliveries", tests, NULL, NULL);
+}
