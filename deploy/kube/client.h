@@ -54,13 +54,14 @@ enum kube_reason {
     KUBE_REASON_CONFLICT,       // ERR_CONFLICT: a resourceVersion or precondition did not hold
     KUBE_REASON_TEST_FAILED, // ERR_CONFLICT: a JSON Patch could not be applied: a `test` failed, or
                              // a path is not there
-    KUBE_REASON_INVALID, // ERR_INVALID: the object is not valid
-    KUBE_REASON_EXPIRED, // ERR_CONFLICT: 410, list again
+    KUBE_REASON_INVALID,     // ERR_INVALID: the object is not valid
+    KUBE_REASON_EXPIRED,     // ERR_CONFLICT: 410, list again
 };
 
 struct kube_reply {
     int status;              // also after a failure; 0 when there was no answer
     enum kube_reason reason; // also after a failure
+    int64_t retry_after_ms;  // also after a failure; -1 when the server did not say
     json_t *body;            // NULL when empty, or after a failure
     json_t *warnings;        // array of texts from Warning headers; NULL when there were none
 };
@@ -71,8 +72,8 @@ struct kube_client *kube_client_create(struct kube_access *access);
 void kube_client_destroy(struct kube_client *client); // NULL is fine
 struct kube_access *kube_client_access(struct kube_client *client);
 
-// Sends and waits. `reply` (NULL: not wanted) needs no preparation; only `status` and `reason` are
-// set when this fails. Text: "409 AlreadyExists: jobs.batch \"x\" already exists". Codes:
+// Sends and waits. `reply` (NULL: not wanted) needs no preparation; after a failure only its first
+// three members are set. Text: "409 AlreadyExists: jobs.batch \"x\" already exists". Codes:
 //     400 422 ERR_INVALID   401 ERR_UNAUTHORIZED   403 ERR_FORBIDDEN   404 ERR_NOT_FOUND
 //     409 410 ERR_CONFLICT  413 ERR_TOO_LARGE      429 5xx ERR_UNAVAILABLE   504 ERR_TIMEOUT
 //     405 406 415 ERR_UNSUPPORTED; see also enum kube_reason; names that are none: ERR_INVALID
@@ -100,33 +101,35 @@ struct kube_list_events {
 bool kube_list(struct kube_client *client, const struct kube_request *request,
                const struct kube_list_events *events, void *user, struct error *err) MUST_CHECK;
 
-// --- on an http_loop: never block ---
+// --- on an http_loop: these are for its thread only, and never block ---
 
-// A raw stream with address and credentials filled in. `generation` (or NULL) is for
-// kube_access_rejected() when the answer is 401. False: nothing was started.
+// A raw stream with address and credentials filled in. `generation` is for kube_access_rejected()
+// when the answer is 401. False: nothing was started.
 bool kube_stream_start(struct kube_client *client, struct http_loop *loop,
                        const struct kube_request *request, int64_t idle_ms,
                        const struct http_stream_events *events, void *user,
                        struct http_stream **out, uint64_t *generation,
                        struct error *err) MUST_CHECK;
 
-// kube_request() without waiting, for one GET. `done` runs exactly once, on the loop's thread: with
-// the reply (which it may take apart; finished afterwards), or with an error.
+// kube_request() without waiting, for one GET, and without trying again after 401 (the credentials
+// are renewed, though) and 429. `done` runs once, later: `err` is NULL, or tells what failed. It
+// may take `reply` apart, which is finished afterwards. False: nothing was started.
 struct kube_call;
 typedef void kube_call_done(void *user, struct kube_reply *reply, const struct error *err);
 bool kube_call_start(struct kube_client *client, struct http_loop *loop,
                      const struct kube_request *request, kube_call_done *done, void *user,
                      struct kube_call **out, struct error *err) MUST_CHECK;
-void kube_call_cancel(
-    struct kube_call *call); // before `done` has run; it follows with ERR_CANCELLED
+void kube_call_cancel(struct kube_call *call); // before `done`, which follows with ERR_CANCELLED
 
-// What a refused request means, for streams: decodes a Status (which `body` may or may not be).
-void kube_status_error(int status, const char *body, size_t len, enum kube_reason *reason,
-                       struct error *err);
+// --- answers ---
+
+// What a refusal means: `body` may be a Status object, a plain text, or nothing.
+void kube_refusal(int status, const char *body, size_t len, enum kube_reason *reason,
+                  struct error *err);
 
 // Parses what the API server wrote. Unlike json_read(), bears what a user may have put into an
 // object: NULs in texts (they end the text for readers of C strings) and repeated keys, since one
-// odd object must not hide all others.
+// odd object must not hide all others. ERR_PROTOCOL.
 bool kube_json_read(const char *bytes, size_t len, json_t **out, struct error *err) MUST_CHECK;
 
 #endif

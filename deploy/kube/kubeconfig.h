@@ -38,7 +38,8 @@ bool kube_access_from_file(const char *path, const char *context, struct kube_ac
 bool kube_access_in_cluster(const char *directory, struct kube_access **out,
                             struct error *err) MUST_CHECK;
 
-// Ends the exec plugin's thread, wipes secrets. Identities still held stay valid. NULL is fine.
+// Ends the exec plugin's thread (waiting for a run of it), wipes secrets. All identities have been
+// released before. NULL is fine.
 void kube_access_destroy(struct kube_access *access);
 
 const char *kube_access_server(const struct kube_access *access);    // URL without a final '/'

@@ -1,0 +1,66 @@
+#include "deploy/kube/patch.h"
+
+#include <string.h>
+
+char *patch_pointer(const char *const at[])
+{
+    size_t room = 1;
+    for (size_t i = 0; at[i]; i++)
+        room += 1 + 2 * strlen(at[i]); // every character escaped
+    char *pointer = xalloc(room);
+    char *end = pointer;
+    for (size_t i = 0; at[i]; i++) {
+        *end++ = '/';
+        for (const char *c = at[i]; *c; c++) {
+            if (*c == '~' || *c == '/')
+                *end++ = '~';
+            *end++ = (char)(*c == '~' ? '0' : *c == '/' ? '1' : *c);
+        }
+    }
+    return pointer;
+}
+
+json_t *patch_create(void)
+{
+    return json_array();
+}
+
+// Takes `value`, which may be NULL for none.
+static void operate(json_t *patch, const char *operation, const char *const at[], json_t *value)
+{
+    CLEANUP(free_ptr) char *pointer = patch_pointer(at);
+    json_t *step = json_pack("{s:s, s:s}", "op", operation, "path", pointer);
+    if (value)
+        json_object_set_new(step, "value", value);
+    json_array_append_new(patch, step);
+}
+
+void patch_test(json_t *patch, const char *const at[], const char *value)
+{
+    operate(patch, "test", at, json_string(value));
+}
+
+void patch_replace(json_t *patch, const char *const at[], const char *value)
+{
+    operate(patch, "replace", at, json_string(value));
+}
+
+void patch_remove(json_t *patch, const char *const at[])
+{
+    operate(patch, "remove", at, NULL);
+}
+
+void patch_add(json_t *patch, const char *const at[], const char *value)
+{
+    operate(patch, "add", at, json_string(value));
+}
+
+void patch_annotate(json_t *patch, bool present, const struct annotation annotations[])
+{
+    if (!present) {
+        operate(patch, "test", PATCH_AT("metadata", "annotations"), json_null());
+        operate(patch, "add", PATCH_AT("metadata", "annotations"), json_object());
+    }
+    for (; annotations->key; annotations++)
+        patch_add(patch, PATCH_AT("metadata", "annotations", annotations->key), annotations->value);
+}

@@ -1,0 +1,32 @@
+// Within the library: from a kube_request to HTTP and back.
+#ifndef CRONWRIGHT_KUBE_REQUEST_H
+#define CRONWRIGHT_KUBE_REQUEST_H
+
+#include "deploy/kube/client.h"
+
+// An HTTP request, with what it points to.
+struct kube_prepared {
+    struct http_request http;
+    const struct kube_identity *identity;
+    char *url;
+    char *content_type;
+    char *body;
+};
+
+// Waits for credentials until the deadline. The caller finishes *out.
+bool kube_prepare(struct kube_client *client, const struct kube_request *request,
+                  struct mono_time deadline, struct kube_prepared *out,
+                  struct error *err) MUST_CHECK;
+void kube_prepared_finish(struct kube_prepared *prepared);
+
+// Judges an HTTP answer. On failure only status, reason and retry_after_ms of `reply` are set.
+bool kube_reply_read(struct http_response *response, struct kube_reply *reply,
+                     struct error *err) MUST_CHECK;
+
+// Of an answer's header lines; -1 when it says nothing that can be used.
+int64_t kube_retry_after_ms(const struct buffer *headers);
+
+// The texts of all Warning headers; NULL when there are none.
+json_t *kube_warnings(const struct buffer *headers);
+
+#endif
