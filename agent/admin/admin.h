@@ -1,0 +1,74 @@
+// The admin API: one file per resource, each exporting a const route table. Handlers run on the
+// admin server's threads and may ask the store, and Kubernetes under a deadline.
+#ifndef CRONWRIGHT_ADMIN_ADMIN_H
+#define CRONWRIGHT_ADMIN_ADMIN_H
+
+#include "agent/config.h"
+#include "agent/server.h"
+#include "agent/store/store.h"
+
+struct intake;
+struct kube_client;
+struct pipeline;
+struct podlog_hub;
+struct service_cache;
+
+// What handlers work with; everything is borrowed and outlives the server.
+struct admin {
+    const struct config *config;
+    struct store *store;
+    struct kube_client *kube;
+    struct service_cache *services;
+    struct podlog_hub *logs;
+    struct intake *intake;
+    struct pipeline *pipeline;
+    const char *webhooks_address; // as listened on
+    // Whether all that the agent needs is there; otherwise the first thing that is not.
+    bool (*ready)(void *user, struct error *err);
+    void *ready_user;
+};
+
+extern const struct server_route admin_service_routes[];
+extern const struct server_route admin_run_routes[];
+extern const struct server_route admin_build_routes[];
+extern const struct server_route admin_delivery_routes[];
+extern const struct server_route admin_health_routes[];
+
+// All of the above, ended by NULL.
+extern const struct server_route *const admin_tables[];
+
+// --- auth.c ---
+
+// For server_options.admit: checks the bearer token. `user` is the struct admin.
+bool admin_admit(struct server_request *req, void *user);
+// The token that the request came with: never NULL in an admitted request.
+const struct config_token *admin_token(const struct admin *admin, struct server_request *req);
+// Whether the token's role is at least `role` and the namespace is one of its own; otherwise
+// answers 403 and returns false.
+bool admin_may(const struct admin *admin, struct server_request *req, enum config_role role,
+               const char *namespace);
+// Whether the token may see a namespace, without answering: for filtering lists.
+bool admin_sees(const struct config_token *token, const char *namespace);
+// Whether a service in one of the token's namespaces follows that branch ("": any branch). Builds
+// and deliveries have no namespace: their services' owners may see them.
+bool admin_sees_branch(const struct admin *admin, const struct config_token *token,
+                       const char *repository, const char *branch);
+
+// --- read.c: reading requests and writing common values ---
+
+// A query parameter as a number within bounds; answers 400 and returns false when it is not.
+bool admin_query_int(struct server_request *req, const char *name, int64_t min, int64_t max,
+                     int64_t otherwise, int64_t *out);
+// A query parameter "true" or "false"; likewise.
+bool admin_query_bool(struct server_request *req, const char *name, bool *out);
+
+json_t *admin_time(struct wall_time time); // RFC 3339, or null when unset
+json_t *admin_seconds(int64_t ms);         // seconds, or null when < 0
+json_t *admin_build_id(int64_t id);        // "b-51", or null for 0
+// "b-51" or "51"; false when it is neither.
+bool admin_build_number(const char *text, int64_t *id);
+
+// --- builds.c ---
+json_t *admin_build_json(const struct build *build);
+
+#endif

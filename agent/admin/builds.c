@@ -1,0 +1,103 @@
+#include "agent/admin/admin.h"
+#include "agent/admin/logs.h"
+#include "agent/pipeline/pipeline.h"
+
+json_t *admin_build_json(const struct build *build)
+{
+    return json_pack("{s:o, s:s, s:s, s:s, s:o, s:o, s:i, s:s, s:o, s:o, s:o, s:s, s:o,"
+                     " s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:i}",
+                     "build", admin_build_id(build->id), "repository", build->repository, "branch",
+                     build->branch, "commit", build->commit, "subject",
+                     json_text_or_null(build->subject), "author", json_text_or_null(build->author),
+                     "attempt", build->attempt, "state", build_state_word(build->state), "reason",
+                     json_text_or_null(build->reason), "detail", json_text_or_null(build->detail),
+                     "job", json_text_or_null(build->job), "image", build->image, "digest",
+                     json_text_or_null(build->digest), "created", admin_time(build->created),
+                     "started", admin_time(build->started), "finished", admin_time(build->finished),
+                     "fetchSeconds", admin_seconds(build->fetch_ms), "contextSeconds",
+                     admin_seconds(build->context_ms), "kanikoSeconds",
+                     admin_seconds(build->kaniko_ms), "patchSeconds",
+                     admin_seconds(build->patch_ms), "services", build->patched);
+}
+
+static bool add_build(void *user, const struct build *build)
+{
+    return json_array_append_new(user, admin_build_json(build)) == 0;
+}
+
+static void list_builds(struct server_request *req, void *user)
+{
+    const struct admin *admin = user;
+    int64_t limit;
+    struct build_filter filter = {.repository = server_query(req, "repository"),
+                                  .branch = server_query(req, "branch")};
+    if (!admin_query_int(req, "limit", 1, STORE_PAGE_MAX, 50, &limit) ||
+        !admin_query_int(req, "before", 1, INT64_MAX, 0, &filter.before))
+        return;
+    filter.limit = (int)limit;
+    struct error err;
+    CLEANUP(json_ptr) json_t *list = json_array();
+    if (store_build_list(admin->store, &filter, add_build, list, &err))
+        server_answer_json(req, 200, json_pack("{s:O}", "builds", list));
+    else
+        server_answer_error(req, &err);
+}
+
+// Finds the build named in the path; otherwise answers and returns false.
+static bool named_build(const struct admin *admin, struct server_request *req, struct build *out)
+{
+    int64_t id;
+    const char *text = server_param(req, "build");
+    struct error err;
+    if (!admin_build_number(text, &id)) {
+        server_refuse(req, 400, "invalid", "\"%s\" is not a build; builds look like b-51", text);
+        return false;
+    }
+    if (!store_build_get(admin->store, id, out, &err)) {
+        server_answer_error(req, &err);
+        return false;
+    }
+    return true;
+}
+
+static bool add_patch(void *user, const struct patch_record *patch)
+{
+    json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:o}", "namespace", patch->namespace, "name",
+                             patch->name, "oldImage", patch->old_image, "newImage",
+                             patch->new_image, "at", admin_time(patch->at));
+    return json_array_append_new(user, json) == 0;
+}
+
+static void get_build(struct server_request *req, void *user)
+{
+    const struct admin *admin = user;
+    struct build build;
+    struct error err;
+    if (!named_build(admin, req, &build))
+        return;
+    CLEANUP(json_ptr) json_t *patches = json_array();
+    if (!store_patch_list(admin->store, build.id, add_patch, patches, &err)) {
+        server_answer_error(req, &err);
+        return;
+    }
+    json_t *json = admin_build_json(&build);
+    json_object_set(json, "patches", patches);
+    server_answer_json(req, 200, json);
+}
+
+static void get_build_log(struct server_request *req, void *user)
+{
+    const struct admin *admin = user;
+    struct build build;
+    if (!named_build(admin, req, &build))
+        return;
+    CLEANUP(free_ptr) char *path = pipeline_build_log(admin->pipeline, build.id);
+    admin_answer_log(req, admin, path);
+}
+
+const struct server_route admin_build_routes[] = {
+    {"GET", "/v1/builds", list_builds, 0},
+    {"GET", "/v1/builds/{build}", get_build, 0},
+    {"GET", "/v1/builds/{build}/logs", get_build_log, 0},
+    {0},
+};

@@ -1,0 +1,57 @@
+// Log files as answers: a part of the text, or followed while it grows.
+#include "agent/admin/logs.h"
+
+#include <string.h>
+
+#define WHOLE_LOG_WAIT_MS 2000 // for a log that is not followed: what is there by then
+
+struct log_stream {
+    struct podlog_reader *reader;
+    bool follow;
+    struct mono_time deadline; // when not following
+    struct podlog_end end;
+};
+
+static ssize_t read_log(void *user, char *out, size_t room, int64_t wait_ms)
+{
+    struct log_stream *stream = user;
+    struct mono_time until = mono_after(wait_ms);
+    if (!stream->follow && stream->deadline.ms < until.ms)
+        until = stream->deadline;
+    size_t len;
+    struct error err;
+    if (podlog_read(stream->reader, until, out, room, &len, &stream->end, &err))
+        return len ? (ssize_t)len : SERVER_STREAM_END;
+    if (err.code == ERR_TIMEOUT)
+        return !stream->follow && mono_past(stream->deadline) ? SERVER_STREAM_END : 0;
+    return SERVER_STREAM_BROKEN;
+}
+
+static void release_log(void *user)
+{
+    struct log_stream *stream = user;
+    podlog_reader_close(stream->reader);
+    free(stream);
+}
+
+void admin_answer_log(struct server_request *req, const struct admin *admin, const char *path)
+{
+    bool follow;
+    int64_t offset;
+    if (!admin_query_bool(req, "follow", &follow) ||
+        !admin_query_int(req, "offset", 0, INT64_MAX, 0, &offset))
+        return;
+    struct log_stream *stream = xalloc(sizeof *stream);
+    struct error err;
+    if (!podlog_reader_open(admin->logs, path, (uint64_t)offset, &stream->reader, &err)) {
+        free(stream);
+        if (err.code == ERR_NOT_FOUND)
+            server_refuse(req, 404, "no-log", "there is no log yet");
+        else
+            server_answer_error(req, &err);
+        return;
+    }
+    stream->follow = follow;
+    stream->deadline = mono_after(WHOLE_LOG_WAIT_MS);
+    server_answer_stream(req, "text/plain; charset=utf-8", read_log, stream, release_log);
+}

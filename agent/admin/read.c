@@ -1,0 +1,65 @@
+#include "agent/admin/admin.h"
+#include "agent/base/text.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+const struct server_route *const admin_tables[] = {
+    admin_service_routes,  admin_run_routes,    admin_build_routes,
+    admin_delivery_routes, admin_health_routes, NULL,
+};
+
+bool admin_query_int(struct server_request *req, const char *name, int64_t min, int64_t max,
+                     int64_t otherwise, int64_t *out)
+{
+    const char *text = server_query(req, name);
+    if (!text) {
+        *out = otherwise;
+        return true;
+    }
+    if (text_to_int(text, min, max, out))
+        return true;
+    server_refuse(req, 400, "invalid", "%s must be a number from %" PRId64 " to %" PRId64, name,
+                  min, max);
+    return false;
+}
+
+bool admin_query_bool(struct server_request *req, const char *name, bool *out)
+{
+    const char *text = server_query(req, name);
+    if (!text || strcmp(text, "false") == 0) {
+        *out = false;
+        return true;
+    }
+    if (*text == '\0' || strcmp(text, "true") == 0) {
+        *out = true;
+        return true;
+    }
+    server_refuse(req, 400, "invalid", "%s must be true or false", name);
+    return false;
+}
+
+json_t *admin_time(struct wall_time time)
+{
+    char text[RFC3339_SIZE];
+    wall_format(time, true, text);
+    return json_text_or_null(text);
+}
+
+json_t *admin_seconds(int64_t ms)
+{
+    return ms < 0 ? json_null() : json_real((double)ms / 1000);
+}
+
+json_t *admin_build_id(int64_t id)
+{
+    char text[32];
+    snprintf(text, sizeof text, "b-%" PRId64, id);
+    return id ? json_string(text) : json_null();
+}
+
+bool admin_build_number(const char *text, int64_t *id)
+{
+    return text_to_int(text_starts(text, "b-") ? text + 2 : text, 1, INT64_MAX, id);
+}

@@ -1,0 +1,276 @@
+#include "agent/admin/runs.h"
+#include "agent/admin/logs.h"
+#include "agent/base/file.h"
+#include "agent/base/log.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define RUNS_DEFAULT   20
+#define RUNS_MAX       500
+#define POD_WAIT_MS    20000 // a follower waits that long for the attempt's pod
+#define POD_RECHECK_MS 300
+
+static json_t *duration(struct wall_time from, struct wall_time to)
+{
+    return from.ms && to.ms ? admin_seconds(to.ms - from.ms) : json_null();
+}
+
+static json_t *exit_code(int code)
+{
+    return code < 0 ? json_null() : json_integer(code);
+}
+
+static json_t *attempt_json(const struct run_attempt *attempt, size_t number)
+{
+    return json_pack("{s:i, s:s, s:s, s:s, s:o, s:o, s:i, s:o, s:o, s:o}", "attempt", (int)number,
+                     "pod", attempt->pod, "container", attempt->container, "state",
+                     run_state_word(attempt->state), "reason", json_text_or_null(attempt->reason),
+                     "exitCode", exit_code(attempt->exit_code), "restarts", attempt->restarts,
+                     "created", admin_time(attempt->created), "started",
+                     admin_time(attempt->started), "finished", admin_time(attempt->finished));
+}
+
+json_t *admin_run_json(const struct service *service, const struct run *run, bool attempts)
+{
+    int code = run->attempt_count ? run->attempts[run->attempt_count - 1].exit_code : -1;
+    json_t *json = json_pack(
+        "{s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:i, s:s}",
+        "name", run->name, "namespace", run->namespace_, "service", run->service, "kind",
+        run_kind_word(run->kind), "requestedBy", json_text_or_null(run->requested_by), "commit",
+        json_text_or_null(run->commit), "image", run->image, "state", run_state_word(run->state),
+        "reason", json_text_or_null(run->reason), "exitCode", exit_code(code), "created",
+        admin_time(run->created), "scheduledFor", admin_time(run->scheduled_for), "started",
+        admin_time(run->started), "finished", admin_time(run->finished), "durationSeconds",
+        duration(run->started, run->finished), "maxAttempts", run->backoff_limit + 1, "concurrency",
+        service->concurrency);
+    if (!attempts)
+        return json;
+    json_t *list = json_array();
+    for (size_t i = 0; i < run->attempt_count; i++)
+        json_array_append_new(list, attempt_json(&run->attempts[i], i + 1));
+    json_object_set_new(json, "attempts", list);
+    return json;
+}
+
+static void list_runs(struct server_request *req, void *user)
+{
+    const struct admin *admin = user;
+    int64_t limit;
+    if (!admin_query_int(req, "limit", 1, RUNS_MAX, RUNS_DEFAULT, &limit))
+        return;
+    CLEANUP(service_ptr)
+    const struct service *service = admin_named_service(admin, req, ROLE_VIEWER);
+    if (!service)
+        return;
+    struct run_list runs = {0};
+    struct error err;
+    if (!run_list(admin->kube, service, (size_t)limit, &runs, &err)) {
+        server_answer_error(req, &err);
+        return;
+    }
+    json_t *list = json_array();
+    for (size_t i = 0; i < runs.count; i++)
+        json_array_append_new(list, admin_run_json(service, runs.items[i], true));
+    run_list_finish(&runs);
+    server_answer_json(req, 200, json_pack("{s:o}", "runs", list));
+}
+
+// --- force run ---
+
+// Reads the body: nothing, or {"ifActive": …}. False: answered.
+static bool read_request(struct server_request *req, struct run_request *out)
+{
+    size_t len;
+    const char *body = server_body(req, &len);
+    if (len == 0)
+        return true;
+    CLEANUP(json_ptr) json_t *json = NULL;
+    struct error err;
+    if (!json_read(body, len, len, &json, &err)) {
+        server_answer_error(req, &err);
+        return false;
+    }
+    const char *word = NULL;
+    json_error_t why;
+    if (json_unpack_ex(json, &why, JSON_STRICT, "{s?:s}", "ifActive", &word) != 0) {
+        server_refuse(req, 400, "invalid", "the body: %s; it may hold {\"ifActive\": …}", why.text);
+        return false;
+    }
+    if (word && !run_if_active_parse(word, &out->if_active)) {
+        server_answer_problem(
+            req, &(struct server_problem){
+                     .status = 400,
+                     .reason = "invalid",
+                     .detail = "ifActive must be refuse, allow or replace",
+                     .members = json_pack("{s:[{s:s, s:s}]}", "errors", "pointer", "/ifActive",
+                                          "detail", "must be refuse, allow or replace")});
+        return false;
+    }
+    return true;
+}
+
+static bool read_key(struct server_request *req, struct run_request *out)
+{
+    out->idempotency_key = server_header(req, "Idempotency-Key");
+    if (server_header_count(req, "Idempotency-Key") <= 1 &&
+        (!out->idempotency_key ||
+         (*out->idempotency_key != '\0' && strlen(out->idempotency_key) <= RUN_KEY_MAX)))
+        return true;
+    server_refuse(req, 400, "invalid", "Idempotency-Key must be given once, with 1 to %d bytes",
+                  RUN_KEY_MAX);
+    return false;
+}
+
+static void create_run(struct server_request *req, void *user)
+{
+    const struct admin *admin = user;
+    struct run_request request = {.kind = RUN_FORCED, .if_active = RUN_REFUSE};
+    if (!read_request(req, &request) || !read_key(req, &request))
+        return;
+    CLEANUP(service_ptr)
+    const struct service *service = admin_named_service(admin, req, ROLE_RUNNER);
+    if (!service)
+        return;
+    request.requested_by = admin_token(admin, req)->name;
+    struct run_created created = {0};
+    struct error err;
+    if (!run_create(admin->kube, service->namespace_, service->name, &request, &created, &err)) {
+        server_answer_error(req, &err);
+        return;
+    }
+    CLEANUP(free_ptr)
+    char *location = xasprintf("/v1/services/%s/%s/runs/%s", service->namespace_, service->name,
+                               created.run->name);
+    log_line(LOG_INFO, created.existed ? "forced run asked for again" : "forced run", "run",
+             created.run->name, "namespace", service->namespace_, "by", request.requested_by, NULL);
+    server_add_header(req, "Location", location);
+    json_t *json = admin_run_json(service, created.run, true);
+    if (created.warnings)
+        json_object_set(json, "warnings", created.warnings);
+    server_answer_json(req, created.existed ? 200 : 201, json);
+    run_free(created.run);
+    json_decref(created.warnings);
+}
+
+// --- one run ---
+
+static void get_run(struct server_request *req, void *user)
+{
+    const struct admin *admin = user;
+    CLEANUP(service_ptr)
+    const struct service *service = admin_named_service(admin, req, ROLE_VIEWER);
+    if (!service)
+        return;
+    CLEANUP(run_ptr) struct run *run = NULL;
+    struct error err;
+    if (run_get(admin->kube, service, server_param(req, "run"), &run, &err))
+        server_answer_json(req, 200, admin_run_json(service, run, true));
+    else
+        server_answer_error(req, &err);
+}
+
+static void cancel_run(struct server_request *req, void *user)
+{
+    const struct admin *admin = user;
+    CLEANUP(service_ptr)
+    const struct service *service = admin_named_service(admin, req, ROLE_RUNNER);
+    if (!service)
+        return;
+    const char *name = server_param(req, "run");
+    struct error err;
+    if (!run_cancel(admin->kube, service, name, KUBE_FOREGROUND, &err)) {
+        server_answer_error(req, &err);
+        return;
+    }
+    log_line(LOG_INFO, "run cancelled", "run", name, "namespace", service->namespace_, "by",
+             admin_token(admin, req)->name, NULL);
+    server_answer_json(req, 202, json_pack("{s:s, s:s}", "run", name, "state", "cancelling"));
+}
+
+// --- logs ---
+
+static void pause_ms(int64_t ms)
+{
+    nanosleep(&(struct timespec){.tv_nsec = ms * 1000000}, NULL);
+}
+
+// The run once attempt `number` (0: any) has a pod; until then looks again while `follow`.
+static struct run *run_with_attempt(struct server_request *req, const struct admin *admin,
+                                    const struct service *service, int64_t number, bool follow)
+{
+    struct mono_time deadline = mono_after(follow ? POD_WAIT_MS : 0);
+    size_t wanted = number ? (size_t)number : 1;
+    for (;;) {
+        struct run *run = NULL;
+        struct error err;
+        if (!run_get(admin->kube, service, server_param(req, "run"), &run, &err)) {
+            server_answer_error(req, &err);
+            return NULL;
+        }
+        if (run->attempt_count >= wanted)
+            return run;
+        bool over = run->state == RUN_SUCCEEDED || run->state == RUN_FAILED;
+        run_free(run);
+        if (over || mono_past(deadline)) {
+            server_refuse(req, 404, "no-pod-yet", "attempt %zu has no pod%s", wanted,
+                          over ? " and the run is over" : " yet");
+            return NULL;
+        }
+        pause_ms(POD_RECHECK_MS);
+    }
+}
+
+// Sees to it that the attempt's log is on its way into its file. The caller frees the path.
+static char *follow_attempt(const struct admin *admin, const struct run *run,
+                            const struct run_attempt *attempt, struct error *err)
+{
+    CLEANUP(free_ptr)
+    char *directory =
+        xasprintf("%s/logs/runs/%s/%s", admin->config->state_directory, run->namespace_, run->name);
+    CLEANUP(free_ptr) char *path = xasprintf("%s/%s.log", directory, attempt->pod);
+    struct podlog_source source = {.namespace_ = run->namespace_,
+                                   .pod = attempt->pod,
+                                   .uid = attempt->pod_uid,
+                                   .container = attempt->container,
+                                   .path = path};
+    return directory_make(directory, err) && podlog_follow(admin->logs, &source, err) ? TAKE(path)
+                                                                                      : NULL;
+}
+
+static void get_run_log(struct server_request *req, void *user)
+{
+    const struct admin *admin = user;
+    bool follow;
+    int64_t number;
+    if (!admin_query_bool(req, "follow", &follow) ||
+        !admin_query_int(req, "attempt", 1, 1000, 0, &number))
+        return;
+    CLEANUP(service_ptr)
+    const struct service *service = admin_named_service(admin, req, ROLE_VIEWER);
+    if (!service)
+        return;
+    CLEANUP(run_ptr) struct run *run = run_with_attempt(req, admin, service, number, follow);
+    if (!run)
+        return;
+    const struct run_attempt *attempt =
+        &run->attempts[number ? (size_t)number - 1 : run->attempt_count - 1];
+    struct error err;
+    CLEANUP(free_ptr) char *path = follow_attempt(admin, run, attempt, &err);
+    if (path)
+        admin_answer_log(req, admin, path);
+    else
+        server_answer_error(req, &err);
+}
+
+#define RUNS "/v1/services/{namespace}/{name}/runs"
+const struct server_route admin_run_routes[] = {
+    {"GET", RUNS, list_runs, 0},
+    {"POST", RUNS, create_run, 0},
+    {"GET", RUNS "/{run}", get_run, 0},
+    {"DELETE", RUNS "/{run}", cancel_run, 0},
+    {"GET", RUNS "/{run}/logs", get_run_log, 0},
+    {0},
+};

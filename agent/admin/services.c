@@ -1,0 +1,148 @@
+#include "deploy/services.h"
+#include "agent/admin/runs.h"
+#include "agent/base/text.h"
+#include "agent/pipeline/pipeline.h"
+
+#include <string.h>
+
+#define RUNS_LOOKED_AT   10   // newest ones of a service, for its last result
+#define LIST_RUNS_WITHIN 5000 // ms: a list tells last results as far as it gets in that time
+
+const struct service *admin_named_service(const struct admin *admin, struct server_request *req,
+                                          enum config_role role)
+{
+    const char *namespace = server_param(req, "namespace");
+    const char *name = server_param(req, "name");
+    if (!admin_may(admin, req, role, namespace))
+        return NULL;
+    const struct service *service = service_cache_get(admin->services, namespace, name);
+    if (service)
+        return service;
+    // It may be too new for the watch.
+    struct error err;
+    if (!kube_is_label(namespace) || !kube_is_name(name))
+        server_refuse(req, 404, "not-found", "there is no service %s/%s", namespace, name);
+    else if (cronjob_get(admin->kube, namespace, name, &service, &err))
+        return service;
+    else if (err.code == ERR_NOT_FOUND || err.code == ERR_INVALID)
+        server_refuse(req, 404, "not-found",
+                      "there is no service %s/%s (a CronJob with the label %s)", namespace, name,
+                      SELECTOR_MANAGED);
+    else
+        server_answer_error(req, &err);
+    return NULL;
+}
+
+static json_t *live_json(const struct admin *admin, const struct service *service)
+{
+    if (*service->commit == '\0')
+        return json_null();
+    struct build build = {0};
+    struct error err;
+    int64_t id;
+    // The annotation may be of another agent's store: then the commit differs.
+    if (!admin_build_number(service->build, &id) ||
+        !store_build_get(admin->store, id, &build, &err) ||
+        strcmp(build.commit, service->commit) != 0)
+        build = (struct build){0};
+    return json_pack("{s:s, s:o, s:o, s:o, s:o}", "commit", service->commit, "build",
+                     json_text_or_null(service->build), "patched", admin_time(service->patched_at),
+                     "subject", json_text_or_null(build.subject), "author",
+                     json_text_or_null(build.author));
+}
+
+static json_t *problem_json(const struct admin *admin, const struct service *service)
+{
+    struct error err;
+    if (*service->problem)
+        return json_string(service->problem);
+    return pipeline_service_problem(admin->pipeline, service, &err) ? json_string(err.text)
+                                                                    : json_null();
+}
+
+static json_t *service_json(const struct admin *admin, const struct service *service)
+{
+    bool suspended = service->state != SERVICE_STARTED;
+    return json_pack(
+        "{s:s, s:s, s:s, s:o, s:o, s:s, s:s, s:s, s:o, s:b, s:s, s:o, s:s, s:b, s:o, s:o,"
+        " s:o, s:o}",
+        "namespace", service->namespace_, "name", service->name, "state",
+        service_state_word(service->state), "repository", json_text_or_null(service->repository),
+        "branch", json_text_or_null(service->branch), "dockerfile", service->dockerfile, "context",
+        service->context, "image", service->image, "live", live_json(admin, service), "pinned",
+        pipeline_service_pinned(service), "schedule", service->schedule, "timeZone",
+        json_text_or_null(service->time_zone), "concurrency", service->concurrency, "suspend",
+        suspended, "lastScheduleTime", admin_time(service->last_schedule), "lastSuccessfulTime",
+        admin_time(service->last_success), "owner", json_text_or_null(service->owner), "problem",
+        problem_json(admin, service));
+}
+
+// The last finished run and the names of those running now are two things.
+static bool add_runs(const struct admin *admin, const struct service *service, json_t *json,
+                     struct error *err)
+{
+    struct run_list list = {0};
+    if (!run_list(admin->kube, service, RUNS_LOOKED_AT, &list, err))
+        return false;
+    json_t *last = json_null();
+    json_t *running = json_array();
+    for (size_t i = 0; i < list.count; i++) {
+        const struct run *run = list.items[i];
+        bool finished = run->state == RUN_SUCCEEDED || run->state == RUN_FAILED;
+        if (!finished)
+            json_array_append_new(running, json_string(run->name));
+        else if (json_is_null(last))
+            last = admin_run_json(service, run, false);
+    }
+    json_object_set_new(json, "lastRun", last);
+    json_object_set_new(json, "running", running);
+    run_list_finish(&list);
+    return true;
+}
+
+static void list_services(struct server_request *req, void *user)
+{
+    const struct admin *admin = user;
+    const struct config_token *token = admin_token(admin, req);
+    struct service_list services = {0};
+    service_cache_list(admin->services, server_query(req, "namespace"), &services);
+    struct mono_time deadline = mono_after(LIST_RUNS_WITHIN);
+    json_t *list = json_array();
+    for (size_t i = 0; i < services.count; i++) {
+        const struct service *service = services.items[i];
+        if (!admin_sees(token, service->namespace_))
+            continue;
+        json_t *json = service_json(admin, service);
+        struct error err;
+        if (mono_past(deadline) || !add_runs(admin, service, json, &err)) {
+            json_object_set_new(json, "lastRun", json_null());
+            json_object_set_new(json, "running", json_array());
+        }
+        json_array_append_new(list, json);
+    }
+    service_list_finish(&services);
+    server_answer_json(req, 200,
+                       json_pack("{s:o, s:{s:s}}", "services", list, "webhooks", "listen",
+                                 admin->webhooks_address));
+}
+
+static void get_service(struct server_request *req, void *user)
+{
+    const struct admin *admin = user;
+    const struct service *service = admin_named_service(admin, req, ROLE_VIEWER);
+    if (!service)
+        return;
+    struct error err;
+    CLEANUP(json_ptr) json_t *json = service_json(admin, service);
+    if (add_runs(admin, service, json, &err))
+        server_answer_json(req, 200, json_incref(json));
+    else
+        server_answer_error(req, &err);
+    service_drop(service);
+}
+
+const struct server_route admin_service_routes[] = {
+    {"GET", "/v1/services", list_services, 0},
+    {"GET", "/v1/services/{namespace}/{name}", get_service, 0},
+    {0},
+};

@@ -1,0 +1,179 @@
+// Step 1, where the branch is now, and step 2a, the build context: both are asked of the Git child.
+// The remote asked is always the one of the service's annotation.
+#include "agent/base/text.h"
+#include "agent/pipeline/steps.h"
+#include "build/mirror.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define CHILD_SLACK_MS  5000 // the child's own deadline comes first: its words are better
+#define CHILD_NAME_ROOM (KEY_SIZE + 64)
+
+static void answers_ptr(struct git_answers *answers)
+{
+    git_answers_finish(answers);
+}
+
+// The credential is chosen by the longest URL prefix.
+static struct git_remote_branch remote_branch(const struct work *work)
+{
+    const struct config *config = work->pipeline->parts.config;
+    const struct config_credential *credential = config_credential(config, work->url);
+    return (struct git_remote_branch){
+        .url = work->url,
+        .branch = work->branch,
+        .username = credential ? credential->username : NULL,
+        .password = credential ? credential->password.text : NULL,
+        .ca_file = *config->git.ca_file ? config->git.ca_file : NULL,
+        .seconds = (int)(config->git.timeout_ms / 1000),
+    };
+}
+
+static void ask(struct work *work, const char *name, int64_t tag, const struct buffer *input)
+{
+    const struct config *config = work->pipeline->parts.config;
+    children_ask(work->pipeline->parts.children, name,
+                 &(struct child_request){.program = config->git.helper,
+                                         .input = input->data,
+                                         .input_len = input->len,
+                                         .timeout_ms = config->git.timeout_ms + CHILD_SLACK_MS,
+                                         .tag = tag,
+                                         .wake = work_wake_child,
+                                         .user = work->pipeline});
+}
+
+// The child's answer, when it has one. The caller finishes *answers.
+static enum child_state take(struct work *work, const char *name, int64_t *tag,
+                             struct git_answers *answers)
+{
+    struct child_result result = {0};
+    enum child_state state = children_take(work->pipeline->parts.children, name, &result);
+    if (state != CHILD_ENDED)
+        return state;
+    *tag = result.tag;
+    git_answers_feed(answers, buffer_text(&result.output), result.output.len);
+    git_answers_end(answers, result.exit_status, result.ran ? NULL : &result.error);
+    child_result_finish(&result);
+    return state;
+}
+
+// --- head ---
+
+static bool head_is_due(const struct work *work)
+{
+    int64_t interval = work->pipeline->parts.config->sweep.interval_ms;
+    return work->newest > work->head.seq || work->head.checked.ms == 0 ||
+           wall_now().ms - work->head.checked.ms >= interval - interval / 10 ||
+           wall_now().ms < work->head.checked.ms;
+}
+
+static enum step ask_head(struct work *work, const char *name)
+{
+    struct git_remote_branch remote = remote_branch(work);
+    CLEANUP(buffer_wipe) struct buffer input = {0};
+    if (!git_request_head(&remote, &input, &work->err))
+        return work_failed(work, "fetch-failed");
+    ask(work, name, work->newest, &input);
+    return STEP_WAIT;
+}
+
+enum step step_head(struct work *work, bool *fresh)
+{
+    char name[CHILD_NAME_ROOM];
+    snprintf(name, sizeof name, "head %s", work->key);
+    CLEANUP(answers_ptr) struct git_answers answers;
+    git_answers_init(&answers);
+    int64_t tag;
+    switch (take(work, name, &tag, &answers)) {
+    case CHILD_BUSY:
+        return STEP_WAIT;
+    case CHILD_UNKNOWN:
+        return head_is_due(work) ? ask_head(work, name) : STEP_NEXT;
+    case CHILD_ENDED:
+        break;
+    }
+    if (answers.state != GIT_DONE) {
+        work->err = answers.error;
+        return work_failed(work, *answers.reason ? answers.reason : "fetch-failed");
+    }
+    text_copy(work->head.commit, sizeof work->head.commit, answers.commit);
+    work->head.seq = tag > work->head.seq ? tag : work->head.seq;
+    work->head.checked = wall_now();
+    *fresh = true;
+    return STEP_NEXT;
+}
+
+// --- context ---
+
+char *build_context_path(const struct pipeline *pipeline, const struct build *build)
+{
+    return xasprintf("%s/b-%" PRId64 ".tar.gz", pipeline->context_directory, build->id);
+}
+
+static void context_child(const struct work *work, const struct build *build,
+                          char out[static CHILD_NAME_ROOM])
+{
+    snprintf(out, CHILD_NAME_ROOM, "context-%" PRId64 " %s", build->id, work->key);
+}
+
+void context_cancel(struct work *work, const struct build *build)
+{
+    char name[CHILD_NAME_ROOM];
+    context_child(work, build, name);
+    children_cancel(work->pipeline->parts.children, name);
+}
+
+static enum step ask_context(struct work *work, struct group *group, const struct build *build,
+                             const char *name)
+{
+    const struct config *config = work->pipeline->parts.config;
+    char mirror_name[GIT_MIRROR_NAME_SIZE];
+    git_mirror_name(work->url, mirror_name);
+    CLEANUP(free_ptr)
+    char *mirror = xasprintf("%s/%s", work->pipeline->mirror_directory, mirror_name);
+    CLEANUP(free_ptr) char *output = build_context_path(work->pipeline, build);
+    struct git_remote_branch remote = remote_branch(work);
+    CLEANUP(buffer_wipe) struct buffer input = {0};
+    if (!git_request_context(&remote,
+                             &(struct git_context_request){
+                                 .commit = build->commit,
+                                 .mirror = mirror,
+                                 .subdirectory = group->recipe.context,
+                                 .dockerfile = group->recipe.dockerfile,
+                                 .output = output,
+                                 .max_bytes = config->builds.max_context_bytes,
+                                 .max_repository_bytes = config->git.max_repository_bytes,
+                             },
+                             &input, &work->err))
+        return work_failed(work, "fetch-failed");
+    ask(work, name, 0, &input);
+    return STEP_WAIT;
+}
+
+enum step step_context(struct work *work, struct group *group, struct build *build)
+{
+    char name[CHILD_NAME_ROOM];
+    context_child(work, build, name);
+    CLEANUP(answers_ptr) struct git_answers answers;
+    git_answers_init(&answers);
+    int64_t tag;
+    switch (take(work, name, &tag, &answers)) {
+    case CHILD_BUSY:
+        return STEP_WAIT;
+    case CHILD_UNKNOWN:
+        return ask_context(work, group, build, name);
+    case CHILD_ENDED:
+        break;
+    }
+    if (answers.state != GIT_DONE) {
+        work->err = answers.error;
+        return work_failed(work, *answers.reason ? answers.reason : "fetch-failed");
+    }
+    build->fetch_ms = answers.fetch_ms;
+    build->context_ms = answers.context_ms;
+    text_copy(build->subject, sizeof build->subject, answers.subject);
+    text_copy(build->author, sizeof build->author, answers.author);
+    return STEP_NEXT;
+}

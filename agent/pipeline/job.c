@@ -1,0 +1,321 @@
+// Step 2b: the context becomes a Kaniko Job, and the Job a digest that the registry confirms.
+#include "agent/base/file.h"
+#include "agent/base/log.h"
+#include "agent/base/text.h"
+#include "agent/pipeline/steps.h"
+#include "build/registry.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define REGISTRY_TIMEOUT_MS 10000
+#define LOG_END_MAX         ((size_t)64 << 10) // enough to name the failing instruction
+#define LOG_END_WAIT_MS     3000               // for the rest of a log whose pod has ended
+
+static const char *or_null(const char *text)
+{
+    return *text ? text : NULL;
+}
+
+// The caller frees plain_http_registries.
+static struct kaniko_settings kaniko_settings(const struct config *config)
+{
+    const char **plain = xalloc((config->registries.count + 1) * sizeof *plain);
+    size_t count = 0;
+    for (size_t i = 0; i < config->registries.count; i++)
+        if (config->registries.items[i].plain_http)
+            plain[count++] = config->registries.items[i].host;
+    return (struct kaniko_settings){
+        .namespace = config->builds.namespace,
+        .image = config->builds.kaniko_image,
+        .service_account = config->builds.service_account,
+        .node_selector = config->builds.node_selector,
+        .tolerations = config->builds.tolerations,
+        .resources = config->builds.resources,
+        .deadline_seconds = config->builds.timeout_ms / 1000,
+        .ttl_seconds = config->builds.ttl_ms / 1000,
+        .cache = config->builds.cache,
+        .cache_repository = config->builds.cache_repository,
+        .plain_http_registries = plain,
+        .plain_http_count = count,
+        .insecure = config->builds.insecure,
+        .extra_args = (const char *const *)config->builds.extra_args.items,
+        .extra_args_count = config->builds.extra_args.count,
+    };
+}
+
+bool build_next_attempt(struct build *build, const struct recipe *recipe, struct error *err)
+{
+    struct build_name name;
+    if (!build_name(build->commit, build->recipe, build->attempt + 1, &name, err))
+        return false;
+    build->attempt++;
+    text_copy(build->job, sizeof build->job, name.job);
+    int used = snprintf(build->image, sizeof build->image, "%s:%s", recipe->image, name.tag);
+    return used < (int)sizeof build->image ||
+           error_set(err, ERR_TOO_LARGE, "image reference of %d bytes", used);
+}
+
+// --- making it ---
+
+// What an existing Job of the same name means for this attempt; *job is taken over when it is ours.
+static enum step meet_existing(struct work *work, const struct kaniko_build *attempt,
+                               struct build *build, json_t **job)
+{
+    struct kube_reply reply;
+    if (!kube_request(
+            work->pipeline->parts.kube,
+            &(struct kube_request){.resource = &KUBE_JOBS,
+                                   .namespace_ = work->pipeline->parts.config->builds.namespace,
+                                   .name = build->job},
+            &reply, &work->err))
+        return work_failed(work, "kubernetes");
+    enum kaniko_existing existing = kaniko_existing(reply.body, attempt);
+    if (existing == KANIKO_EXISTING_LIVE || existing == KANIKO_EXISTING_SUCCEEDED) {
+        *job = json_incref(reply.body);
+        kube_reply_finish(&reply);
+        return STEP_NEXT;
+    }
+    kube_reply_finish(&reply);
+    if (existing == KANIKO_EXISTING_FOREIGN)
+        log_line(LOG_WARNING, "a Job of this name is not ours: next attempt", "job", build->job,
+                 NULL);
+    if (!build_next_attempt(build, attempt->recipe, &work->err) ||
+        !store_build_put(work->pipeline->parts.store, build, &work->err))
+        return work_failed(work, "build-failed");
+    work_again(work, 1);
+    return STEP_WAIT;
+}
+
+static bool post(struct work *work, const struct kube_resource *resource, const json_t *body,
+                 struct kube_reply *reply)
+{
+    return kube_request(
+        work->pipeline->parts.kube,
+        &(struct kube_request){.method = "POST",
+                               .resource = resource,
+                               .namespace_ = work->pipeline->parts.config->builds.namespace,
+                               .body = body},
+        reply, &work->err);
+}
+
+// The Job as the API server has it: new, or met.
+static enum step ensure_job(struct work *work, struct group *group, struct build *build,
+                            json_t **out)
+{
+    const struct config *config = work->pipeline->parts.config;
+    struct kaniko_settings settings = kaniko_settings(config);
+    CLEANUP(free_ptr) const char *const *plain = settings.plain_http_registries;
+    struct kaniko_build attempt = {.recipe = &group->recipe,
+                                   .commit = build->commit,
+                                   .attempt = build->attempt,
+                                   .source_url = work->url,
+                                   .push_secret = config->builds.push_secret};
+    CLEANUP(json_ptr) json_t *manifest = NULL;
+    if (!kaniko_job(&settings, &attempt, &manifest, &work->err))
+        return work_failed(work, "build-failed");
+    struct kube_reply reply;
+    if (post(work, &KUBE_JOBS, manifest, &reply)) {
+        *out = json_incref(reply.body);
+        kube_reply_finish(&reply);
+        return STEP_NEXT;
+    }
+    if (reply.reason == KUBE_REASON_ALREADY_EXISTS)
+        return meet_existing(work, &attempt, build, out);
+    error_wrap(&work->err, "create the build's job");
+    return work_failed(work, "kubernetes");
+}
+
+// The Secret comes after the Job, which owns it: nothing leaks when we die between the two.
+static enum step ensure_secret(struct work *work, const struct build *build, const json_t *job)
+{
+    CLEANUP(free_ptr) char *path = build_context_path(work->pipeline, build);
+    CLEANUP(buffer_finish) struct buffer context = {0};
+    CLEANUP(json_ptr) json_t *secret = NULL;
+    if (!file_read(path, KANIKO_CONTEXT_SECRET_MAX, &context, &work->err) ||
+        !kaniko_context_secret(job, context.data, context.len, &secret, &work->err))
+        return work_failed(work, work->err.code == ERR_TOO_LARGE ? "context-too-large" : "io");
+    struct kube_reply reply;
+    if (post(work, &KUBE_SECRETS, secret, &reply)) {
+        kube_reply_finish(&reply);
+        return STEP_NEXT;
+    }
+    if (reply.reason == KUBE_REASON_ALREADY_EXISTS)
+        return STEP_NEXT;
+    error_wrap(&work->err, "create the build context's secret");
+    return work_failed(work, "kubernetes");
+}
+
+enum step job_create(struct work *work, struct group *group, struct build *build)
+{
+    CLEANUP(json_ptr) json_t *job = NULL;
+    enum step step = ensure_job(work, group, build, &job);
+    if (step == STEP_NEXT)
+        step = ensure_secret(work, build, job);
+    if (step != STEP_NEXT)
+        return step;
+    CLEANUP(free_ptr) char *path = build_context_path(work->pipeline, build);
+    build->state = BUILD_RUNNING;
+    if (!store_build_put(work->pipeline->parts.store, build, &work->err))
+        return work_failed(work, "store-failed");
+    unlink(path);
+    log_line(LOG_INFO, "build started", "job", build->job, "commit", build->commit, NULL);
+    return STEP_NEXT;
+}
+
+bool job_delete(struct work *work, const struct build *build, struct error *err)
+{
+    return kube_delete(work->pipeline->parts.kube, &KUBE_JOBS,
+                       work->pipeline->parts.config->builds.namespace, build->job, NULL,
+                       KUBE_BACKGROUND, err) ||
+           err->code == ERR_NOT_FOUND;
+}
+
+// --- watching it ---
+
+// The Job and its newest pod; NULL for what is not there. The caller owns both.
+static bool read_job(struct work *work, const struct build *build, json_t **job, json_t **pod)
+{
+    struct kube_client *kube = work->pipeline->parts.kube;
+    const char *namespace = work->pipeline->parts.config->builds.namespace;
+    struct kube_reply reply;
+    if (kube_request(kube,
+                     &(struct kube_request){
+                         .resource = &KUBE_JOBS, .namespace_ = namespace, .name = build->job},
+                     &reply, &work->err)) {
+        *job = json_incref(reply.body);
+        kube_reply_finish(&reply);
+    } else if (work->err.code != ERR_NOT_FOUND) {
+        return false;
+    }
+    char selector[STORE_NAME_SIZE + sizeof KUBE_LABEL_JOB_NAME + 1];
+    snprintf(selector, sizeof selector, "%s=%s", KUBE_LABEL_JOB_NAME, build->job);
+    if (!kube_request(kube,
+                      &(struct kube_request){.resource = &KUBE_PODS,
+                                             .namespace_ = namespace,
+                                             .query = {{"labelSelector", selector}}},
+                      &reply, &work->err))
+        return false;
+    const json_t *newest =
+        *job ? kaniko_newest_pod(*job, json_at(reply.body, "items", NULL)) : NULL;
+    *pod = newest ? json_deep_copy(newest) : NULL;
+    kube_reply_finish(&reply);
+    return true;
+}
+
+static void follow_log(struct work *work, const struct build *build, const char *pod)
+{
+    CLEANUP(free_ptr) char *path = pipeline_build_log(work->pipeline, build->id);
+    struct podlog_source source = {.namespace_ = work->pipeline->parts.config->builds.namespace,
+                                   .pod = pod,
+                                   .container = KANIKO_CONTAINER,
+                                   .path = path};
+    struct error err;
+    if (*pod && !podlog_follow(work->pipeline->parts.logs, &source, &err))
+        log_line(LOG_WARNING, "the build's log cannot be followed", "job", build->job, "error",
+                 err.text, NULL);
+}
+
+// The end of the build's log, once it is whole or the deadline passed.
+static void read_log_end(struct work *work, const struct build *build, struct buffer *out)
+{
+    CLEANUP(free_ptr) char *path = pipeline_build_log(work->pipeline, build->id);
+    CLEANUP(podlog_reader_ptr) struct podlog_reader *reader = NULL;
+    struct error err;
+    if (!podlog_reader_open(work->pipeline->parts.logs, path, 0, &reader, &err))
+        return;
+    struct mono_time deadline = mono_after(LOG_END_WAIT_MS);
+    struct podlog_end end;
+    char chunk[LOG_END_MAX / 4];
+    size_t len;
+    while (podlog_read(reader, deadline, chunk, sizeof chunk, &len, &end, &err) && len > 0) {
+        if (out->len + len > LOG_END_MAX) {
+            out->len -= LOG_END_MAX / 2;
+            memmove(out->data, out->data + LOG_END_MAX / 2, out->len);
+        }
+        if (!buffer_append(out, chunk, len, &err))
+            return;
+    }
+}
+
+// Says the failing instruction, as the end of the log names it, instead of the pod's status.
+static void explain(struct work *work, const struct build *build, struct kaniko_result *result)
+{
+    CLEANUP(buffer_finish) struct buffer log = {0};
+    char reason[KANIKO_DETAIL_SIZE];
+    read_log_end(work, build, &log);
+    if (kaniko_log_reason(buffer_text(&log), log.len, reason, sizeof reason))
+        text_copy(result->detail, sizeof result->detail, reason);
+}
+
+static enum step job_failed(struct work *work, struct group *group, struct build *build,
+                            struct kaniko_result *result)
+{
+    explain(work, build, result);
+    if (result->transient && build->attempt < BUILD_ATTEMPTS_MAX) {
+        log_line(LOG_WARNING, "build failed through no fault of its own: next attempt", "job",
+                 build->job, "reason", result->reason, NULL);
+        build->state = BUILD_WAITING;
+        if (build_next_attempt(build, &group->recipe, &work->err) &&
+            store_build_put(work->pipeline->parts.store, build, &work->err)) {
+            work_again(work, 1);
+            return STEP_WAIT;
+        }
+        return work_failed(work, "build-failed");
+    }
+    error_set(&work->err, ERR_INVALID, "%s", result->detail);
+    return work_failed(work, *result->reason ? result->reason : "build-failed");
+}
+
+static enum step job_succeeded(struct work *work, struct group *group, struct build *build,
+                               const struct kaniko_result *result)
+{
+    struct image_reference image;
+    if (!image_parse(group->recipe.image, &image, &work->err))
+        return work_failed(work, "build-failed");
+    const struct config *config = work->pipeline->parts.config;
+    const struct config_registry *registry = config_registry(config, image.registry);
+    struct registry_access access = {0};
+    if (registry) {
+        access.auth_file = or_null(registry->auth.path);
+        access.ca_file = or_null(registry->ca_file);
+        access.plain_http = registry->plain_http;
+    }
+    access.plain_http |= config->builds.insecure;
+    if (!registry_confirm(&image, result->digest, &access, REGISTRY_TIMEOUT_MS, &work->err)) {
+        error_wrap(&work->err, "the registry does not confirm the pushed digest");
+        return work_failed(work, "digest-unconfirmed");
+    }
+    text_copy(build->digest, sizeof build->digest, result->digest);
+    build->kaniko_ms = result->finished.ms - result->started.ms;
+    build->state = BUILD_PUSHED;
+    if (!store_build_put(work->pipeline->parts.store, build, &work->err))
+        return work_failed(work, "store-failed");
+    log_line(LOG_INFO, "image pushed", "job", build->job, "image", build->image, "digest",
+             build->digest, NULL);
+    return STEP_NEXT;
+}
+
+enum step step_job(struct work *work, struct group *group, struct build *build)
+{
+    CLEANUP(json_ptr) json_t *job = NULL;
+    CLEANUP(json_ptr) json_t *pod = NULL;
+    if (!read_job(work, build, &job, &pod))
+        return work_failed(work, "kubernetes");
+    struct kaniko_result result;
+    kaniko_result(job, pod, &result);
+    follow_log(work, build, result.pod);
+    switch (result.state) {
+    case KANIKO_PENDING:
+    case KANIKO_RUNNING:
+        work_again(work, RECHECK_MS);
+        return STEP_WAIT;
+    case KANIKO_FAILED:
+        return job_failed(work, group, build, &result);
+    case KANIKO_SUCCEEDED:
+        break;
+    }
+    return job_succeeded(work, group, build, &result);
+}

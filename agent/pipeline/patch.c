@@ -1,0 +1,143 @@
+// Step 3: the image that was built, written into every service that wants it.
+#include "agent/base/log.h"
+#include "agent/base/text.h"
+#include "agent/pipeline/steps.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define PATCH_TRIES 5 // conflicts in a row on one CronJob
+
+enum verdict {
+    VERDICT_PATCHED,
+    VERDICT_ALREADY, // it has this image
+    VERDICT_PINNED,  // a person changed its image: left alone
+    VERDICT_NEWER,   // it has a newer commit's image
+    VERDICT_GONE,    // it is no service any more, or follows something else
+    VERDICT_FAILED,  // work.err
+};
+
+// Whether the service's live image is of a commit that this branch had after the build's. An older
+// build that ends late never overwrites a newer one.
+static bool is_newer(struct work *work, const struct service *service, const struct build *build)
+{
+    if (*service->commit == '\0' || strcmp(service->image, service->patched_image) != 0 ||
+        strcmp(build->commit, work->head.commit) == 0)
+        return false;
+    if (strcmp(service->commit, work->head.commit) == 0)
+        return true;
+    struct build live;
+    struct error err;
+    return store_build_find(work->pipeline->parts.store, service->commit, build->recipe, &live,
+                            &err) &&
+           live.id > build->id;
+}
+
+static bool same_source(const struct service *a, const struct service *b)
+{
+    return strcmp(a->repository, b->repository) == 0 && strcmp(a->branch, b->branch) == 0 &&
+           strcmp(a->destination, b->destination) == 0 && *b->problem == '\0';
+}
+
+static enum verdict decide(struct work *work, const struct service *service,
+                           const struct build *build, const char *image)
+{
+    if (strcmp(service->image, image) == 0)
+        return VERDICT_ALREADY;
+    if (pipeline_service_pinned(service))
+        return VERDICT_PINNED;
+    return is_newer(work, service, build) ? VERDICT_NEWER : VERDICT_PATCHED;
+}
+
+static bool record(struct work *work, const struct service *service, const struct build *build,
+                   const char *image)
+{
+    struct patch_record record = {.build = build->id, .at = wall_now()};
+    text_copy(record.namespace, sizeof record.namespace, service->namespace_);
+    text_copy(record.name, sizeof record.name, service->name);
+    text_copy(record.old_image, sizeof record.old_image, service->image);
+    text_copy(record.new_image, sizeof record.new_image, image);
+    CLEANUP(free_ptr) char *who = xasprintf("%s/%s", service->namespace_, service->name);
+    char id[32];
+    snprintf(id, sizeof id, "b-%" PRId64, build->id);
+    log_line(LOG_INFO, "image patched", "service", who, "build", id, "image", image, "before",
+             service->image, NULL);
+    return store_patch_add(work->pipeline->parts.store, &record, &work->err);
+}
+
+// Patches one service; what was read before is used first, and read again after each conflict.
+static enum verdict patch_service(struct work *work, const struct service *known,
+                                  const struct build *build, const char *image)
+{
+    struct kube_client *kube = work->pipeline->parts.kube;
+    char id[32];
+    snprintf(id, sizeof id, "b-%" PRId64, build->id);
+    const struct annotation annotations[] = {
+        {ANNOTATION_COMMIT, build->commit}, {ANNOTATION_BUILD, id}, {NULL, NULL}};
+    CLEANUP(service_ptr) const struct service *service = service_hold(known);
+    for (int i = 0; i < PATCH_TRIES; i++) {
+        enum verdict verdict = decide(work, service, build, image);
+        if (verdict != VERDICT_PATCHED)
+            return verdict;
+        if (cronjob_patch_image(kube, service, image, annotations, NULL, &work->err))
+            return record(work, service, build, image) ? VERDICT_PATCHED : VERDICT_FAILED;
+        if (work->err.code != ERR_CONFLICT && work->err.code != ERR_NOT_FOUND)
+            return VERDICT_FAILED;
+        const struct service *fresh;
+        if (!cronjob_get(kube, known->namespace_, known->name, &fresh, &work->err))
+            return work->err.code == ERR_NOT_FOUND || work->err.code == ERR_INVALID
+                       ? VERDICT_GONE
+                       : VERDICT_FAILED;
+        service_drop(service);
+        service = fresh;
+        if (!same_source(known, service))
+            return VERDICT_GONE;
+    }
+    return VERDICT_FAILED;
+}
+
+// The sentence of the end: which services have it, which do not and why.
+static void describe(char detail[static STORE_DETAIL_SIZE], const struct service *service,
+                     enum verdict verdict)
+{
+    static const char *const marks[] = {
+        [VERDICT_PATCHED] = "→ ",
+        [VERDICT_ALREADY] = "→ ",
+        [VERDICT_PINNED] = "pinned (its image was changed by hand): ",
+        [VERDICT_NEWER] = "newer already: ",
+        [VERDICT_GONE] = "gone: ",
+    };
+    size_t used = strlen(detail);
+    snprintf(detail + used, STORE_DETAIL_SIZE - used, "%s%s%s/%s", used ? ", " : "", marks[verdict],
+             service->namespace_, service->name);
+}
+
+enum step step_patch(struct work *work, struct group *group, struct build *build)
+{
+    char image[STORE_IMAGE_SIZE + IMAGE_DIGEST_SIZE];
+    snprintf(image, sizeof image, "%s@%s", build->image, build->digest);
+    char detail[STORE_DETAIL_SIZE] = "";
+    int live = 0, pinned = 0, patched = 0;
+    struct mono_time began = mono_now();
+    for (size_t i = 0; i < group->count; i++) {
+        enum verdict verdict = patch_service(work, group->services[i], build, image);
+        if (verdict == VERDICT_FAILED) {
+            error_wrap(&work->err, "patch cronjob %s/%s", group->services[i]->namespace_,
+                       group->services[i]->name);
+            return work_failed(work, "patch-failed");
+        }
+        live += verdict == VERDICT_PATCHED || verdict == VERDICT_ALREADY;
+        patched += verdict == VERDICT_PATCHED;
+        pinned += verdict == VERDICT_PINNED;
+        describe(detail, group->services[i], verdict);
+    }
+    if (build->state == BUILD_DONE && patched == 0)
+        return STEP_NEXT;
+    build->patched += patched;
+    build->patch_ms = mono_now().ms - began.ms;
+    const char *reason = live ? "deployed" : pinned ? "pinned" : "superseded";
+    return build_end(work, build, BUILD_DONE, reason, detail, &work->err)
+               ? STEP_NEXT
+               : work_failed(work, "store-failed");
+}

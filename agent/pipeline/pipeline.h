@@ -1,0 +1,62 @@
+// From a hint to a patched CronJob: one reconcile function per repository and branch.
+//
+// It compares what is wanted (the branch's head, in every service that follows it) with what is,
+// and does the next step. It may be killed between any two instructions and run again: no step
+// depends on remembering that an event happened.
+#ifndef CRONWRIGHT_PIPELINE_PIPELINE_H
+#define CRONWRIGHT_PIPELINE_PIPELINE_H
+
+#include "agent/base/http.h"
+#include "agent/children.h"
+#include "agent/config.h"
+#include "agent/queue.h"
+#include "agent/store/store.h"
+#include "deploy/kube/podlog.h"
+#include "deploy/services.h"
+
+struct pipeline;
+
+// Everything is borrowed and outlives the pipeline.
+struct pipeline_parts {
+    const struct config *config;
+    struct store *store;
+    struct kube_client *kube;
+    struct http_loop *loop;
+    struct service_cache *services;
+    struct podlog_hub *logs;
+    struct children *children;
+};
+
+// Makes its directories under the state directory. Watches and workers start with
+// pipeline_start(), once the services are known.
+bool pipeline_create(const struct pipeline_parts *parts, struct pipeline **out,
+                     struct error *err) MUST_CHECK;
+void pipeline_start(struct pipeline *pipeline);
+// Waits for running reconciles; unfinished work goes on with the next start. NULL is fine.
+void pipeline_destroy(struct pipeline *pipeline);
+
+// For struct service_cache_options: the identity by which services are found, in lower case, since
+// a hint's letter case need not be the annotation's.
+bool pipeline_identify(const char *url, char *out, size_t room);
+
+// A branch may have moved: identity of the repository (in any letter case) and branch. Any thread.
+void pipeline_wake(struct pipeline *pipeline, const char *repository, const char *branch);
+// The services with this repository, in any letter case, and branch.
+void pipeline_following(struct pipeline *pipeline, const char *repository, const char *branch,
+                        struct service_list *out);
+// A service came, changed or went.
+void pipeline_service_changed(struct pipeline *pipeline, const struct service *service);
+// Asks for every branch that is followed or has unfinished work; due ones are looked up again.
+void pipeline_sweep(struct pipeline *pipeline);
+
+// File of a build's Kaniko log (see podlog.h), whether or not it exists. The caller frees.
+char *pipeline_build_log(const struct pipeline *pipeline, int64_t build);
+
+// Why a service is not built, for people: what its annotations lack, or that the settings' allow
+// table does not have it. False: it can be built.
+bool pipeline_service_problem(const struct pipeline *pipeline, const struct service *service,
+                              struct error *err);
+// Whether a person changed the image after our last patch: then it is left alone.
+bool pipeline_service_pinned(const struct service *service);
+
+#endif

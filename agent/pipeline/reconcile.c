@@ -1,0 +1,404 @@
+// The one reconcile function of a repository and branch: compares, does the next step, and says
+// when to look again.
+#include "agent/base/log.h"
+#include "agent/base/text.h"
+#include "agent/pipeline/steps.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define UNFINISHED_MAX 64 // builds of one branch looked at in one reconcile
+
+struct build_list {
+    struct build items[UNFINISHED_MAX];
+    size_t count;
+};
+
+static bool keep_build(void *user, const struct build *build)
+{
+    struct build_list *list = user;
+    list->items[list->count++] = *build;
+    return list->count < UNFINISHED_MAX;
+}
+
+bool build_end(struct work *work, struct build *build, enum build_state state, const char *reason,
+               const char *detail, struct error *err)
+{
+    char id[32];
+    snprintf(id, sizeof id, "b-%" PRId64, build->id);
+    build->state = state;
+    text_copy(build->reason, sizeof build->reason, reason);
+    text_copy(build->detail, sizeof build->detail, detail);
+    build->finished = wall_now();
+    if (!store_build_put(work->pipeline->parts.store, build, err))
+        return false;
+    log_line(state == BUILD_FAILED ? LOG_WARNING : LOG_INFO, "build ended", "build", id,
+             "repository", build->repository, "commit", build->commit, "reason", reason, "detail",
+             detail, NULL);
+    return true;
+}
+
+// --- deciding what to build ---
+
+// Whether some service of the group lacks the head's image by its own annotation.
+static bool group_lags(const struct work *work, const struct group *group)
+{
+    for (size_t i = 0; i < group->count; i++) {
+        const struct service *service = group->services[i];
+        if (*service->commit && strcmp(service->commit, work->head.commit) != 0 &&
+            !pipeline_service_pinned(service))
+            return true;
+    }
+    return false;
+}
+
+// A build that failed is tried again when somebody asks again: by a delivery after its end.
+static bool asked_again(const struct work *work, const struct build *build)
+{
+    return build->state == BUILD_FAILED && work->newest > 0 &&
+           work->received.ms > build->finished.ms;
+}
+
+static bool add_build(struct work *work, struct group *group, int attempt)
+{
+    struct build build = {.attempt = attempt - 1,
+                          .created = wall_now(),
+                          .fetch_ms = -1,
+                          .context_ms = -1,
+                          .kaniko_ms = -1,
+                          .patch_ms = -1};
+    text_copy(build.repository, sizeof build.repository, work->repository);
+    text_copy(build.branch, sizeof build.branch, work->branch);
+    text_copy(build.commit, sizeof build.commit, work->head.commit);
+    text_copy(build.recipe, sizeof build.recipe, group->hash);
+    return build_next_attempt(&build, &group->recipe, &work->err) &&
+           store_build_put(work->pipeline->parts.store, &build, &work->err);
+}
+
+// Writes down the builds that the head wants. `moved`: it is not what it was.
+static bool want_builds(struct work *work, bool moved)
+{
+    for (size_t i = 0; i < work->group_count; i++) {
+        struct group *group = &work->groups[i];
+        struct build build;
+        bool known = store_build_find(work->pipeline->parts.store, work->head.commit, group->hash,
+                                      &build, &work->err);
+        if (!known && work->err.code != ERR_NOT_FOUND)
+            return false;
+        bool wanted = known ? asked_again(work, &build)
+                            : moved || work->newest > 0 || group_lags(work, group);
+        if (wanted && !add_build(work, group, known ? build.attempt + 1 : 1))
+            return false;
+    }
+    return true;
+}
+
+// Step 1 and what follows from it. A head is stored after the builds it wants, so that nothing is
+// forgotten between the two.
+static enum step know_head(struct work *work)
+{
+    char before[STORE_COMMIT_SIZE];
+    text_copy(before, sizeof before, work->head.commit);
+    bool known = work->head.checked.ms != 0;
+    bool fresh = false;
+    enum step step = step_head(work, &fresh);
+    if (step != STEP_NEXT)
+        return step;
+    if (!want_builds(work, fresh && known && strcmp(before, work->head.commit) != 0) ||
+        (fresh && !store_branch_put(work->pipeline->parts.store, &work->head, &work->err)))
+        return STEP_TRY;
+    // Somebody may have pushed while the remote was asked.
+    return work->newest > work->head.seq ? know_head(work) : STEP_NEXT;
+}
+
+// --- advancing builds ---
+
+struct occupied {
+    int builds;
+};
+
+static bool count_occupied(void *user, const struct build *build)
+{
+    struct occupied *occupied = user;
+    occupied->builds += build->state == BUILD_FETCHING || build->state == BUILD_RUNNING;
+    return true;
+}
+
+static enum step take_place(struct work *work, struct build *build)
+{
+    struct store *store = work->pipeline->parts.store;
+    struct occupied occupied = {0};
+    struct build_filter filter = {.unfinished = true, .limit = STORE_PAGE_MAX};
+    if (!store_build_list(store, &filter, count_occupied, &occupied, &work->err))
+        return STEP_TRY;
+    if (occupied.builds >= work->pipeline->parts.config->builds.max_concurrent) {
+        work_again(work, PLACE_RECHECK_MS);
+        return STEP_WAIT;
+    }
+    build->state = BUILD_FETCHING;
+    build->started = wall_now();
+    return store_build_put(store, build, &work->err) ? STEP_NEXT : STEP_TRY;
+}
+
+// Runs a build's steps until one waits or fails.
+static enum step advance(struct work *work, struct group *group, struct build *build)
+{
+    enum step step = STEP_NEXT;
+    if (build->state == BUILD_WAITING)
+        step = take_place(work, build);
+    if (step == STEP_NEXT && build->state == BUILD_FETCHING) {
+        step = step_context(work, group, build);
+        if (step == STEP_NEXT)
+            step = job_create(work, group, build);
+    }
+    if (step == STEP_NEXT && build->state == BUILD_RUNNING)
+        step = step_job(work, group, build);
+    if (step == STEP_NEXT && (build->state == BUILD_PUSHED || build->state == BUILD_DONE))
+        step = step_patch(work, group, build);
+    return step;
+}
+
+// --- superseding ---
+
+struct last_ended {
+    const struct build *before;
+    bool cancelled;
+};
+
+static bool is_last_ended(void *user, const struct build *build)
+{
+    struct last_ended *last = user;
+    if (build->id >= last->before->id || strcmp(build->recipe, last->before->recipe) != 0 ||
+        build->state < BUILD_DONE)
+        return true;
+    last->cancelled = strcmp(build->reason, "cancelled") == 0;
+    return false;
+}
+
+// A running build is cancelled at most once in a row, so that a branch that never rests still
+// deploys.
+static bool may_cancel(struct work *work, const struct build *build, bool *may)
+{
+    struct last_ended last = {.before = build};
+    struct build_filter filter = {.before = build->id,
+                                  .repository = work->repository,
+                                  .branch = work->branch,
+                                  .limit = STORE_PAGE_MAX};
+    if (!store_build_list(work->pipeline->parts.store, &filter, is_last_ended, &last, &work->err))
+        return false;
+    *may = !last.cancelled;
+    return true;
+}
+
+// An unfinished build of a commit that is not the head any more, or of a recipe that nobody has.
+// `going_on` is set when it is left to finish.
+static enum step supersede(struct work *work, struct group *group, struct build *build,
+                           bool *going_on)
+{
+    if (build->state == BUILD_PUSHED && group)
+        return step_patch(work, group, build);
+    bool running = build->state == BUILD_RUNNING;
+    bool may = true;
+    if (running && group && !may_cancel(work, build, &may))
+        return STEP_TRY;
+    if (running && !may) {
+        *going_on = true;
+        enum step step = step_job(work, group, build);
+        return step == STEP_NEXT ? step_patch(work, group, build) : step;
+    }
+    context_cancel(work, build);
+    if (running && !job_delete(work, build, &work->err))
+        return STEP_TRY;
+    char detail[STORE_DETAIL_SIZE];
+    snprintf(detail, sizeof detail,
+             group ? "the branch moved on to %.12s" : "no service wants it%s",
+             group ? work->head.commit : "");
+    return build_end(work, build, BUILD_SUPERSEDED, running ? "cancelled" : "superseded", detail,
+                     &work->err)
+               ? STEP_NEXT
+               : STEP_TRY;
+}
+
+// --- one pass ---
+
+struct pass {
+    bool waiting;  // something is under way
+    bool failed;   // a build of the head failed
+    int64_t build; // the one to name in the deliveries
+    char reason[STORE_REASON_SIZE];
+    char detail[STORE_DETAIL_SIZE];
+};
+
+static void wake_waiting(struct pipeline *pipeline);
+
+// Takes a step's end over into the pass. False: it must be tried again.
+static bool conclude(struct work *work, struct build *build, enum step step, struct pass *pass)
+{
+    switch (step) {
+    case STEP_NEXT:
+        return true;
+    case STEP_WAIT:
+        pass->waiting = true;
+        return true;
+    case STEP_FAIL:
+        if (strcmp(work->reason, "superseded") == 0) {
+            // The branch was rewritten while it was fetched: the head is asked for again.
+            work->head.checked = (struct wall_time){0};
+            pass->waiting = true;
+            work_again(work, 1);
+            return store_branch_put(work->pipeline->parts.store, &work->head, &work->err) &&
+                   build_end(work, build, BUILD_SUPERSEDED, "superseded", work->err.text,
+                             &work->err);
+        }
+        return build_end(work, build, BUILD_FAILED, work->reason, work->err.text, &work->err);
+    case STEP_TRY:
+        break;
+    }
+    return false;
+}
+
+// Advances what is under way. False: work.err, to be tried again.
+static bool advance_unfinished(struct work *work, struct pass *pass)
+{
+    CLEANUP(free_ptr) struct build_list *list = xalloc(sizeof *list);
+    struct build_filter filter = {.repository = work->repository,
+                                  .branch = work->branch,
+                                  .unfinished = true,
+                                  .limit = UNFINISHED_MAX};
+    if (!store_build_list(work->pipeline->parts.store, &filter, keep_build, list, &work->err))
+        return false;
+    bool going_on = false;
+    for (size_t i = list->count; i > 0; i--) { // oldest first
+        struct build *build = &list->items[i - 1];
+        struct group *group = work_group(work, build->recipe);
+        bool current = group && strcmp(build->commit, work->head.commit) == 0;
+        enum step step;
+        if (!current)
+            step = supersede(work, group, build, &going_on);
+        else if (going_on && build->state == BUILD_WAITING)
+            step = STEP_WAIT; // the older one's end wakes this key
+        else
+            step = advance(work, group, build);
+        if (!conclude(work, build, step, pass))
+            return false;
+        if (build->state >= BUILD_DONE)
+            wake_waiting(work->pipeline);
+    }
+    return true;
+}
+
+// What became of the head: of all groups, the worst.
+static bool sum_up(struct work *work, struct pass *pass)
+{
+    text_copy(pass->reason, sizeof pass->reason, "unchanged");
+    for (size_t i = 0; i < work->group_count && !pass->failed; i++) {
+        struct build build;
+        if (!store_build_find(work->pipeline->parts.store, work->head.commit, work->groups[i].hash,
+                              &build, &work->err)) {
+            if (work->err.code != ERR_NOT_FOUND)
+                return false;
+            continue;
+        }
+        // A service that came later, or was made anew, wants the image that is there.
+        if (build.state == BUILD_DONE &&
+            !conclude(work, &build, step_patch(work, &work->groups[i], &build), pass))
+            return false;
+        pass->build = build.id;
+        pass->failed = build.state == BUILD_FAILED;
+        bool told = build.finished.ms >= work->received.ms || pass->failed ||
+                    strcmp(build.reason, "deployed") != 0;
+        if (told) {
+            text_copy(pass->reason, sizeof pass->reason, build.reason);
+            text_copy(pass->detail, sizeof pass->detail, build.detail);
+        } else {
+            snprintf(pass->detail, sizeof pass->detail, "%.12s is live already", build.commit);
+        }
+    }
+    return true;
+}
+
+static bool end_deliveries(struct work *work, int64_t upto, const struct pass *pass)
+{
+    return work->newest == 0 ||
+           store_deliveries_finish(work->pipeline->parts.store, work->repository, work->branch,
+                                   upto, pass->reason, pass->detail, pass->failed, pass->build,
+                                   &work->err);
+}
+
+// Nobody to build for: ends what waits, with the reason.
+static bool reconcile_nobody(struct work *work)
+{
+    struct pass pass = {.failed = work->services.count > 0};
+    if (work->services.count == 0) {
+        text_copy(pass.reason, sizeof pass.reason, "no-match");
+        snprintf(pass.detail, sizeof pass.detail, "no service follows %s %s", work->repository,
+                 work->branch);
+    } else {
+        text_copy(pass.reason, sizeof pass.reason, work->refused_reason);
+        text_copy(pass.detail, sizeof pass.detail, work->refused);
+    }
+    return advance_unfinished(work, &pass) && end_deliveries(work, work->newest, &pass);
+}
+
+static bool reconcile_head(struct work *work)
+{
+    struct pass pass = {0};
+    switch (know_head(work)) {
+    case STEP_WAIT:
+        return true;
+    case STEP_TRY:
+        return false;
+    case STEP_FAIL:
+        pass.failed = true;
+        text_copy(pass.reason, sizeof pass.reason, work->reason);
+        text_copy(pass.detail, sizeof pass.detail, work->err.text);
+        log_line(LOG_WARNING, "the branch's head cannot be told", "repository", work->repository,
+                 "branch", work->branch, "reason", pass.reason, "error", work->err.text, NULL);
+        work->head.checked = wall_now();
+        work->head.seq = work->newest;
+        return end_deliveries(work, work->newest, &pass) &&
+               store_branch_put(work->pipeline->parts.store, &work->head, &work->err);
+    case STEP_NEXT:
+        break;
+    }
+    if (!advance_unfinished(work, &pass))
+        return false;
+    if (pass.waiting)
+        return true;
+    return sum_up(work, &pass) && end_deliveries(work, work->head.seq, &pass);
+}
+
+struct reconciled reconcile(struct pipeline *pipeline, const char *key, int tries)
+{
+    CLEANUP(free_ptr) struct work *work = xalloc(sizeof *work);
+    work->pipeline = pipeline;
+    work->key = key;
+    work->tries = tries;
+    bool ended =
+        work_load(work, &work->err) && (work->url ? reconcile_head(work) : reconcile_nobody(work));
+    if (!ended)
+        log_line(LOG_WARNING, "will be tried again", "repository", work->repository, "branch",
+                 work->branch, "error", work->err.text, NULL);
+    work_finish(work);
+    return (struct reconciled){.retry = !ended, .again_ms = work->again_ms};
+}
+
+static bool wake_build(void *user, const struct build *build)
+{
+    struct pipeline *pipeline = user;
+    char key[KEY_SIZE];
+    key_write(build->repository, build->branch, key);
+    if (build->state == BUILD_WAITING)
+        work_queue_add(pipeline->queue, key);
+    return true;
+}
+
+// A place may have become free.
+static void wake_waiting(struct pipeline *pipeline)
+{
+    struct build_filter filter = {.unfinished = true, .limit = STORE_PAGE_MAX};
+    struct error err;
+    if (!store_build_list(pipeline->parts.store, &filter, wake_build, pipeline, &err))
+        log_line(LOG_WARNING, "waiting builds cannot be listed", "error", err.text, NULL);
+}

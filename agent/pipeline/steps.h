@@ -1,0 +1,117 @@
+// What the steps of a reconcile share; nothing outside this folder includes it.
+#ifndef CRONWRIGHT_PIPELINE_STEPS_H
+#define CRONWRIGHT_PIPELINE_STEPS_H
+
+#include "agent/pipeline/pipeline.h"
+#include "build/kaniko.h"
+#include "build/recipe.h"
+#include "deploy/kube/watch.h"
+#include "webhooks/repository.h"
+
+#define BUILD_ATTEMPTS_MAX 3     // of one commit when nobody asks again
+#define TRANSIENT_TRIES    5     // then a failure that may pass is reported as final
+#define RECHECK_MS         30000 // a Job is looked at this often even when no watch speaks
+#define PLACE_RECHECK_MS   5000  // and a build that waits for a place
+#define GROUPS_MAX         64    // different recipes on one branch
+
+struct pipeline {
+    struct pipeline_parts parts;
+    struct work_queue *queue;
+    struct kube_watch *jobs;
+    struct kube_watch *pods;
+    char *context_directory;
+    char *log_directory;
+    char *mirror_directory;
+};
+
+// How a step ended.
+enum step {
+    STEP_NEXT, // done: go on
+    STEP_WAIT, // something is under way that will wake the key; see work.again_ms
+    STEP_FAIL, // over for this head: work.reason and work.err say why
+    STEP_TRY,  // work.err may pass: again after a back-off
+};
+
+// Services of one recipe: they share a build.
+struct group {
+    struct recipe recipe;
+    struct build_arg args[RECIPE_ARGS_MAX];
+    json_t *args_json; // owns the texts of args
+    char hash[SHA256_HEX_SIZE];
+    const struct service **services; // borrowed from work.services
+    size_t count;
+};
+
+// One reconcile of one key.
+struct work {
+    struct pipeline *pipeline;
+    const char *key;
+    char repository[STORE_REPOSITORY_SIZE];
+    char branch[STORE_BRANCH_SIZE];
+    int tries; // failed ones in a row, before this one
+
+    struct service_list services; // all that follow the branch
+    const char *url;              // to clone from: the first service's; NULL without a usable one
+    struct group groups[GROUPS_MAX];
+    size_t group_count;
+    char refused_reason[STORE_REASON_SIZE]; // why a service was left out: the last one's
+    char refused[STORE_DETAIL_SIZE];
+
+    int64_t newest;            // seq of the newest pending delivery; 0: none
+    struct wall_time received; // when that came
+    struct branch_head head;
+
+    int64_t again_ms; // look again after that long at most; 0: when woken
+    char reason[STORE_REASON_SIZE];
+    struct error err;
+};
+
+// --- work.c: what is wanted ---
+#define KEY_SIZE (STORE_REPOSITORY_SIZE + STORE_BRANCH_SIZE)
+void key_write(const char *repository, const char *branch, char out[static KEY_SIZE]);
+bool key_read(const char *key, char repository[static STORE_REPOSITORY_SIZE],
+              char branch[static STORE_BRANCH_SIZE]);
+// Reads services and deliveries. The caller finishes it, also after false.
+bool work_load(struct work *work, struct error *err) MUST_CHECK;
+void work_finish(struct work *work);
+// The group with that recipe; NULL when no service has it any more.
+struct group *work_group(struct work *work, const char *recipe_hash);
+// Notes a look again after at most `ms`.
+void work_again(struct work *work, int64_t ms);
+// STEP_TRY for what may pass, a few times; else STEP_FAIL with `reason`.
+enum step work_failed(struct work *work, const char *reason);
+// A child's end wakes its key: the name is "<what> <key>".
+void work_wake_child(void *pipeline, const char *name);
+
+// --- git.c: what the Git child is asked ---
+// Looks whether the head must be asked for, and asks. STEP_NEXT: work.head is as known now; `fresh`
+// says that it was just answered and is not stored yet.
+enum step step_head(struct work *work, bool *fresh);
+// Has the build context packed: STEP_NEXT when the archive is at build_context_path().
+enum step step_context(struct work *work, struct group *group, struct build *build);
+void context_cancel(struct work *work, const struct build *build);
+
+// --- job.c, patch.c: the other steps of a build. Each stores the build's next state. ---
+enum step step_job(struct work *work, struct group *group, struct build *build);
+enum step step_patch(struct work *work, struct group *group, struct build *build);
+
+// Reads the finished child's archive and makes Job and Secret of it.
+enum step job_create(struct work *work, struct group *group, struct build *build);
+// Deletes a build's Job and pods; a Job that is gone is fine.
+bool job_delete(struct work *work, const struct build *build, struct error *err) MUST_CHECK;
+// Names of the next attempt.
+bool build_next_attempt(struct build *build, const struct recipe *recipe,
+                        struct error *err) MUST_CHECK;
+char *build_context_path(const struct pipeline *pipeline, const struct build *build);
+// Ends a build and stores it.
+bool build_end(struct work *work, struct build *build, enum build_state state, const char *reason,
+               const char *detail, struct error *err) MUST_CHECK;
+
+// --- reconcile.c ---
+struct reconciled {
+    bool retry;       // something failed that may pass: again after a back-off
+    int64_t again_ms; // look again after that long; 0: when woken
+};
+struct reconciled reconcile(struct pipeline *pipeline, const char *key, int tries);
+
+#endif

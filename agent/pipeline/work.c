@@ -1,0 +1,189 @@
+#include "agent/base/text.h"
+#include "agent/pipeline/steps.h"
+
+#include <stdio.h>
+#include <string.h>
+
+// A branch has no space in it (git check-ref-format), a repository may: the last space parts them.
+void key_write(const char *repository, const char *branch, char out[static KEY_SIZE])
+{
+    snprintf(out, KEY_SIZE, "%s %s", repository, branch);
+}
+
+bool key_read(const char *key, char repository[static STORE_REPOSITORY_SIZE],
+              char branch[static STORE_BRANCH_SIZE])
+{
+    const char *space = strrchr(key, ' ');
+    if (!space || (size_t)(space - key) >= STORE_REPOSITORY_SIZE)
+        return false;
+    memcpy(repository, key, (size_t)(space - key));
+    repository[space - key] = '\0';
+    return text_copy(branch, STORE_BRANCH_SIZE, space + 1);
+}
+
+struct group *work_group(struct work *work, const char *recipe_hash)
+{
+    for (size_t i = 0; i < work->group_count; i++)
+        if (strcmp(work->groups[i].hash, recipe_hash) == 0)
+            return &work->groups[i];
+    return NULL;
+}
+
+void work_again(struct work *work, int64_t ms)
+{
+    if (work->again_ms == 0 || ms < work->again_ms)
+        work->again_ms = ms;
+}
+
+enum step work_failed(struct work *work, const char *reason)
+{
+    if (error_is_transient(work->err.code) && work->tries + 1 < TRANSIENT_TRIES)
+        return STEP_TRY;
+    text_copy(work->reason, sizeof work->reason, reason);
+    return STEP_FAIL;
+}
+
+void work_wake_child(void *pipeline, const char *name)
+{
+    struct pipeline *self = pipeline;
+    work_queue_add(self->queue, strchr(name, ' ') + 1);
+}
+
+// The annotation is a JSON object of texts; service_from_json() checked that.
+static bool read_args(struct group *group, const char *text, struct error *err)
+{
+    group->recipe.args = group->args;
+    if (*text == '\0')
+        return true;
+    if (!json_read(text, strlen(text), strlen(text), &group->args_json, err))
+        return error_wrap(err, "annotation %s", ANNOTATION_BUILD_ARGS);
+    const char *name;
+    json_t *value;
+    json_object_foreach(group->args_json, name, value)
+    {
+        if (group->recipe.args_count == RECIPE_ARGS_MAX)
+            return error_set(err, ERR_INVALID, "more than %d build arguments", RECIPE_ARGS_MAX);
+        group->args[group->recipe.args_count++] =
+            (struct build_arg){.name = name, .value = json_string_value(value)};
+    }
+    return true;
+}
+
+static void group_finish(struct group *group)
+{
+    json_decref(group->args_json);
+    free(group->services);
+}
+
+// How a service wants to be built. The caller finishes *out, also after false.
+static bool read_recipe(const struct pipeline *pipeline, const struct service *service,
+                        char repository[static STORE_REPOSITORY_SIZE], struct group *out,
+                        struct error *err)
+{
+    if (*service->problem)
+        return error_set(err, ERR_INVALID, "%s", service->problem);
+    if (!repository_identify(service->repository, repository, err))
+        return false;
+    const char *platform = pipeline->parts.config->builds.platform;
+    out->recipe = (struct recipe){.repository = repository,
+                                  .branch = service->branch,
+                                  .dockerfile = service->dockerfile,
+                                  .context = service->context,
+                                  .target = service->target,
+                                  .image = service->destination,
+                                  .platform = platform};
+    if (!read_args(out, service->build_args, err) || !recipe_check(&out->recipe, err))
+        return false;
+    if (!config_allows(pipeline->parts.config, service->namespace_, service->repository,
+                       service->destination))
+        return error_set(err, ERR_FORBIDDEN,
+                         "the settings' allow table has no entry for namespace %s, repository %s "
+                         "and image %s",
+                         service->namespace_, service->repository, service->destination);
+    return true;
+}
+
+bool pipeline_service_problem(const struct pipeline *pipeline, const struct service *service,
+                              struct error *err)
+{
+    struct group group = {0};
+    char repository[STORE_REPOSITORY_SIZE];
+    bool usable =
+        *service->repository == '\0' || read_recipe(pipeline, service, repository, &group, err);
+    group_finish(&group);
+    return !usable;
+}
+
+bool pipeline_service_pinned(const struct service *service)
+{
+    return *service->patched_image && strcmp(service->image, service->patched_image) != 0;
+}
+
+// Puts the service into the group of its recipe, which takes `fresh` over when it is a new one.
+static bool join(struct work *work, struct group *fresh, const struct service *service,
+                 struct error *err)
+{
+    recipe_hash(&fresh->recipe, fresh->hash);
+    struct group *group = work_group(work, fresh->hash);
+    if (!group) {
+        if (work->group_count == GROUPS_MAX)
+            return error_set(err, ERR_TOO_LARGE, "more than %d ways to build one branch",
+                             GROUPS_MAX);
+        group = &work->groups[work->group_count++];
+        *group = *fresh;
+        group->recipe.repository = work->repository;
+        group->recipe.args = group->args;
+        *fresh = (struct group){0};
+    }
+    group->services = xrealloc(group->services, (group->count + 1) * sizeof *group->services);
+    group->services[group->count++] = service;
+    return true;
+}
+
+static void add_service(struct work *work, const struct service *service)
+{
+    struct group fresh = {0};
+    char repository[STORE_REPOSITORY_SIZE];
+    struct error err;
+    if (repository_identify(service->repository, repository, &err) &&
+        strcmp(repository, work->repository) != 0)
+        return; // it differs in letter case: a key of its own
+    if (read_recipe(work->pipeline, service, repository, &fresh, &err) &&
+        join(work, &fresh, service, &err)) {
+        if (!work->url)
+            work->url = service->repository;
+    } else {
+        text_copy(work->refused_reason, sizeof work->refused_reason,
+                  err.code == ERR_FORBIDDEN ? "not-allowed" : "misconfigured");
+        snprintf(work->refused, sizeof work->refused, "%s/%s: %.*s", service->namespace_,
+                 service->name, STORE_DETAIL_SIZE - 160, err.text);
+    }
+    group_finish(&fresh);
+}
+
+bool work_load(struct work *work, struct error *err)
+{
+    const struct pipeline_parts *parts = &work->pipeline->parts;
+    if (!key_read(work->key, work->repository, work->branch))
+        return error_set(err, ERR_INTERNAL, "key \"%s\"", work->key);
+    pipeline_following(work->pipeline, work->repository, work->branch, &work->services);
+    for (size_t i = 0; i < work->services.count; i++)
+        add_service(work, work->services.items[i]);
+    if (!store_delivery_newest(parts->store, work->repository, work->branch, &work->newest,
+                               &work->received, err))
+        return false;
+    if (store_branch_get(parts->store, work->repository, work->branch, &work->head, err))
+        return true;
+    if (err->code != ERR_NOT_FOUND)
+        return false;
+    text_copy(work->head.repository, sizeof work->head.repository, work->repository);
+    text_copy(work->head.branch, sizeof work->head.branch, work->branch);
+    return true;
+}
+
+void work_finish(struct work *work)
+{
+    for (size_t i = 0; i < work->group_count; i++)
+        group_finish(&work->groups[i]);
+    service_list_finish(&work->services);
+}

@@ -1,0 +1,140 @@
+"""The shape of the tree: what stands at the top, who includes whom, one adapter per library."""
+
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+
+import pytest
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+
+
+def tracked(*patterns):
+    listed = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard", *patterns],
+                            cwd=TOP, check=True, capture_output=True, text=True).stdout
+    return [TOP / name for name in listed.splitlines() if (TOP / name).exists()]
+
+
+SOURCES = [path for path in tracked("*.c", "*.h")]
+PRODUCT = [path for path in SOURCES if not path.is_relative_to(TOP / "tests")]
+
+ALLOWED_AT_TOP = {"CMakeLists.txt", "agent", "webhooks", "build", "deploy", "tests", "systemd",
+                  "README.md", "LICENSE"}
+
+# A part of the tree → the parts it may include besides itself.
+ARROWS = {
+    "agent/base": set(),
+    "webhooks": {"agent/base"},
+    "deploy/kube": {"agent/base"},
+    "deploy": {"agent/base", "deploy/kube"},
+    "build/git": {"agent/base"},
+    "build": {"agent/base", "deploy/kube", "build/git"},
+    "agent/store": {"agent/base"},
+    "agent/cli": {"agent/base", "webhooks", "agent"},
+    "agent": {"agent/base", "agent/store", "agent/cli", "webhooks", "deploy/kube", "deploy", "build"},
+}
+
+# The one file that may include a foreign library's header. libgit2 and libarchive have a program of
+# their own instead.
+ADAPTERS = {
+    "microhttpd.h": {"agent/server.c"},
+    "sqlite3.h": {"agent/store/db.c"},
+    "curl/curl.h": {"agent/base/http.c"},
+    "yaml.h": {"agent/base/yaml.c"},
+    "systemd/sd-daemon.h": {"agent/base/systemd.c"},
+    "yajl/yajl_parse.h": {"webhooks/json_stream.c"},
+}
+
+
+def part_of(name):
+    return max((part for part in ARROWS if name.startswith(part + "/")), key=len, default=None)
+
+
+def includes(path, opening, closing):
+    pattern = rf'^#include {opening}([^{closing}]+){closing}'
+    return re.findall(pattern, path.read_text(), re.MULTILINE)
+
+
+def test_top_level_is_fixed():
+    names = {path.relative_to(TOP).parts[0] for path in tracked()}
+    extra = {name for name in names if not name.startswith(".")} - ALLOWED_AT_TOP
+    assert not extra
+
+
+def test_arrows_go_one_way():
+    wrong = []
+    for path in PRODUCT:
+        name = str(path.relative_to(TOP))
+        own = part_of(name)
+        for included in includes(path, '"', '"'):
+            other = part_of(included)
+            if other is None and (path.parent / included).exists():
+                continue
+            if other != own and other not in ARROWS[own]:
+                wrong.append(f"{name} includes {included}")
+    assert not wrong
+
+
+def test_one_adapter_per_library():
+    wrong = []
+    for path in PRODUCT:
+        name = str(path.relative_to(TOP))
+        for header in includes(path, "<", ">"):
+            if header in ADAPTERS and name not in ADAPTERS[header]:
+                wrong.append(f"{name} includes <{header}>")
+            if header in ("git2.h", "archive.h", "archive_entry.h") and not name.startswith("build/git/"):
+                wrong.append(f"{name} includes <{header}>")
+    assert not wrong
+
+
+def test_no_catch_all_files():
+    assert not [path for path in SOURCES if re.search(r"(util|misc|helper|common)", path.stem)]
+
+
+def test_formatting():
+    subprocess.run(["clang-format", "--dry-run", "--Werror", *map(str, SOURCES)], check=True)
+
+
+def test_scripts():
+    scripts = [path for path in tracked() if path.is_file() and path.suffix in ("", ".sh")
+               and path.read_bytes()[:64].startswith((b"#!/usr/bin/env bash", b"#!/bin/sh"))]
+    assert scripts
+    subprocess.run(["shellcheck", "-x", *map(str, scripts)], cwd=TOP, check=True)
+
+
+def test_cmake_refuses_the_source_folder_build():
+    answer = subprocess.run(["cmake", "-S", TOP, "-B", TOP / "build"], capture_output=True, text=True)
+    for left in ("CMakeCache.txt", "CMakeFiles"):
+        path = TOP / "build" / left
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    assert answer.returncode != 0 and "cmake -B out" in answer.stderr
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    root = tmp_path_factory.mktemp("installed")
+    subprocess.run(["cmake", "--install", TOP / "out/test", "--prefix", "/usr"], check=True,
+                   env={**os.environ, "DESTDIR": str(root)}, stdout=subprocess.DEVNULL)
+    return root
+
+
+@pytest.mark.parametrize("name", [
+    "usr/bin/cronwright", "usr/libexec/cronwright-git", "usr/lib/systemd/system/cronwright.service",
+    "usr/lib/systemd/system/cronwright.socket", "usr/lib/sysusers.d/cronwright.conf",
+    "usr/share/man/man1/cronwright.1", "usr/share/man/man5/cronwright.yaml.5",
+    "usr/share/doc/cronwright/cronwright.example.yaml"])
+def test_install_puts(installed, name):
+    assert (installed / name).is_file()
+
+
+def test_units_verify(installed, tmp_path):
+    # The unit names the installed program, which systemd-analyze wants to see.
+    unit = (installed / "usr/lib/systemd/system/cronwright.service").read_text()
+    program = re.search(r"^ExecStart=(\S+)", unit, re.MULTILINE).group(1)
+    for name in ("cronwright.service", "cronwright.socket"):
+        text = (installed / "usr/lib/systemd/system" / name).read_text()
+        (tmp_path / name).write_text(text.replace(program, str(installed / "usr/bin/cronwright")))
+    subprocess.run(["systemd-analyze", "verify", "--man=no", *map(str, sorted(tmp_path.iterdir()))],
+                   check=True)
