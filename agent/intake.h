@@ -1,0 +1,56 @@
+// Takes webhooks in: request → verified → decoded → stored → answered after the commit.
+//
+// A branch push is stored as pending, and its key is woken once it is on disk. Everything else that
+// is verified (pings, tags, deletions, other events) is stored as final, with a reason, and
+// answered 202 too, since a forge gives up on a hook that refuses. Of an unverified request nothing
+// is stored; the last ones are remembered in memory, because a wrong secret is the commonest fault.
+#ifndef CRONWRIGHT_INTAKE_H
+#define CRONWRIGHT_INTAKE_H
+
+#include "agent/config.h"
+#include "agent/server.h"
+#include "agent/store/store.h"
+
+#define INTAKE_REFUSED_MAX 64 // requests remembered
+
+struct intake;
+
+struct intake_options {
+    const struct config *config; // its webhook secrets
+    struct store *store;
+    // Whether some service follows the branch. Otherwise the delivery ends at once as "no-match".
+    // Say true when it is not known (yet). On the webhooks listener's thread: must not block.
+    bool (*follows)(void *user, const char *repository, const char *branch);
+    // A pending delivery of that key is on disk. On the store's writer thread: must neither block
+    // nor call the store.
+    void (*wake)(void *user, const char *repository, const char *branch);
+    void *user;
+};
+
+// Copies the secrets. ERR_INVALID for one that cannot be used.
+bool intake_create(const struct intake_options *options, struct intake **out,
+                   struct error *err) MUST_CHECK;
+// Waits until the store has told about every delivery that it was given, so it goes after the
+// server and before the store and whatever `wake` wakes. NULL is fine.
+void intake_destroy(struct intake *intake);
+
+// For the webhooks listener, whose `user` is the intake: POST /webhooks/{forge} and GET /healthz.
+extern const struct server_route intake_routes[];
+// Its `refused`.
+void intake_refused(struct server_request *req, int status, const char *detail, void *user);
+
+// A request that was turned down. Texts are printable; those that the sender claims are cut.
+struct refused_request {
+    struct wall_time time;
+    char peer[64];
+    char forge[16];                        // by its path
+    char delivery[STORE_DELIVERY_ID_SIZE]; // as claimed; "" when not
+    int status;
+    char reason[STORE_DETAIL_SIZE]; // one sentence
+};
+// Newest first, at most `room` of them into `out`; returns how many there were since the start.
+// `count`: how many were written. Any thread.
+uint64_t intake_refused_list(struct intake *intake, struct refused_request *out, size_t room,
+                             size_t *count);
+
+#endif
