@@ -30,9 +30,4 @@ bool image_check_destination(const char *text, struct error *err) MUST_CHECK;
 // Exactly "sha256:" and 64 lower-case hex digits?
 bool image_digest_is_valid(const char *text);
 
-// Whether `text` names a repository under `prefix`, compared whole path segment by segment:
-// "registry.example/acme" covers "registry.example/acme/report" but not "registry.example/acme2/x".
-// Both are normalised first ("acme/x" is "docker.io/acme/x"). False when either is no reference.
-bool image_is_under(const char *text, const char *prefix);
-
 #endif

@@ -108,10 +108,13 @@ void kaniko_result(const json_t *job, const json_t *pod, struct kaniko_result *o
 // The pod to judge by out of a PodList's items: the newest of this Job's. NULL when there is none.
 const json_t *kaniko_newest_pod(const json_t *job, const json_t *pods);
 
-// From the end of Kaniko's log the shortest useful cause: "RUN pip install: exit 1",
-// "COPY app.py: not found", "FROM python:3.99: not found", "push to registry.example/x:
-// unauthorized". False when nothing was recognised. `room` is the size of `out`; the text is valid
-// UTF-8 without control characters. Looks at the last 64 KiB at most.
+// From the end of Kaniko's log the shortest useful cause: "RUN pip install foo: exit 1", "app.py:
+// not in the build context", "FROM python:3.99: not found", "push to registry.example/x: dial tcp
+// …: connection refused". False when nothing was recognised. `room` is the size of `out`; the text
+// is valid UTF-8 without control characters. Looks at the last 64 KiB at most.
 bool kaniko_log_reason(const char *log, size_t len, char *out, size_t room);
+
+// Does such a cause speak of the network or a registry's trouble, so that another attempt may help?
+bool kaniko_cause_is_transient(const char *cause);
 
 #endif

@@ -48,7 +48,8 @@ bool recipe_path(const char *path, const char *what, char out[static RECIPE_PATH
 
 // SHA-256, lower-case hex, of "cronwright recipe 1\n" followed by one netstring pair
 // "<length of name>:<name><length of value>:<value>\n" for each field that is set, in the order of
-// the struct, defaults filled in, paths in their one spelling, args as "arg.<name>" sorted by name.
+// the struct, defaults filled in, paths in their one spelling, args as "arg.<name>" with the value
+// "=<value>", sorted by name.
 // The recipe must have passed recipe_check().
 void recipe_hash(const struct recipe *recipe, char out[static SHA256_HEX_SIZE]);
 

@@ -1,0 +1,311 @@
+#include "build/kaniko.h"
+
+#include "agent/base/printable.h"
+#include "agent/base/text.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static bool condition_is_true(const json_t *conditions, const char *type, const json_t **found)
+{
+    size_t i;
+    json_t *condition;
+    json_array_foreach(conditions, i, condition)
+    {
+        const char *its_type = json_text_at(condition, "type", NULL);
+        const char *status = json_text_at(condition, "status", NULL);
+        if (its_type && status && strcmp(its_type, type) == 0 && strcmp(status, "True") == 0) {
+            if (found)
+                *found = condition;
+            return true;
+        }
+    }
+    return false;
+}
+
+static const json_t *job_conditions(const json_t *job)
+{
+    return json_at(job, "status", "conditions", NULL);
+}
+
+static bool job_failed(const json_t *job, const json_t **condition)
+{
+    // FailureTarget comes first, while the Job's pods are still ending.
+    return condition_is_true(job_conditions(job), "Failed", condition) ||
+           condition_is_true(job_conditions(job), "FailureTarget", condition);
+}
+
+static bool job_succeeded(const json_t *job)
+{
+    return condition_is_true(job_conditions(job), "Complete", NULL) ||
+           condition_is_true(job_conditions(job), "SuccessCriteriaMet", NULL);
+}
+
+static bool being_deleted(const json_t *object)
+{
+    return json_text_at(object, "metadata", "deletionTimestamp", NULL);
+}
+
+static bool same_text(const char *a, const char *b)
+{
+    return a && b && strcmp(a, b) == 0;
+}
+
+enum kaniko_existing kaniko_existing(const json_t *job, const struct kaniko_build *build)
+{
+    char recipe[SHA256_HEX_SIZE];
+    recipe_hash(build->recipe, recipe);
+    const json_t *marks = json_at(job, "metadata", "annotations", NULL);
+    if (!same_text(json_text_at(marks, KANIKO_ANNOTATION_RECIPE, NULL), recipe) ||
+        !same_text(json_text_at(marks, KANIKO_ANNOTATION_COMMIT, NULL), build->commit))
+        return KANIKO_EXISTING_FOREIGN;
+    if (being_deleted(job))
+        return KANIKO_EXISTING_VANISHING;
+    if (job_failed(job, NULL))
+        return KANIKO_EXISTING_FAILED;
+    return job_succeeded(job) ? KANIKO_EXISTING_SUCCEEDED : KANIKO_EXISTING_LIVE;
+}
+
+const json_t *kaniko_newest_pod(const json_t *job, const json_t *pods)
+{
+    const char *uid = json_text_at(job, "metadata", "uid", NULL);
+    const json_t *newest = NULL;
+    struct wall_time newest_time = {-1};
+    for (size_t i = 0; i < json_array_size(pods); i++) {
+        const json_t *pod = json_array_get(pods, i);
+        struct wall_time created = {0};
+        const char *text = json_text_at(pod, "metadata", "creationTimestamp", NULL);
+        if (!same_text(json_text_at(pod, "metadata", "ownerReferences", "0", "uid", NULL), uid))
+            continue;
+        if (text && !wall_parse(text, &created))
+            continue;
+        if (created.ms > newest_time.ms) {
+            newest = pod;
+            newest_time = created;
+        }
+    }
+    return newest;
+}
+
+// --- the judgement ---
+
+static void __attribute__((format(printf, 4, 5)))
+judge(struct kaniko_result *out, enum kaniko_state state, const char *reason, const char *fmt, ...)
+{
+    char text[KANIKO_DETAIL_SIZE];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    out->state = state;
+    text_copy(out->reason, sizeof out->reason, reason);
+    printable_copy(out->detail, sizeof out->detail, text, strlen(text));
+}
+
+static const json_t *kaniko_status(const json_t *pod)
+{
+    const json_t *statuses = json_at(pod, "status", "containerStatuses", NULL);
+    for (size_t i = 0; i < json_array_size(statuses); i++) {
+        const json_t *status = json_array_get(statuses, i);
+        if (same_text(json_text_at(status, "name", NULL), KANIKO_CONTAINER))
+            return status;
+    }
+    return NULL;
+}
+
+static const char *or_dash(const char *text)
+{
+    return text && *text ? text : "no reason given";
+}
+
+static void read_time(const json_t *object, const char *name, struct wall_time *out)
+{
+    const char *text = json_text_at(object, name, NULL);
+    if (text)
+        (void)wall_parse(text, out);
+}
+
+static void judge_success(const json_t *terminated, struct kaniko_result *out)
+{
+    const char *message = json_text_at(terminated, "message", NULL);
+    char digest[IMAGE_DIGEST_SIZE + 1];
+    if (!message || !text_copy(digest, sizeof digest, message)) {
+        judge(out, KANIKO_FAILED, "no-digest", "Kaniko succeeded without saying a digest");
+        return;
+    }
+    digest[strcspn(digest, "\n")] = '\0';
+    if (!image_digest_is_valid(digest)) {
+        judge(out, KANIKO_FAILED, "no-digest", "Kaniko succeeded, but its digest is malformed");
+        return;
+    }
+    out->state = KANIKO_SUCCEEDED;
+    strcpy(out->digest, digest);
+}
+
+static void judge_exit(const json_t *pod, const json_t *terminated, struct kaniko_result *out)
+{
+    // The log's end, when Kaniko failed before it wrote a digest there.
+    const char *message = json_text_at(terminated, "message", NULL);
+    char cause[KANIKO_DETAIL_SIZE];
+    if (!message || !kaniko_log_reason(message, strlen(message), cause, sizeof cause))
+        snprintf(cause, sizeof cause, "Kaniko ended with exit %d", out->exit_code);
+    if (!same_text(json_text_at(terminated, "reason", NULL), "OOMKilled")) {
+        judge(out, KANIKO_FAILED, "build-failed", "%s", cause);
+        out->transient = kaniko_cause_is_transient(cause);
+        return;
+    }
+    const char *limit =
+        json_text_at(pod, "spec", "containers", "0", "resources", "limits", "memory", NULL);
+    judge(out, KANIKO_FAILED, "out-of-memory", "out of memory%s%s%s: %s", limit ? " (limit " : "",
+          limit ? limit : "", limit ? ")" : "", cause);
+}
+
+// Waiting reasons of a container that its kubelet goes on trying.
+static const struct {
+    const char *kubernetes;
+    const char *reason;
+    const char *words;
+} waits[] = {
+    {"ErrImagePull", "image-pull", "Kaniko's image cannot be pulled"},
+    {"ImagePullBackOff", "image-pull", "Kaniko's image cannot be pulled"},
+    {"ErrImageNeverPull", "image-pull", "Kaniko's image is not on the node"},
+    {"InvalidImageName", "image-pull", "Kaniko's image has an invalid name"},
+    {"RegistryUnavailable", "image-pull", "Kaniko's image cannot be pulled"},
+    {"CreateContainerConfigError", "container-config", "the container cannot be made"},
+    {"CreateContainerError", "container-config", "the container cannot be made"},
+    {"RunContainerError", "container-config", "the container cannot be started"},
+    {"ContainerCreating", "starting", "the container is being made"},
+    {"PodInitializing", "starting", "the pod is being made ready"},
+};
+
+static void judge_waiting(const json_t *waiting, struct kaniko_result *out)
+{
+    const char *reason = json_text_at(waiting, "reason", NULL);
+    const char *message = json_text_at(waiting, "message", NULL);
+    for (size_t i = 0; i < sizeof waits / sizeof waits[0]; i++)
+        if (same_text(reason, waits[i].kubernetes)) {
+            judge(out, KANIKO_PENDING, waits[i].reason, "%s%s%s", waits[i].words,
+                  message ? ": " : "", message ? message : "");
+            return;
+        }
+    judge(out, KANIKO_PENDING, "starting", "the container waits: %s", or_dash(reason));
+}
+
+static void judge_unstarted(const json_t *pod, struct kaniko_result *out)
+{
+    size_t i;
+    json_t *condition;
+    const json_t *conditions = json_at(pod, "status", "conditions", NULL);
+    json_array_foreach(conditions, i, condition)
+    {
+        if (same_text(json_text_at(condition, "type", NULL), "PodScheduled") &&
+            same_text(json_text_at(condition, "status", NULL), "False")) {
+            judge(out, KANIKO_PENDING, "unschedulable", "no node takes the pod: %s",
+                  or_dash(json_text_at(condition, "message", NULL)));
+            return;
+        }
+    }
+    judge(out, KANIKO_PENDING, "starting", "the pod waits for its node");
+}
+
+// The pod ended, or is ending, not by its container's own doing.
+static bool judge_taken_pod(const json_t *pod, struct kaniko_result *out)
+{
+    const json_t *disruption = NULL;
+    const json_t *conditions = json_at(pod, "status", "conditions", NULL);
+    const char *reason = json_text_at(pod, "status", "reason", NULL);
+    const char *message = json_text_at(pod, "status", "message", NULL);
+    if (condition_is_true(conditions, "DisruptionTarget", &disruption)) {
+        // The Job replaces such a pod by itself.
+        judge(out, KANIKO_PENDING, "disrupted",
+              "the cluster took the pod away (%s); another follows",
+              or_dash(json_text_at(disruption, "reason", NULL)));
+        return true;
+    }
+    if (!same_text(json_text_at(pod, "status", "phase", NULL), "Failed") || !reason)
+        return false;
+    // A container over its ephemeral-storage limit is evicted too: that is the build's own doing.
+    bool own = message && strstr(message, "phemeral");
+    out->transient = !own;
+    judge(out, KANIKO_FAILED, same_text(reason, "Evicted") ? "evicted" : "pod-failed", "%s: %s",
+          reason, or_dash(message));
+    return true;
+}
+
+static void judge_pod(const json_t *pod, struct kaniko_result *out)
+{
+    const json_t *status = kaniko_status(pod);
+    const json_t *terminated = json_at(status, "state", "terminated", NULL);
+    const json_t *running = json_at(status, "state", "running", NULL);
+    read_time(terminated ? terminated : running, "startedAt", &out->started);
+    if (terminated) {
+        read_time(terminated, "finishedAt", &out->finished);
+        out->exit_code = (int)json_int_or(json_at(terminated, "exitCode", NULL), -1);
+    }
+    if (terminated && out->exit_code == 0)
+        judge_success(terminated, out);
+    else if (judge_taken_pod(pod, out))
+        return;
+    else if (terminated)
+        judge_exit(pod, terminated, out);
+    else if (running)
+        out->state = KANIKO_RUNNING;
+    else if (json_at(status, "state", "waiting", NULL))
+        judge_waiting(json_at(status, "state", "waiting", NULL), out);
+    else
+        judge_unstarted(pod, out);
+}
+
+// The Job says it has failed: a deadline is said here alone, for the rest the pod knows better.
+static void judge_failed_job(const json_t *job, const json_t *condition, bool has_pod,
+                             struct kaniko_result *out)
+{
+    const char *reason = json_text_at(condition, "reason", NULL);
+    const char *message = json_text_at(condition, "message", NULL);
+    if (same_text(reason, "DeadlineExceeded")) {
+        char waited[KANIKO_DETAIL_SIZE + 32] = "";
+        if (out->state == KANIKO_PENDING && has_pod && strcmp(out->reason, "starting") != 0)
+            snprintf(waited, sizeof waited, "; it was still waiting: %s", out->detail);
+        judge(out, KANIKO_FAILED, "deadline", "the build took longer than its deadline of %lld s%s",
+              (long long)json_int_or(json_at(job, "spec", "activeDeadlineSeconds", NULL), 0),
+              waited);
+        out->transient = false;
+    } else if (!has_pod || out->state != KANIKO_FAILED) {
+        judge(out, KANIKO_FAILED, "pod-lost", "the Job failed and its pod is gone: %s",
+              or_dash(message));
+        out->transient = true;
+    }
+}
+
+void kaniko_result(const json_t *job, const json_t *pod, struct kaniko_result *out)
+{
+    *out = (struct kaniko_result){.state = KANIKO_PENDING, .exit_code = -1};
+    if (!job) {
+        judge(out, KANIKO_FAILED, "deleted", "the Job was deleted");
+        out->transient = true;
+        return;
+    }
+    if (pod) {
+        const char *name = json_text_at(pod, "metadata", "name", NULL);
+        text_copy(out->pod, sizeof out->pod, name ? name : "");
+        judge_pod(pod, out);
+    } else {
+        judge(out, KANIKO_PENDING, "no-pod", "the Job has no pod yet");
+    }
+    const json_t *failed = NULL;
+    if (out->state == KANIKO_SUCCEEDED)
+        return;
+    if (job_failed(job, &failed)) {
+        judge_failed_job(job, failed, pod, out);
+        if (!out->finished.ms)
+            read_time(failed, "lastTransitionTime", &out->finished);
+    } else if (being_deleted(job)) {
+        judge(out, KANIKO_FAILED, "deleted", "the Job is being deleted");
+        out->transient = true;
+    } else if (job_succeeded(job) && out->state != KANIKO_FAILED) {
+        judge(out, KANIKO_FAILED, "no-digest",
+              "the Job succeeded, but its pod and digest are gone");
+        out->transient = true;
+    }
+}
