@@ -157,14 +157,29 @@ check_directory_name() {
         die "CLUSTER_DIR has a character that is not supported: $CLUSTER_DIR"
 }
 
+# is_foreign: does the directory hold what is not ours? The stamp is the first
+# file to come and the last to go. Without it the rest may still be ours, if
+# someone has removed it under a running cluster.
+is_foreign() {
+    local files
+    [[ -e $CLUSTER_DIR ]] || return 1
+    files=$(ls -A "$CLUSTER_DIR") # first, for another run may just be beginning
+    [[ ! -d $CLUSTER_DIR || -n $files ]] &&
+        [[ ! -e $STAMP && ! -e /sys/class/net/$BRIDGE && -z $(marked) ]]
+}
+
 make_directory() {
-    check_directory_name
-    if [[ -e $CLUSTER_DIR && ! -e $STAMP ]] &&
-        [[ ! -d $CLUSTER_DIR || -n $(ls -A "$CLUSTER_DIR") ]]; then
-        die "$CLUSTER_DIR holds something else than a cluster"
-    fi
-    mkdir -p "$LOGS" "$CLUSTER_DIR/etc"
+    ! is_foreign || die "$CLUSTER_DIR holds something else than a cluster"
+    mkdir -p "$CLUSTER_DIR"
     touch "$STAMP"
+    mkdir -p "$LOGS" "$CLUSTER_DIR/etc"
+}
+
+remove_directory() {
+    [[ -e $STAMP ]] || return 0
+    find "$CLUSTER_DIR" -mindepth 1 -maxdepth 1 ! -path "$STAMP" \
+        -exec rm -rf --one-file-system {} +
+    rm -rf --one-file-system "$CLUSTER_DIR"
 }
 
 # One up, down or git-server at a time for each directory. The directory itself

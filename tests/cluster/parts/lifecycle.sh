@@ -159,7 +159,7 @@ take_down() {
     kill_all
     if [[ -e /sys/class/net/$BRIDGE ]]; then stop_network; fi
     remove_cgroups
-    if [[ -e $STAMP ]]; then rm -rf --one-file-system "$CLUSTER_DIR"; fi
+    remove_directory
 }
 
 something_is_left() {

@@ -11,9 +11,19 @@ CGROUP="cronwright-$CLUSTER_ID"
 # every one there is.
 cgroup_parents() { awk '$3 ~ /^cgroup2?$/ { print $2 }' /proc/mounts; }
 
+# With cgroup v2, a group has only the controllers its parent passes on.
+enable_controllers() {
+    local controller
+    [[ -e /sys/fs/cgroup/cgroup.subtree_control ]] || return 0
+    for controller in cpu cpuset memory pids hugetlb; do
+        echo "+$controller" >/sys/fs/cgroup/cgroup.subtree_control 2>/dev/null || true
+    done
+}
+
 # kubelet wants its root to exist.
 make_cgroups() {
     local parent
+    enable_controllers
     for parent in $(cgroup_parents); do
         mkdir -p "$parent/$CGROUP"
     done
@@ -39,6 +49,7 @@ start_node_namespaces() {
     ! pid_of node >/dev/null || return 0
     kill_all containerd # of a node that has died
     kill_all kubelet
+    remove_cgroups # kubelet would look for the dead containers at length
     rm -f "$NODE/ready"
     mkdir -p "$NODE/var"
     launch node unshare --mount --pid --fork --kill-child --mount-proc \
@@ -116,11 +127,14 @@ start_containerd() {
     step containerd "$(containerd --version | awk '{print $3}')"
 }
 
-# Pods get no name server: they reach this machine by address and nothing else.
+# Pods get no name server of the machine's: they reach this machine by address
+# and nothing else. As the cluster's they are told one that does not exist, or
+# every pod would have a warning; and the file has a line, for with an empty one
+# containerd takes the machine's.
 # No eviction and no image collection: a full disk of the machine is not the
 # tests' matter, and the first images cannot be pulled twice from elsewhere.
 write_kubelet_config() {
-    write "$CLUSTER_DIR/etc/resolv.conf" </dev/null
+    echo 'options attempts:1' | write "$CLUSTER_DIR/etc/resolv.conf"
     write "$CLUSTER_DIR/etc/kubelet.yaml" <<YAML
 apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
@@ -137,6 +151,8 @@ authentication:
 authorization: {mode: Webhook}
 containerRuntimeEndpoint: unix:///run/containerd/containerd.sock
 resolvConf: "$CLUSTER_DIR/etc/resolv.conf"
+clusterDNS: [$HOST_ADDRESS]
+clusterDomain: cluster.local
 volumePluginDir: /var/lib/kubelet/volumeplugins
 cgroupDriver: cgroupfs
 cgroupRoot: /$CGROUP
