@@ -64,7 +64,7 @@ static json_t *github_repository(const struct facts *facts)
         "branches{/branch}",
         "tags",
         "blobs{/sha}",
-        "git/refs{/sha}",
+
         "statuses/{sha}",
         "contributors",
         "commits{/sha}",
