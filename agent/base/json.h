@@ -9,8 +9,8 @@
 
 // Parses bytes as one JSON value of at most `max` bytes; duplicate keys, NUL in strings and invalid
 // UTF-8 are errors (ERR_INVALID, with line and column). The caller owns *out.
-bool json_read(const char *bytes, size_t len, size_t max, json_t **out, struct error *err)
-    MUST_CHECK;
+bool json_read(const char *bytes, size_t len, size_t max, json_t **out,
+               struct error *err) MUST_CHECK;
 
 // Walks objects by names and arrays by decimal index, ended by NULL; borrowed; NULL when absent.
 const json_t *json_at(const json_t *root, ...) __attribute__((sentinel));
@@ -22,6 +22,16 @@ char *json_write(const json_t *value) __attribute__((returns_nonnull));
 
 // "" becomes JSON null; for optional strings.
 json_t *json_text_or_null(const char *text);
+
+// For jansson's iterators, which take no const value although they change nothing.
+static inline json_t *json_unconst(const json_t *value)
+{
+    union {
+        const json_t *in;
+        json_t *out;
+    } same = {.in = value};
+    return same.out;
+}
 
 static inline void json_ptr(json_t **value)
 {

@@ -1,5 +1,5 @@
-// What systemd gives and wants: readiness, watchdog, listening sockets, credentials. Without systemd
-// every call is a harmless no-op.
+// What systemd gives and wants: readiness, watchdog, listening sockets. Without systemd every call
+// is a harmless no-op. Any thread.
 #ifndef CRONWRIGHT_BASE_SYSTEMD_H
 #define CRONWRIGHT_BASE_SYSTEMD_H
 
@@ -10,8 +10,10 @@
 void systemd_ready(void);
 void systemd_stopping(void);
 void systemd_status(const char *text);
-void systemd_watchdog(void);            // "still alive"
-int64_t systemd_watchdog_ms(void);      // how often it must be told; 0: no watchdog
-int systemd_listener(const char *name); // fd handed over by the socket unit under that name; -1: none
+void systemd_watchdog(void);       // "still alive"
+int64_t systemd_watchdog_ms(void); // how often it must be told; 0: no watchdog
+// The listening stream socket handed over by the socket unit under that name (FileDescriptorName=);
+// -1: none. The same one at each call; the caller owns it.
+int systemd_listener(const char *name);
 
 #endif
