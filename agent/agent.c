@@ -288,6 +288,7 @@ static void stop(struct agent *agent)
         server_drain(agent->admin_server, DRAIN_MS);
     server_stop(agent->webhooks);
     server_stop(agent->admin_server);
+    intake_destroy(agent->intake);
     for (size_t i = 0; i < agent->watch_count; i++)
         kube_watch_destroy(agent->watches[i]);
     free(agent->watches);
@@ -297,7 +298,6 @@ static void stop(struct agent *agent)
     service_cache_destroy(agent->services);
     kube_client_destroy(agent->kube);
     children_destroy(agent->children);
-    intake_destroy(agent->intake);
     store_close(agent->store);
     close_fd(&agent->events_fd);
     close_fd(&agent->synced_fd);

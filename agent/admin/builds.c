@@ -20,9 +20,18 @@ json_t *admin_build_json(const struct build *build)
                      admin_seconds(build->patch_ms), "services", build->patched);
 }
 
+struct build_list {
+    const struct admin *admin;
+    const struct config_token *token;
+    json_t *json;
+};
+
 static bool add_build(void *user, const struct build *build)
 {
-    return json_array_append_new(user, admin_build_json(build)) == 0;
+    struct build_list *list = user;
+    if (admin_sees_branch(list->admin, list->token, build->repository, build->branch))
+        json_array_append_new(list->json, admin_build_json(build));
+    return true;
 }
 
 static void list_builds(struct server_request *req, void *user)
@@ -36,11 +45,13 @@ static void list_builds(struct server_request *req, void *user)
         return;
     filter.limit = (int)limit;
     struct error err;
-    CLEANUP(json_ptr) json_t *list = json_array();
-    if (store_build_list(admin->store, &filter, add_build, list, &err))
-        server_answer_json(req, 200, json_pack("{s:O}", "builds", list));
+    struct build_list list = {
+        .admin = admin, .token = admin_token(admin, req), .json = json_array()};
+    if (store_build_list(admin->store, &filter, add_build, &list, &err))
+        server_answer_json(req, 200, json_pack("{s:O}", "builds", list.json));
     else
         server_answer_error(req, &err);
+    json_decref(list.json);
 }
 
 // Finds the build named in the path; otherwise answers and returns false.
@@ -57,7 +68,10 @@ static bool named_build(const struct admin *admin, struct server_request *req, s
         server_answer_error(req, &err);
         return false;
     }
-    return true;
+    if (admin_sees_branch(admin, admin_token(admin, req), out->repository, out->branch))
+        return true;
+    server_refuse(req, 404, "not-found", "there is no build %s", text);
+    return false;
 }
 
 static bool add_patch(void *user, const struct patch_record *patch)
