@@ -43,18 +43,25 @@ static bool set_name(struct webhook_event *event, enum webhook_header header, co
            error_set(err, ERR_INVALID, "%s is not an event's name", webhook_header_name(header));
 }
 
+bool event_check_delivery(const char *id, struct error *err)
+{
+    size_t len = strlen(id);
+    if (len == 0 || len > DELIVERY_ID_MAX || strspn(id, DELIVERY_CHARS) != len ||
+        strchr("-_.:", id[0]))
+        return error_set(
+            err, ERR_INVALID,
+            "the delivery id is not up to %d letters, digits and - _ . :", DELIVERY_ID_MAX);
+    return true;
+}
+
 static bool set_delivery(struct webhook_event *event, const char *delivery, struct error *err)
 {
     if (!delivery || !*delivery) {
         snprintf(event->delivery, sizeof event->delivery, "body-%s", event->body_sha256);
         return true;
     }
-    if (strspn(delivery, DELIVERY_CHARS) != strlen(delivery) || strchr("-_.:", delivery[0]) ||
-        !text_copy(event->delivery, sizeof event->delivery, delivery))
-        return error_set(
-            err, ERR_INVALID,
-            "the delivery id is not up to %d letters, digits and - _ . :", DELIVERY_ID_MAX);
-    return true;
+    return event_check_delivery(delivery, err) &&
+           text_copy(event->delivery, sizeof event->delivery, delivery);
 }
 
 bool event_begin(struct webhook_event *event, enum webhook_header name_header,

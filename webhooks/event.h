@@ -14,6 +14,9 @@ bool event_check_forge(const struct webhook_headers *headers, const struct webho
 bool event_check_repeats(const struct webhook_headers *headers, unsigned which,
                          enum error_code code, struct error *err) MUST_CHECK;
 
+// Up to DELIVERY_ID_MAX of the characters that provider.h allows?
+bool event_check_delivery(const char *id, struct error *err) MUST_CHECK;
+
 // Name (the event header's value), delivery id (NULL: made from the body) and the body's hash.
 bool event_begin(struct webhook_event *event, enum webhook_header name_header,
                  const struct webhook_headers *headers, const char *delivery, const void *body,

@@ -3,7 +3,7 @@
 #include "agent/base/http.h"
 #include "agent/base/json.h"
 #include "agent/base/text.h"
-#include "webhooks/provider.h"
+#include "webhooks/event.h"
 #include "webhooks/signature.h"
 
 #include <stdio.h>
@@ -41,9 +41,9 @@ struct scheme {
 };
 
 // --- payloads ---
-static json_t *person(const char *name_key)
+static json_t *person(void)
 {
-    return json_pack("{s:s, s:s}", name_key, "Ada Example", "email", "ada@example.com");
+    return json_pack("{s:s, s:s}", "name", "Ada Example", "email", "ada@example.com");
 }
 
 static json_t *commit(const struct facts *facts, json_t *files)
@@ -51,8 +51,8 @@ static json_t *commit(const struct facts *facts, json_t *files)
     CLEANUP(free_ptr) char *url = xasprintf("%s/commit/%s", facts->web_url, facts->after);
     return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:[], s:O, s:[]}", "id", facts->after,
                      "message", "Change the report\n\nMade by cronwright sign.", "timestamp",
-                     facts->time, "url", url, "author", person("name"), "committer", person("name"),
-                     "added", "modified", files, "removed");
+                     facts->time, "url", url, "author", person(), "committer", person(), "added",
+                     "modified", files, "removed");
 }
 
 static json_t *github_repository(const struct facts *facts)
@@ -103,14 +103,15 @@ static json_t *github_payload(enum sign_event event, const struct facts *facts, 
     json_t *commits = facts->deleted ? json_array() : json_pack("[O]", head);
     return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:b, s:b, s:b, s:n, s:s, s:o, s:o}", "ref",
                      facts->ref, "before", facts->before, "after", facts->after, "repository",
-                     repository, "pusher", person("name"), "sender", sender, "created", 0,
-                     "deleted", facts->deleted, "forced", 0, "base_ref", "compare", facts->web_url,
-                     "commits", commits, "head_commit", head);
+                     repository, "pusher", person(), "sender", sender, "created", 0, "deleted",
+                     facts->deleted, "forced", 0, "base_ref", "compare", facts->web_url, "commits",
+                     commits, "head_commit", head);
 }
 
 static json_t *gitlab_payload(enum sign_event event, const struct facts *facts, json_t *files)
 {
-    const char *kind = event == SIGN_TAG || ref_tag(facts->ref) ? "tag_push" : "push";
+    (void)event; // the ref and the ids tell
+    const char *kind = ref_tag(facts->ref) ? "tag_push" : "push";
     json_t *project =
         json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "id", 15, "name",
                   strrchr(facts->web_url, '/') + 1, "web_url", facts->web_url, "git_ssh_url",
@@ -136,20 +137,25 @@ static const struct scheme schemes[SIGN_SCHEME_COUNT] = {
                              false},
 };
 
-// Lists files until the payload has about `size` bytes. They are part of `payload` by reference,
-// maybe more than once, so that what one file adds is measured.
-static char *write_payload(const json_t *payload, json_t *files, size_t size)
+// --- body ---
+static size_t listed_size(const json_t *payload, json_t *files)
 {
-    CLEANUP(free_ptr) char *without = json_write(payload);
-    json_array_append_new(files, json_sprintf(LISTED_FILE, (size_t)0));
-    CLEANUP(free_ptr) char *with_one = json_write(payload);
-    size_t len = strlen(with_one);
-    size_t each = len - strlen(without);
-    if (each == 0 || len >= size)
-        return TAKE(without);
-    for (size_t i = 1; i <= (size - len) / each; i++)
-        json_array_append_new(files, json_sprintf(LISTED_FILE, i));
-    return json_write(payload);
+    json_array_append_new(files, json_sprintf(LISTED_FILE, json_array_size(files)));
+    return json_dumpb(payload, NULL, 0, JSON_COMPACT);
+}
+
+// Lists files until the payload has about `size` bytes. They are part of `payload` by reference,
+// maybe more than once or not at all, so what one of them adds is measured.
+static void list_files(const json_t *payload, json_t *files, size_t size)
+{
+    size_t one = listed_size(payload, files);
+    size_t two = listed_size(payload, files);
+    if (one == two || two > size) {
+        json_array_clear(files);
+        return;
+    }
+    for (size_t more = (size - two) / (two - one); more > 0; more--)
+        json_array_append_new(files, json_sprintf(LISTED_FILE, json_array_size(files)));
 }
 
 static bool make_body(const struct scheme *scheme, const struct sign_request *request,
@@ -157,7 +163,8 @@ static bool make_body(const struct scheme *scheme, const struct sign_request *re
 {
     CLEANUP(json_ptr) json_t *files = json_array();
     CLEANUP(json_ptr) json_t *payload = scheme->payload(request->event, facts, files);
-    CLEANUP(free_ptr) char *text = write_payload(payload, files, request->body_size);
+    list_files(payload, files, request->body_size);
+    CLEANUP(free_ptr) char *text = json_write(payload);
     if (!scheme->is_form)
         return buffer_append(out, text, strlen(text), err);
     CLEANUP(free_ptr) char *escaped = http_escape(text);
@@ -291,9 +298,10 @@ bool sign_request(const struct sign_request *request, struct signed_request *out
         return error_set(err, ERR_TOO_LARGE, "a body of more than %zu bytes", SIGN_BODY_MAX);
     if (!request->delivery)
         random_uuid(delivery);
-    else if (!text_copy(delivery, sizeof delivery, request->delivery))
-        return error_set(err, ERR_INVALID, "the delivery id has more than %d characters",
-                         DELIVERY_ID_MAX);
+    else if (!event_check_delivery(request->delivery, err))
+        return false;
+    else
+        text_copy(delivery, sizeof delivery, request->delivery);
     wall_format(request->now, false, facts.time);
     if (!set_ref(&facts, request, err) || !set_ids(&facts, request, err) ||
         !set_urls(&facts, request->repository, err) ||
