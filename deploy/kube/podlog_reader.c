@@ -1,0 +1,187 @@
+#include "deploy/kube/podlog_file.h"
+#include "deploy/kube/podlog_lines.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define CHUNK_SIZE  ((size_t)64 << 10)
+#define WAIT_MAX_MS 60000
+
+struct podlog_reader {
+    int fd;
+    struct podlog_file *file; // NULL: nobody follows it
+    uint64_t position;        // in the file, of chunk's end
+    uint64_t skip;            // bytes of text not to be given
+    char *chunk;
+    size_t start;          // of what is left of the chunk
+    size_t len;            //
+    bool in_text;          // past the line's time
+    struct buffer trailer; // the last line, so far
+    struct podlog_end end; // PODLOG_FOLLOWING: not met yet
+};
+
+bool podlog_reader_open(struct podlog_hub *hub, const char *path, uint64_t offset,
+                        struct podlog_reader **out, struct error *err)
+{
+    // First the file that is followed: if it ends between the two, its last line is there to be
+    // read.
+    struct podlog_file *file = podlog_hub_find(hub, path);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        podlog_file_release(file);
+        return error_errno(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, errno, "%s", path);
+    }
+    struct podlog_reader *reader = xalloc(sizeof *reader);
+    reader->fd = fd;
+    reader->file = file;
+    reader->skip = offset;
+    reader->chunk = xalloc(CHUNK_SIZE);
+    *out = reader;
+    return true;
+}
+
+void podlog_reader_close(struct podlog_reader *reader)
+{
+    if (!reader)
+        return;
+    close(reader->fd);
+    podlog_file_release(reader->file);
+    buffer_finish(&reader->trailer);
+    free(reader->chunk);
+    free(reader);
+}
+
+// Bytes that may be read. Waits for more than the reader has seen; *last says that none will come.
+static bool wait_for_more(struct podlog_reader *reader, struct mono_time deadline, uint64_t *size,
+                          bool *last, struct error *err)
+{
+    struct podlog_file *file = reader->file;
+    pthread_mutex_lock(&file->mutex);
+    while (file->size <= reader->position && file->end.state == PODLOG_FOLLOWING &&
+           !file->cancelled && !mono_past(deadline)) {
+        struct mono_time until = deadline;
+        if (mono_left(until) > WAIT_MAX_MS)
+            until = mono_after(WAIT_MAX_MS);
+        struct timespec at = {.tv_sec = until.ms / 1000, .tv_nsec = until.ms % 1000 * 1000000};
+        pthread_cond_timedwait(&file->grown, &file->mutex, &at);
+    }
+    *size = file->size;
+    *last = file->end.state != PODLOG_FOLLOWING;
+    bool cancelled = file->cancelled;
+    pthread_mutex_unlock(&file->mutex);
+    if (*size > reader->position || *last)
+        return true;
+    return cancelled ? error_set(err, ERR_CANCELLED, "following this log was stopped")
+                     : error_set(err, ERR_TIMEOUT, "nothing new in the log");
+}
+
+static bool file_size(const struct podlog_reader *reader, uint64_t *size, struct error *err)
+{
+    struct stat stat;
+    if (fstat(reader->fd, &stat) != 0)
+        return error_errno(err, ERR_IO, errno, "look at the log file");
+    *size = (uint64_t)stat.st_size;
+    return true;
+}
+
+// Fills the chunk, or sets the end.
+static bool fill(struct podlog_reader *reader, struct mono_time deadline, struct error *err)
+{
+    uint64_t size;
+    bool last = true;
+    if (reader->file ? !wait_for_more(reader, deadline, &size, &last, err)
+                     : !file_size(reader, &size, err))
+        return false;
+    if (size <= reader->position) { // and there is no last line
+        if (reader->file)
+            reader->end = reader->file->end; // final: it does not change any more
+        else
+            reader->end = (struct podlog_end){PODLOG_LOST, "the log was not followed to its end"};
+        return true;
+    }
+    uint64_t left = size - reader->position;
+    size_t wanted = left < CHUNK_SIZE ? (size_t)left : CHUNK_SIZE;
+    ssize_t got;
+    do
+        got = pread(reader->fd, reader->chunk, wanted, (off_t)reader->position);
+    while (got < 0 && errno == EINTR);
+    if (got <= 0)
+        return error_errno(err, ERR_IO, got < 0 ? errno : EIO, "read the log file");
+    reader->position += (uint64_t)got;
+    reader->start = 0;
+    reader->len = (size_t)got;
+    return true;
+}
+
+static const char *rest(const struct podlog_reader *reader)
+{
+    return reader->chunk + reader->start;
+}
+
+static void advance(struct podlog_reader *reader, size_t bytes)
+{
+    reader->start += bytes;
+    reader->len -= bytes;
+}
+
+// At a line's start: passes its time, or takes the last line.
+static bool pass_prefix(struct podlog_reader *reader, struct error *err)
+{
+    if (reader->trailer.len == 0 && *rest(reader) != '=') {
+        const char *blank = memchr(rest(reader), ' ', reader->len);
+        reader->in_text = blank != NULL;
+        advance(reader, blank ? (size_t)(blank + 1 - rest(reader)) : reader->len);
+        return true;
+    }
+    const char *newline = memchr(rest(reader), '\n', reader->len);
+    size_t part = newline ? (size_t)(newline - rest(reader)) : reader->len;
+    if (!buffer_append(&reader->trailer, rest(reader), part, err))
+        return false;
+    advance(reader, part + (newline != NULL));
+    if (newline && !podlog_trailer_read(reader->trailer.data, reader->trailer.len, &reader->end))
+        reader->end = (struct podlog_end){PODLOG_LOST, "the log file is damaged"};
+    return true;
+}
+
+// Gives what is left of the chunk; returns the bytes given.
+static bool give(struct podlog_reader *reader, char *out, size_t room, size_t *given,
+                 struct error *err)
+{
+    while (reader->len > 0 && *given < room && reader->end.state == PODLOG_FOLLOWING) {
+        if (!reader->in_text) {
+            if (!pass_prefix(reader, err))
+                return false;
+            continue;
+        }
+        const char *newline = memchr(rest(reader), '\n', reader->len);
+        size_t part = newline ? (size_t)(newline + 1 - rest(reader)) : reader->len;
+        size_t skipped = part < reader->skip ? part : (size_t)reader->skip;
+        size_t wanted = part - skipped < room - *given ? part - skipped : room - *given;
+        memcpy(out + *given, rest(reader) + skipped, wanted);
+        *given += wanted;
+        reader->skip -= skipped;
+        reader->in_text = !newline || skipped + wanted < part;
+        advance(reader, skipped + wanted);
+    }
+    return true;
+}
+
+bool podlog_read(struct podlog_reader *reader, struct mono_time deadline, char *out, size_t room,
+                 size_t *len, struct podlog_end *end, struct error *err)
+{
+    size_t given = 0;
+    while (given == 0 && reader->end.state == PODLOG_FOLLOWING) {
+        if (reader->len == 0 && !fill(reader, deadline, err))
+            return false;
+        if (!give(reader, out, room, &given, err))
+            return false;
+    }
+    if (given == 0 && reader->skip > 0)
+        return error_set(err, ERR_INVALID, "the log ended before the offset");
+    *len = given;
+    *end = given ? (struct podlog_end){.state = PODLOG_FOLLOWING} : reader->end;
+    return true;
+}
