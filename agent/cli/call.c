@@ -1,0 +1,158 @@
+// Parsing: getopt_long() fed from the table.
+
+#include "agent/base/text.h"
+#include "agent/cli/command.h"
+
+#include <assert.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <string.h>
+
+#define OPTIONS_MAX 32  // of one command
+#define LONG_BASE   256 // getopt values of rows start above every letter
+
+struct parser {
+    const struct option_row *rows[OPTIONS_MAX];
+    struct option longs[OPTIONS_MAX + 1];
+    const char *names[OPTIONS_MAX + 1]; // with dashes, for "did you mean"
+    char dashed[OPTIONS_MAX][32];
+    char letters[2 * OPTIONS_MAX + 2];
+    size_t count;
+};
+
+static void add_row(void *user, const struct option_row *row)
+{
+    struct parser *parser = user;
+    assert(parser->count < OPTIONS_MAX && strlen(row->name) < sizeof(parser->dashed[0]) - 2);
+    size_t i = parser->count++;
+    parser->rows[i] = row;
+    parser->longs[i] = (struct option){.name = row->name,
+                                       .has_arg = row->argument ? required_argument : no_argument,
+                                       .val = LONG_BASE + (int)i};
+    memcpy(parser->dashed[i], "--", 2);
+    (void)text_copy(parser->dashed[i] + 2, sizeof(parser->dashed[i]) - 2, row->name);
+    parser->names[i] = parser->dashed[i];
+    if (row->letter != 0) {
+        size_t end = strlen(parser->letters);
+        parser->letters[end] = row->letter;
+        parser->letters[end + 1] = row->argument ? ':' : '\0';
+    }
+}
+
+static const struct option_row *row_of(const struct parser *parser, int value)
+{
+    if (value >= LONG_BASE && (size_t)(value - LONG_BASE) < parser->count)
+        return parser->rows[value - LONG_BASE];
+    for (size_t i = 0; i < parser->count; i++) {
+        if (value != 0 && parser->rows[i]->letter == value)
+            return parser->rows[i];
+    }
+    return NULL;
+}
+
+static bool choice_error(const struct option_row *row, const char *text, struct error *err)
+{
+    char list[256] = "";
+    for (size_t i = 0; row->choices[i] != NULL; i++) {
+        size_t end = strlen(list);
+        (void)text_copy(list + end, sizeof(list) - end, i == 0 ? "" : ", ");
+        end = strlen(list);
+        (void)text_copy(list + end, sizeof(list) - end, row->choices[i]);
+    }
+    const char *near = text_nearest(text, row->choices);
+    return error_set(err, ERR_INVALID, "--%s: \"%s\" is none of %s%s%s%s", row->name, text, list,
+                     near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+}
+
+static bool take_value(const struct option_row *row, const char *text, struct call *call,
+                       struct error *err)
+{
+    if (row->kind == OPTION_FLAG) {
+        call->text[row->id] = "";
+        return true;
+    }
+    if (text[0] == '\0')
+        return error_set(err, ERR_INVALID, "--%s: %s must not be empty", row->name, row->argument);
+    if (row->kind == OPTION_NUMBER &&
+        !text_to_int(text, row->min, row->max, &call->number[row->id]))
+        return error_set(err, ERR_INVALID,
+                         "--%s: \"%s\" is not a number from %" PRId64 " to %" PRId64, row->name,
+                         text, row->min, row->max);
+    if (row->kind == OPTION_CHOICE) {
+        size_t i = 0;
+        while (row->choices[i] != NULL && strcmp(row->choices[i], text) != 0)
+            i++;
+        if (row->choices[i] == NULL)
+            return choice_error(row, text, err);
+        call->number[row->id] = (int64_t)i;
+    }
+    call->text[row->id] = text;
+    return true;
+}
+
+// getopt_long() returned '?' or ':'; `word` is the argument it looked at.
+static bool option_error(const struct parser *parser, int result, const char *word,
+                         struct error *err)
+{
+    const struct option_row *row = row_of(parser, optopt);
+    if (result == ':')
+        return error_set(err, ERR_INVALID, "--%s needs a value: --%s %s", row->name, row->name,
+                         row->argument);
+    if (row != NULL)
+        return error_set(err, ERR_INVALID, "--%s takes no value", row->name);
+    if (optopt != 0)
+        return error_set(err, ERR_INVALID, "unknown option \"-%c\"", optopt);
+    char name[64];
+    (void)text_copy(name, sizeof(name), word);
+    name[strcspn(name, "=")] = '\0';
+    const char *near = text_nearest(name, parser->names);
+    return error_set(err, ERR_INVALID, "unknown option \"%s\"%s%s%s", name,
+                     near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+}
+
+static bool take_operands(int argc, char **argv, struct call *call, struct error *err)
+{
+    const struct command *command = call->command;
+    size_t count = (size_t)(argc - optind);
+    assert(command->most <= OPERANDS_MAX);
+    if (count > command->most)
+        return error_set(err, ERR_INVALID, "\"%s\" is one argument too many",
+                         argv[(size_t)optind + command->most]);
+    if (count < command->least)
+        return error_set(err, ERR_INVALID, "wants %s", command->operands);
+    for (size_t i = 0; i < count; i++)
+        call->operands[i] = argv[(size_t)optind + i];
+    call->operand_count = count;
+    return true;
+}
+
+bool call_parse(const struct command *command, int argc, char **argv, struct call *out,
+                struct error *err)
+{
+    struct parser parser = {.letters = ":"};
+    command_options(command, add_row, &parser);
+    struct call call = {.command = command};
+    opterr = 0;
+    optind = 0; // glibc: start anew
+    for (;;) {
+        int before = optind;
+        int result = getopt_long(argc, argv, parser.letters, parser.longs, NULL);
+        if (result == -1)
+            break;
+        if (result == '?' || result == ':') {
+            int at = optind > before && optind > 1 ? optind - 1 : optind;
+            return option_error(&parser, result, argv[at], err);
+        }
+        const struct option_row *row = row_of(&parser, result);
+        if (!take_value(row, optarg, &call, err))
+            return false;
+        if (row->id == OPTION_HELP)
+            break;
+    }
+    bool asked = call_has(&call, OPTION_HELP);
+    if (!asked && !take_operands(argc, argv, &call, err))
+        return false;
+    *out = call;
+    optind = 0; // for a program that parses its arguments itself
+    return true;
+}

@@ -1,0 +1,232 @@
+#include "agent/cli/client.h"
+
+#include "agent/base/file.h"
+#include "agent/base/text.h"
+
+#include <string.h>
+
+static const char *option_or_environment(const struct call *call, enum option_id option,
+                                         const char *variable)
+{
+    if (call_has(call, option))
+        return call->text[option];
+    const char *value = getenv(variable);
+    return value != NULL && value[0] != '\0' ? value : NULL;
+}
+
+static bool check_url(const char *url, struct error *err)
+{
+    const char *host = text_starts(url, "http://")    ? url + 7
+                       : text_starts(url, "https://") ? url + 8
+                                                      : NULL;
+    if (host == NULL || host[0] == '\0' || host[0] == '/')
+        return error_set(err, ERR_INVALID, "\"%s\" is not an address like http://127.0.0.1:8081",
+                         url);
+    if (strlen(url) > CLIENT_URL_MAX)
+        return error_set(err, ERR_INVALID, "the agent's address is too long");
+    if (strpbrk(url, "?#@ ") != NULL)
+        return error_set(err, ERR_INVALID,
+                         "the agent's address must be without user, query and fragment");
+    return true;
+}
+
+static bool read_token(const char *path, char **authorization, struct error *err)
+{
+    CLEANUP(secret_ptr) char *token = NULL;
+    if (!secret_file_read(path, &token, err)) {
+        (void)error_wrap(err, "token file");
+        err->code = ERR_INVALID;
+        return false;
+    }
+    for (const char *at = token; *at != '\0'; at++) {
+        if (*at <= ' ' || *at > '~')
+            return error_set(err, ERR_INVALID, "token file: %s holds more than one word", path);
+    }
+    *authorization = xasprintf("Authorization: Bearer %s", token);
+    return true;
+}
+
+bool client_open(const struct call *call, struct client *out, struct error *err)
+{
+    const char *url = option_or_environment(call, OPTION_URL, "CRONWRIGHT_URL");
+    const char *file = option_or_environment(call, OPTION_TOKEN_FILE, "CRONWRIGHT_TOKEN_FILE");
+    if (url == NULL)
+        url = CLIENT_URL_DEFAULT;
+    char *authorization = NULL;
+    if (!check_url(url, err) || (file != NULL && !read_token(file, &authorization, err)))
+        return false;
+    size_t len = strlen(url);
+    while (url[len - 1] == '/')
+        len--;
+    *out = (struct client){.url = xstrndup(url, len),
+                           .token_file = file ? xstrdup(file) : NULL,
+                           .authorization = authorization};
+    return true;
+}
+
+void client_close(struct client *client)
+{
+    free(client->url);
+    free(client->token_file);
+    secret_free(client->authorization);
+    *client = (struct client){0};
+}
+
+void client_prepare(const struct client *client, const char *path, char **url,
+                    struct http_request *request)
+{
+    *url = xasprintf("%s%s", client->url, path);
+    *request = (struct http_request){.url = *url, .headers = {"Accept: application/json"}};
+    if (client->authorization != NULL)
+        request->headers[1] = client->authorization;
+}
+
+void problem_read(int status, const struct buffer *body, struct problem *out)
+{
+    *out = (struct problem){.status = status};
+    CLEANUP(json_ptr) json_t *json = NULL;
+    if (!json_read(buffer_text(body), body->len, CLIENT_ANSWER_MAX, &json, NULL))
+        return;
+    const struct {
+        const char *name;
+        char *out;
+        size_t room;
+    } members[] = {{"reason", out->reason, sizeof(out->reason)},
+                   {"detail", out->detail, sizeof(out->detail)},
+                   {"run", out->run, sizeof(out->run)}};
+    for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
+        const char *text = json_text_at(json, members[i].name, NULL);
+        (void)text_copy(members[i].out, members[i].room, text ? text : "");
+        for (char *at = members[i].out; *at != '\0'; at++) {
+            if (*at == '\n') // what follows a line's end in an error is our own advice
+                *at = ' ';
+        }
+    }
+}
+
+static const struct {
+    int status;
+    enum error_code code;
+} codes[] = {
+    {400, ERR_INVALID},     {401, ERR_UNAUTHORIZED}, {403, ERR_FORBIDDEN},   {404, ERR_NOT_FOUND},
+    {409, ERR_CONFLICT},    {413, ERR_TOO_LARGE},    {415, ERR_UNSUPPORTED}, {422, ERR_INVALID},
+    {429, ERR_UNAVAILABLE}, {502, ERR_UNAVAILABLE},  {503, ERR_UNAVAILABLE}, {504, ERR_TIMEOUT},
+};
+
+static enum error_code code_of(int status)
+{
+    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+        if (codes[i].status == status)
+            return codes[i].code;
+    }
+    return ERR_PROTOCOL;
+}
+
+bool problem_error(const struct client *client, const struct problem *problem, struct error *err)
+{
+    if (problem->status == 401 && client->token_file == NULL)
+        return error_set(err, ERR_UNAUTHORIZED,
+                         "the agent at %s wants a token, and none is given (401)\n"
+                         "Give its file: --token-file FILE or CRONWRIGHT_TOKEN_FILE",
+                         client->url);
+    if (problem->status == 401)
+        return error_set(err, ERR_UNAUTHORIZED,
+                         "the agent at %s does not know the token in %s (401)\n"
+                         "It must be one of those in the agent's setting admin.tokens",
+                         client->url, client->token_file);
+    if (problem->status == 403)
+        return error_set(err, ERR_FORBIDDEN,
+                         "%s (403)\nThe token in %s has a role and namespaces in the agent's "
+                         "setting admin.tokens",
+                         problem->detail[0] ? problem->detail : "not allowed",
+                         client->token_file ? client->token_file : "no file");
+    if (problem->detail[0] != '\0')
+        return error_set(err, code_of(problem->status), "%s (%d)", problem->detail,
+                         problem->status);
+    return error_set(err, code_of(problem->status),
+                     "%s answered with status %d and no reason\nIs that the agent's admin address, "
+                     "not the one for webhooks?",
+                     client->url, problem->status);
+}
+
+bool client_unreachable(const struct client *client, struct error *err)
+{
+    struct error cause = *err;
+    const char *peer = strstr(client->url, "://") + 3;
+    size_t len = strcspn(peer, "/");
+    // The address is named once.
+    bool named = strncmp(cause.text, peer, len) == 0 && text_starts(cause.text + len, ": ");
+    const char *advice = "Another address: --url or CRONWRIGHT_URL";
+    if (cause.code == ERR_UNAVAILABLE)
+        advice = "Is it running (systemctl status cronwright)? Another address: --url or "
+                 "CRONWRIGHT_URL";
+    return error_set(err, cause.code, "no answer from the agent at %s: %s\n%s", client->url,
+                     cause.text + (named ? len + 2 : 0), advice);
+}
+
+bool client_read(const struct client *client, const struct buffer *body, json_t **out,
+                 struct error *err)
+{
+    CLEANUP(json_ptr) json_t *json = NULL;
+    if (!json_read(buffer_text(body), body->len, CLIENT_ANSWER_MAX, &json, NULL) ||
+        !json_is_object(json))
+        return error_set(err, ERR_PROTOCOL,
+                         "%s did not answer with the JSON of cronwright's admin API\nIs that the "
+                         "agent's admin address? Another one: --url or CRONWRIGHT_URL",
+                         client->url);
+    *out = TAKE(json);
+    return true;
+}
+
+bool client_get(const struct client *client, const char *path, json_t **out, struct error *err)
+{
+    int status = 0;
+    json_t *json = NULL;
+    if (!client_send(client, "GET", path, NULL, NULL, &status, &json, NULL, err))
+        return false;
+    if (json == NULL)
+        return error_set(err, ERR_PROTOCOL, "%s answered with nothing", client->url);
+    *out = json;
+    return true;
+}
+
+bool client_send(const struct client *client, const char *method, const char *path,
+                 const json_t *body, const char *header, int *status, json_t **out,
+                 struct problem *problem, struct error *err)
+{
+    struct problem unused;
+    if (problem == NULL)
+        problem = &unused;
+    *problem = (struct problem){0};
+    CLEANUP(free_ptr) char *url = NULL;
+    struct http_request request;
+    client_prepare(client, path, &url, &request);
+    CLEANUP(free_ptr) char *text = body ? json_write(body) : NULL;
+    size_t headers = request.headers[1] ? 2 : 1;
+    if (text != NULL)
+        request.headers[headers++] = "Content-Type: application/json";
+    request.headers[headers] = header;
+    request.method = method;
+    request.body = text;
+    request.body_len = text ? strlen(text) : 0;
+    request.timeout_ms = CLIENT_TIMEOUT_MS;
+    request.max_body = CLIENT_ANSWER_MAX;
+
+    struct http_response response = {0};
+    if (!http_perform(&request, &response, err))
+        return client_unreachable(client, err);
+    bool ok;
+    json_t *json = NULL;
+    if (response.status >= 300) {
+        problem_read(response.status, &response.body, problem);
+        ok = problem_error(client, problem, err);
+    } else {
+        ok = response.body.len == 0 || client_read(client, &response.body, &json, err);
+    }
+    if (ok) {
+        *status = response.status;
+        *out = json;
+    }
+    http_response_finish(&response);
+    return ok;
+}

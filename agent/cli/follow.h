@@ -1,0 +1,32 @@
+// Following a run, or an image build, to its end: waiting, retries, log, outcome.
+#ifndef CRONWRIGHT_CLI_FOLLOW_H
+#define CRONWRIGHT_CLI_FOLLOW_H
+
+#include "agent/cli/session.h"
+
+struct follow_run {
+    const struct service_name *service;
+    const char *run;
+    int attempt;     // the first one to show; from 1
+    bool timestamps; // with each line
+    int fd;          // where the log goes
+};
+
+// Prints the log of all attempts, and on stderr what happens. When the run has ended, *ended is its
+// JSON, which the caller owns; else NULL. Returns the exit status: as the container did, or
+// STATUS_DEADLINE, STATUS_UNKNOWN, or why it stopped following.
+int follow_run(struct session *session, const struct follow_run *request, json_t **ended);
+
+// The exit status that goes with a run as the API describes it.
+int run_exit_status(const json_t *run);
+// "► forced run … of a41f09c, by ana": which run it is, on stderr.
+void say_run(struct session *session, const json_t *run);
+// Whether the log of this run or build is not all there.
+void say_log_losses(struct session *session, const json_t *run_or_build);
+// "✗ failed after 4 attempts: out of memory, exit 137": the outcome of an ended run, on stderr.
+void say_outcome(struct session *session, const json_t *run);
+
+// The log of a build until the image is pushed or it failed. STATUS_OK once it has ended.
+int follow_build(struct session *session, const char *build);
+
+#endif

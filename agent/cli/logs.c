@@ -1,0 +1,160 @@
+// logs: of the latest run, of a failed one, of a given one, of a build.
+
+#include "agent/cli/follow.h"
+#include "agent/cli/tail.h"
+
+#include "agent/base/text.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#define RUNS_SEARCHED 200 // for one that failed
+
+static bool check_options(const struct call *call, struct error *err)
+{
+    static const enum option_id of_runs[] = {OPTION_FAILED, OPTION_RUN, OPTION_ATTEMPT,
+                                             OPTION_TIMESTAMPS, OPTION_NAMESPACE};
+    static const char *const names[] = {"failed", "run", "attempt", "timestamps", "namespace"};
+    bool build = call_has(call, OPTION_BUILD);
+    for (size_t i = 0; build && i < sizeof(of_runs) / sizeof(of_runs[0]); i++) {
+        if (call_has(call, of_runs[i]))
+            return error_set(err, ERR_INVALID, "--%s is for runs, not with --build", names[i]);
+    }
+    if (build && call->operand_count > 0)
+        return error_set(err, ERR_INVALID, "either a SERVICE or --build, not both");
+    if (!build && call->operand_count == 0)
+        return error_set(err, ERR_INVALID, "wants a SERVICE, or --build BUILD");
+    if (call_has(call, OPTION_FAILED) && call_has(call, OPTION_RUN))
+        return error_set(err, ERR_INVALID, "either --failed or --run, not both");
+    return true;
+}
+
+// Prints what there is of a log now. `state` is the run's or build's JSON.
+static int print_log(struct session *session, const char *path, const json_t *state, bool outcome)
+{
+    struct error err = {.code = ERR_NONE};
+    struct problem problem;
+    uint64_t offset = 0;
+    struct tail *tail = tail_open(&session->client, &session->screen, STDOUT_FILENO);
+    enum tail_end end = tail_copy(tail, path, &offset, &problem, &err);
+    int stopped = tail_status(tail);
+    tail_close(tail);
+    if (end == TAIL_STOPPED)
+        return stopped;
+    if (end == TAIL_FAILED)
+        return session_fail(session, &err);
+    say_log_losses(session, state);
+    if (outcome)
+        say_outcome(session, state);
+    return STATUS_OK;
+}
+
+// --- builds ---
+
+static int build_logs(struct session *session)
+{
+    const char *build = session->call->text[OPTION_BUILD];
+    struct error err;
+    CLEANUP(json_ptr) json_t *json = NULL;
+    CLEANUP(free_ptr) char *path = xasprintf("/v1/builds/%s", build);
+    if (!name_check("build", build, &err) || !client_get(&session->client, path, &json, &err))
+        return session_fail(session, &err);
+    char commit[COMMIT_SIZE];
+    commit_short(field(json, "commit"), commit);
+    screen_say(&session->screen, MARK_START, "build %s of %s, %s %s", build, commit,
+               field_or_dash(json, "repository"), field_or_dash(json, "branch"));
+    if (call_has(session->call, OPTION_FOLLOW))
+        return follow_build(session, build);
+    CLEANUP(free_ptr) char *logs = xasprintf("%s/logs?follow=false", path);
+    int status = print_log(session, logs, json, false);
+    if (status == STATUS_OK && strcmp(field(json, "state"), "failed") == 0)
+        screen_say(&session->screen, MARK_FAILED, "%s", field_or_dash(json, "detail"));
+    return status;
+}
+
+// --- runs ---
+
+static bool pick_run(const json_t *runs, bool failed, const char **name)
+{
+    for (size_t i = 0; i < json_array_size(runs); i++) {
+        const json_t *run = json_array_get(runs, i);
+        if (!failed || strcmp(field(run, "state"), "failed") == 0) {
+            *name = field(run, "name");
+            return true;
+        }
+    }
+    return false;
+}
+
+// The run that the options mean. The caller owns *out.
+static bool find_run(const struct session *session, const struct service_name *service,
+                     json_t **out, struct error *err)
+{
+    bool failed = call_has(session->call, OPTION_FAILED);
+    const char *name = session->call->text[OPTION_RUN];
+    CLEANUP(json_ptr) json_t *list = NULL;
+    if (name != NULL && !name_check("run", name, err))
+        return false;
+    if (name == NULL) {
+        const json_t *runs = NULL;
+        if (!service_runs(session, service, failed ? RUNS_SEARCHED : 1, &list, &runs, err))
+            return false;
+        if (!pick_run(runs, failed, &name))
+            return error_set(err, ERR_NOT_FOUND,
+                             failed ? "no failed run of %s/%s is kept"
+                                    : "%s/%s has never run\nTry: cronwright run --follow",
+                             service->namespace, service->name);
+    }
+    CLEANUP(free_ptr) char *path = service_path(service, "/runs/%s", name);
+    return client_get(&session->client, path, out, err);
+}
+
+static int latest_attempt(const json_t *run)
+{
+    const json_t *attempts = json_at(run, "attempts", NULL);
+    json_int_t latest = 1;
+    for (size_t i = 0; i < json_array_size(attempts); i++) {
+        json_int_t number = field_int(json_array_get(attempts, i), "attempt", 1);
+        latest = number > latest ? number : latest;
+    }
+    return (int)latest;
+}
+
+static int run_logs(struct session *session)
+{
+    const struct call *call = session->call;
+    struct error err;
+    struct service_name service;
+    CLEANUP(json_ptr) json_t *run = NULL;
+    if (!session_service(session, &service, &err) || !find_run(session, &service, &run, &err))
+        return session_fail(session, &err);
+    int attempt =
+        call_has(call, OPTION_ATTEMPT) ? (int)call->number[OPTION_ATTEMPT] : latest_attempt(run);
+    bool timestamps = call_has(call, OPTION_TIMESTAMPS);
+    const char *name = field(run, "name");
+    say_run(session, run);
+    if (call_has(call, OPTION_FOLLOW)) {
+        CLEANUP(json_ptr) json_t *ended = NULL;
+        struct follow_run request = {&service, name, attempt, timestamps, STDOUT_FILENO};
+        int status = follow_run(session, &request, &ended);
+        return ended != NULL ? STATUS_OK : status;
+    }
+    screen_say(&session->screen, MARK_NONE, "attempt %d of %" JSON_INTEGER_FORMAT, attempt,
+               field_int(run, "maxAttempts", 1));
+    CLEANUP(free_ptr)
+    char *path = service_path(&service, "/runs/%s/logs?attempt=%d%s", name, attempt,
+                              timestamps ? "&timestamps=true" : "");
+    bool ended =
+        strcmp(field(run, "state"), "succeeded") == 0 || strcmp(field(run, "state"), "failed") == 0;
+    return print_log(session, path, run, ended);
+}
+
+int command_logs(struct session *session)
+{
+    struct error err;
+    if (!check_options(session->call, &err)) {
+        (void)error_wrap(&err, "%s", session->call->command->name);
+        return session_fail(session, &err);
+    }
+    return call_has(session->call, OPTION_BUILD) ? build_logs(session) : run_logs(session);
+}

@@ -1,0 +1,155 @@
+#include "agent/cli/session.h"
+
+#include "agent/base/text.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+bool name_check(const char *what, const char *name, struct error *err)
+{
+    size_t len = strlen(name);
+    bool ok = len > 0 && len < NAME_SIZE &&
+              strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-.") == len &&
+              strchr("-.", name[0]) == NULL && strchr("-.", name[len - 1]) == NULL;
+    return ok || error_set(err, ERR_INVALID,
+                           "\"%s\" is no name of a %s: those have lower-case letters, digits, '-' "
+                           "and '.'",
+                           name, what);
+}
+
+bool session_service(const struct session *session, struct service_name *out, struct error *err)
+{
+    const char *given = session->call->text[OPTION_NAMESPACE];
+    const char *operand = session->call->operands[0];
+    const char *slash = strchr(operand, '/');
+    if (slash == NULL && given == NULL)
+        return error_set(err, ERR_INVALID,
+                         "\"%s\" is no service: give namespace/name, or -n NAMESPACE", operand);
+    struct service_name service = {0};
+    const char *name = slash ? slash + 1 : operand;
+    CLEANUP(free_ptr)
+    char *namespace = slash ? xstrndup(operand, (size_t)(slash - operand)) : xstrdup(given);
+    if (!name_check("namespace", namespace, err) || !name_check("service", name, err))
+        return false;
+    if (given != NULL && strcmp(given, namespace) != 0)
+        return error_set(err, ERR_INVALID, "\"%s\" is not in the namespace \"%s\" of -n", operand,
+                         given);
+    (void)text_copy(service.namespace, sizeof(service.namespace), namespace);
+    (void)text_copy(service.name, sizeof(service.name), name);
+    *out = service;
+    return true;
+}
+
+char *service_path(const struct service_name *service, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    CLEANUP(free_ptr) char *rest = NULL;
+    if (vasprintf(&rest, fmt, args) < 0)
+        abort();
+    va_end(args);
+    return xasprintf("/v1/services/%s/%s%s", service->namespace, service->name, rest);
+}
+
+bool service_not_found(const struct session *session, const struct service_name *service,
+                       struct error *err)
+{
+    CLEANUP(json_ptr) json_t *answer = NULL;
+    if (!client_get(&session->client, "/v1/services", &answer, NULL))
+        answer = NULL;
+    const json_t *list = json_at(answer, "services", NULL);
+    size_t count = json_array_size(list);
+    char **names = xalloc((count + 1) * sizeof(*names));
+    for (size_t i = 0; i < count; i++) {
+        const json_t *item = json_array_get(list, i);
+        names[i] = xasprintf("%s/%s", field(item, "namespace"), field(item, "name"));
+    }
+    CLEANUP(free_ptr) char *wanted = xasprintf("%s/%s", service->namespace, service->name);
+    const char *near = text_nearest(wanted, (const char *const *)names);
+    (void)error_set(err, ERR_NOT_FOUND, "there is no service %s%s%s%s\nSee: cronwright services",
+                    wanted, near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+    for (size_t i = 0; i < count; i++)
+        free(names[i]);
+    free(names);
+    return false;
+}
+
+bool service_runs(const struct session *session, const struct service_name *service, int64_t limit,
+                  json_t **answer, const json_t **runs, struct error *err)
+{
+    CLEANUP(free_ptr) char *path = service_path(service, "/runs?limit=%d", (int)limit);
+    CLEANUP(json_ptr) json_t *json = NULL;
+    if (!client_get(&session->client, path, &json, err))
+        return err->code == ERR_NOT_FOUND ? service_not_found(session, service, err) : false;
+    const json_t *list = json_at(json, "runs", NULL);
+    if (!json_is_array(list))
+        return error_set(err, ERR_PROTOCOL, "%s answered without runs", session->client.url);
+    *runs = list;
+    *answer = TAKE(json);
+    return true;
+}
+
+bool session_wants_json(const struct session *session)
+{
+    return call_has(session->call, OPTION_OUTPUT) && session->call->number[OPTION_OUTPUT] == 1;
+}
+
+int session_fail(struct session *session, const struct error *err)
+{
+    screen_error(&session->screen, err);
+    return error_exit_status(err->code);
+}
+
+char *session_query(const struct session *session, const struct query_option options[],
+                    size_t count)
+{
+    struct buffer query = {0};
+    for (size_t i = 0; i < count; i++) {
+        const char *value = session->call->text[options[i].option];
+        if (value == NULL)
+            continue;
+        CLEANUP(free_ptr) char *escaped = http_escape(value);
+        if (!buffer_printf(&query, NULL, "%c%s=%s", query.len == 0 ? '?' : '&', options[i].name,
+                           escaped))
+            abort(); // options are far smaller than the buffer's cap
+    }
+    return query.data ? query.data : xstrdup("");
+}
+
+const char *field(const json_t *object, const char *name)
+{
+    const char *text = json_text_at(object, name, NULL);
+    return text ? text : "";
+}
+
+const char *field_or_dash(const json_t *object, const char *name)
+{
+    const char *text = field(object, name);
+    return text[0] != '\0' ? text : "-";
+}
+
+struct wall_time field_time(const json_t *object, const char *name)
+{
+    struct wall_time time = {0};
+    const char *text = field(object, name);
+    if (text[0] == '\0' || !wall_parse(text, &time))
+        time = (struct wall_time){0};
+    return time;
+}
+
+json_int_t field_int(const json_t *object, const char *name, json_int_t otherwise)
+{
+    return json_int_or(json_at(object, name, NULL), otherwise);
+}
+
+void commit_short(const char *commit, char out[static COMMIT_SIZE])
+{
+    (void)text_copy(out, COMMIT_SIZE, commit[0] != '\0' ? commit : "-");
+}
+
+const char *repository_short(const char *repository)
+{
+    const char *scheme = strstr(repository, "://");
+    const char *slash = strchr(scheme ? scheme + 3 : repository, '/');
+    return slash && slash[1] != '\0' ? slash + 1 : repository;
+}

@@ -1,0 +1,74 @@
+// What a client command works with, and the commands themselves.
+#ifndef CRONWRIGHT_CLI_SESSION_H
+#define CRONWRIGHT_CLI_SESSION_H
+
+#include "agent/base/clock.h"
+#include "agent/cli/client.h"
+#include "agent/cli/screen.h"
+
+#define NAME_SIZE 254 // of a Kubernetes name, with NUL
+
+struct session {
+    const struct call *call;
+    struct screen screen;
+    struct client client; // open only for commands of GROUP_AGENT
+    struct wall_time now; // when the command began: all relative times in one table agree
+};
+
+struct service_name {
+    char namespace[NAME_SIZE];
+    char name[NAME_SIZE];
+};
+
+// The first operand, "namespace/name" or a name with -n. ERR_INVALID.
+bool session_service(const struct session *session, struct service_name *out,
+                     struct error *err) MUST_CHECK;
+// "/v1/services/{namespace}/{name}" and what `fmt` adds; the caller frees.
+char *service_path(const struct service_name *service, const char *fmt, ...) PRINTF_LIKE(2, 3)
+    __attribute__((returns_nonnull));
+// Lower-case letters, digits, '-' and '.', as Kubernetes names are; else ERR_INVALID naming `what`.
+bool name_check(const char *what, const char *name, struct error *err) MUST_CHECK;
+
+// When a service was not found: names the nearest one there is. Always returns false.
+bool service_not_found(const struct session *session, const struct service_name *service,
+                       struct error *err);
+
+// The newest `limit` runs, the newest first. The caller owns *answer, which *runs is part of.
+bool service_runs(const struct session *session, const struct service_name *service, int64_t limit,
+                  json_t **answer, const json_t **runs, struct error *err) MUST_CHECK;
+
+bool session_wants_json(const struct session *session);
+// Prints the error; the exit status that goes with it.
+int session_fail(struct session *session, const struct error *err);
+
+// "?a=b&c=d" from the options that were given, each percent-encoded; the caller frees.
+struct query_option {
+    enum option_id option;
+    const char *name;
+};
+char *session_query(const struct session *session, const struct query_option options[],
+                    size_t count) __attribute__((returns_nonnull));
+
+// --- values of the API's JSON ---
+const char *field(const json_t *object, const char *name); // "" unless a non-empty text
+const char *field_or_dash(const json_t *object, const char *name);
+struct wall_time field_time(const json_t *object, const char *name); // unset unless a time
+json_int_t field_int(const json_t *object, const char *name, json_int_t otherwise);
+#define COMMIT_SHOWN 7
+#define COMMIT_SIZE  (COMMIT_SHOWN + 1)
+void commit_short(const char *commit, char out[static COMMIT_SIZE]); // "-" when unknown
+// The path within its forge: "acme/report" of "github.com/acme/report" or of a URL.
+const char *repository_short(const char *repository);
+
+// --- the commands ---
+int command_services(struct session *session);
+int command_show(struct session *session);
+int command_run(struct session *session);
+int command_runs(struct session *session);
+int command_logs(struct session *session);
+int command_cancel(struct session *session);
+int command_deliveries(struct session *session);
+int command_builds(struct session *session);
+int command_sign(struct session *session);
+
+#endif

@@ -1,0 +1,15 @@
+#include "agent/agent.h"
+#include "agent/cli/cli.h"
+
+#include <stddef.h>
+
+// What is not a client of the agent but a program of its own.
+static const struct cli_program programs[] = {
+    {"agent", agent_main},
+    {NULL, NULL},
+};
+
+int main(int argc, char **argv)
+{
+    return cli_main(argc, argv, programs);
+}
