@@ -33,6 +33,9 @@
 #define GIT_COMMIT_SIZE    65 // 40 or 64 hex digits, with NUL
 #define GIT_SUBJECT_SIZE   256
 #define GIT_AUTHOR_SIZE    128
+#define GIT_BRANCH_MAX     250
+#define GIT_REFERENCE_SIZE (GIT_BRANCH_MAX + 12) // "refs/heads/", branch, NUL
+#define GIT_PATH_MAX       1024
 #define GIT_SECONDS_MAX    3600
 
 // Words of "error"; build/mirror.c says what each means to a delivery.

@@ -1,0 +1,112 @@
+#include "build/git/child.h"
+
+#include "agent/base/buffer.h"
+#include "build/git/answer.h"
+#include "build/git/bare.h"
+#include "build/git/context.h"
+#include "build/git/limits.h"
+#include "build/git/remote.h"
+#include "build/git/request.h"
+
+#include <string.h>
+
+static void close_remote(struct remote **remote)
+{
+    remote_close(*remote);
+}
+
+static json_int_t since(struct mono_time start)
+{
+    return mono_now().ms - start.ms;
+}
+
+static bool run_head(const struct git_request *request, struct answers *answers,
+                     struct fault *fault)
+{
+    CLEANUP(close_remote) struct remote *remote = NULL;
+    struct mono_time start = mono_now();
+    git_oid head;
+    if (!remote_open(request, NULL, &remote, fault) || !remote_head(remote, &head, fault))
+        return false;
+    char hex[GIT_COMMIT_SIZE];
+    git_oid_tostr(hex, sizeof hex, &head);
+    answer_line(answers,
+                json_pack("{s:s, s:s, s:I}", "event", "head", "commit", hex, "ms", since(start)));
+    return true;
+}
+
+static bool fetch(const struct git_request *request, struct bare *bare, const git_oid *commit,
+                  struct answers *answers, struct fault *fault)
+{
+    CLEANUP(close_remote) struct remote *remote = NULL;
+    struct mono_time start = mono_now();
+    uint64_t bytes = 0;
+    git_oid head;
+    if (!bare_has(bare, commit)) {
+        if (!remote_open(request, bare->repository, &remote, fault) ||
+            !remote_head(remote, &head, fault) ||
+            !remote_fetch(remote, answers, &head, &bytes, fault))
+            return false;
+        if (!bare_has(bare, commit))
+            return fault_set(fault, GIT_ERROR_WORD_SUPERSEDED,
+                             "branch \"%s\" of %s no longer leads to commit %s", request->branch,
+                             request->url, request->commit);
+    }
+    answer_line(answers,
+                json_pack("{s:s, s:s, s:I, s:I}", "event", "fetched", "commit", request->commit,
+                          "bytes", (json_int_t)bytes, "ms", since(start)));
+    return true;
+}
+
+static bool fetch_and_write(const struct git_request *request, struct bare *bare,
+                            struct answers *answers, struct fault *fault)
+{
+    git_oid commit;
+    struct context context;
+    if (git_oid_fromstr(&commit, request->commit) != 0)
+        return fault_set(fault, GIT_ERROR_WORD_INVALID, "request: \"commit\": no object id");
+    if (!fetch(request, bare, &commit, answers, fault))
+        return false;
+    struct mono_time start = mono_now();
+    if (!context_write(bare->repository, &commit, request, answers, &context, fault))
+        return false;
+    char tree[GIT_COMMIT_SIZE];
+    git_oid_tostr(tree, sizeof tree, &context.tree);
+    answer_line(answers,
+                json_pack("{s:s, s:s, s:I, s:s, s:I, s:I, s:s, s:s, s:s}", "event", "context",
+                          "path", request->output, "bytes", (json_int_t)context.archive.bytes,
+                          "sha256", context.archive.sha256, "files", (json_int_t)context.files,
+                          "ms", since(start), "tree", tree, "subject", context.subject, "author",
+                          context.author));
+    return true;
+}
+
+static bool run_context(const struct git_request *request, struct answers *answers,
+                        struct fault *fault)
+{
+    CLEANUP(bare_close) struct bare bare = {.lock = -1};
+    if (!bare_open(request->mirror, request->max_repository_bytes, answers, &bare, fault))
+        return false;
+    if (fetch_and_write(request, &bare, answers, fault))
+        return true;
+    if (!fault->damaged || bare.fresh)
+        return false;
+    CLEANUP(free_ptr) char *why = xstrdup(fault->text);
+    return bare_remake(&bare, why, answers, fault) &&
+           fetch_and_write(request, &bare, answers, fault);
+}
+
+int git_child_run(const char *bytes, size_t len, bool allow_local, int out)
+{
+    struct answers answers = {.fd = out};
+    struct fault fault;
+    CLEANUP(git_request_finish) struct git_request request = {0};
+    bool done = git_request_read(bytes, len, allow_local, &request, &fault) &&
+                limits_set_request(&request, out, &fault);
+    if (done)
+        done = request.operation == GIT_OPERATION_HEAD ? run_head(&request, &answers, &fault)
+                                                       : run_context(&request, &answers, &fault);
+    if (!done)
+        answer_error(&answers, &fault);
+    return done ? 0 : 1;
+}

@@ -1,0 +1,32 @@
+// The build context out of Git objects: the tree of a commit, or a directory in it, as a tar.gz.
+// Same tree, same bytes.
+#ifndef CRONWRIGHT_BUILD_GIT_CONTEXT_H
+#define CRONWRIGHT_BUILD_GIT_CONTEXT_H
+
+#include "build/git/answer.h"
+#include "build/git/archive.h"
+#include "build/git/request.h"
+
+#include <git2.h>
+
+#define CONTEXT_ENTRIES_MAX  500000
+#define CONTEXT_DEPTH_MAX    128
+#define CONTEXT_PATH_MAX     4096
+#define CONTEXT_FILE_MAX     ((size_t)1 << 30)   // bytes of one file: it is held in memory
+#define CONTEXT_UNPACKED_MAX ((int64_t)16 << 30) // bytes of all files
+
+struct context {
+    struct archive_summary archive;
+    int64_t files; // entries other than directories
+    git_oid tree;
+    char subject[GIT_SUBJECT_SIZE];
+    char author[GIT_AUTHOR_SIZE];
+};
+
+// Submodules are left out, links kept as they are; both are noted. fault->damaged: an object of the
+// mirror is missing or broken.
+bool context_write(git_repository *repository, const git_oid *commit,
+                   const struct git_request *request, struct answers *answers, struct context *out,
+                   struct fault *fault);
+
+#endif

@@ -1,0 +1,221 @@
+#include "build/git/request.h"
+
+#include "agent/base/json.h"
+#include "agent/base/text.h"
+
+#include <git2.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#define FILE_PATH_MAX 4000
+#define URL_RULE      "an http or https URL without user, query or fragment"
+
+static bool invalid(struct fault *fault, const char *field, const char *why)
+{
+    return fault_set(fault, GIT_ERROR_WORD_INVALID, "request: \"%s\": %s", field, why);
+}
+
+// --- kinds of fields ---
+
+static bool is_plain(const char *text, const char *also_refused)
+{
+    for (const char *at = text; *at; at++)
+        if ((unsigned char)*at <= ' ' || *at == 0x7f || strchr(also_refused, *at))
+            return false;
+    return true;
+}
+
+static bool is_web_url(const char *url)
+{
+    const char *rest = text_starts(url, "https://")  ? url + strlen("https://")
+                       : text_starts(url, "http://") ? url + strlen("http://")
+                                                     : NULL;
+    if (!rest || strlen(url) > GIT_URL_MAX || !is_plain(url, "?#\\"))
+        return false;
+    size_t host = strcspn(rest, "/");
+    return host > 0 && !memchr(rest, '@', host);
+}
+
+static bool is_absolute(const char *path)
+{
+    return path[0] == '/' && strlen(path) <= FILE_PATH_MAX && !strstr(path, "/../") &&
+           !text_ends(path, "/..");
+}
+
+// "a/b": the one spelling of a path in a tree, which leaves no doubt what it names.
+static bool is_tree_path(const char *path)
+{
+    if (strlen(path) > GIT_PATH_MAX)
+        return false;
+    for (const char *part = path;;) {
+        size_t len = strcspn(part, "/");
+        if (len == 0 || (len == 1 && part[0] == '.') || (len == 2 && memcmp(part, "..", 2) == 0) ||
+            (len == 4 && strncasecmp(part, ".git", 4) == 0))
+            return false;
+        if (!part[len])
+            return true;
+        part += len + 1;
+    }
+}
+
+static bool is_credential(const char *text)
+{
+    return *text && strlen(text) <= GIT_CREDENTIAL_MAX && !strpbrk(text, "\r\n");
+}
+
+static bool is_commit(const char *text)
+{
+    return strlen(text) == GIT_OID_HEXSZ && strspn(text, "0123456789abcdef") == GIT_OID_HEXSZ;
+}
+
+static bool is_directory_path(const char *path)
+{
+    return strcmp(path, ".") == 0 || is_tree_path(path);
+}
+
+static bool is_branch(const char *name)
+{
+    char reference[GIT_REFERENCE_SIZE];
+    int valid = 0;
+    if (!*name || strlen(name) > GIT_BRANCH_MAX || name[0] == '-' || strcmp(name, "HEAD") == 0)
+        return false;
+    snprintf(reference, sizeof reference, "refs/heads/%s", name);
+    return git_reference_name_is_valid(&valid, reference) == 0 && valid;
+}
+
+// --- the table ---
+
+static const struct {
+    const char *name;
+    size_t offset;
+    bool (*check)(const char *text);
+    bool for_head, for_context; // required by
+    const char *must;
+} texts[] = {
+#define TEXT(member) #member, offsetof(struct git_request, member)
+    {TEXT(url), NULL, true, true, URL_RULE}, // checked last, by what is allowed
+    {TEXT(branch), is_branch, true, true, "a branch's short name"},
+    {TEXT(username), is_credential, false, false, "one line"},
+    {TEXT(password), is_credential, false, false, "one line"},
+    {TEXT(ca_file), is_absolute, false, false, "an absolute path"},
+    {TEXT(proxy), is_web_url, false, false, "an http or https URL"},
+    {TEXT(commit), is_commit, false, true, "40 lower-case hex digits"},
+    {TEXT(mirror), is_absolute, false, true, "an absolute path"},
+    {TEXT(subdirectory), is_directory_path, false, true, "a plain path in the repository"},
+    {TEXT(dockerfile), is_tree_path, false, true, "a plain path in the repository"},
+    {TEXT(output), is_absolute, false, true, "an absolute path"},
+#undef TEXT
+};
+
+static const struct {
+    const char *name;
+    size_t offset;
+    int64_t max;
+    bool for_head;
+} numbers[] = {
+    {"seconds", offsetof(struct git_request, seconds), GIT_SECONDS_MAX, true},
+    {"max_bytes", offsetof(struct git_request, max_bytes), INT64_MAX, false},
+    {"max_repository_bytes", offsetof(struct git_request, max_repository_bytes), INT64_MAX, false},
+};
+
+static bool read_texts(struct git_request *request, struct fault *fault)
+{
+    bool head = request->operation == GIT_OPERATION_HEAD;
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        const json_t *value = json_object_get(request->root, texts[i].name);
+        const char *text = json_string_value(value);
+        if (!value && !(head ? texts[i].for_head : texts[i].for_context))
+            continue;
+        if (!text || (texts[i].check && !texts[i].check(text)))
+            return invalid(fault, texts[i].name, texts[i].must);
+        *(const char **)(void *)((char *)request + texts[i].offset) = text;
+    }
+    return true;
+}
+
+static bool read_numbers(struct git_request *request, struct fault *fault)
+{
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        const json_t *value = json_object_get(request->root, numbers[i].name);
+        if (!value && request->operation == GIT_OPERATION_HEAD && !numbers[i].for_head)
+            continue;
+        json_int_t number = json_int_or(value, 0);
+        if (number < 1 || number > numbers[i].max)
+            return invalid(fault, numbers[i].name, "a number within its bounds");
+        *(int64_t *)(void *)((char *)request + numbers[i].offset) = number;
+    }
+    return true;
+}
+
+static bool is_known(const char *key)
+{
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        if (strcmp(key, texts[i].name) == 0)
+            return true;
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        if (strcmp(key, numbers[i].name) == 0)
+            return true;
+    return strcmp(key, "op") == 0;
+}
+
+static bool read_operation(struct git_request *request, struct fault *fault)
+{
+    const char *op = json_text_at(request->root, "op", NULL);
+    const char *key;
+    json_t *value;
+    json_object_foreach(request->root, key, value) if (!is_known(key)) return invalid(fault, key,
+                                                                                      "unknown");
+    if (op && strcmp(op, "head") == 0)
+        request->operation = GIT_OPERATION_HEAD;
+    else if (op && strcmp(op, "context") == 0)
+        request->operation = GIT_OPERATION_CONTEXT;
+    else
+        return invalid(fault, "op", "\"head\" or \"context\"");
+    return true;
+}
+
+static bool is_local_url(const char *url)
+{
+    return url[0] == '/' || text_starts(url, "file:///");
+}
+
+static bool check_whole(struct git_request *request, bool allow_local, struct fault *fault)
+{
+    bool local = allow_local && is_local_url(request->url);
+    if (!local && !is_web_url(request->url))
+        return invalid(fault, "url", URL_RULE);
+    if (!request->username != !request->password)
+        return invalid(fault, "username", "comes together with \"password\"");
+    const char *host = strstr(request->url, "://");
+    host = local || !host ? "this machine" : host + strlen("://");
+    snprintf(request->host, sizeof request->host, "%.*s", (int)strcspn(host, "/"), host);
+    snprintf(request->reference, sizeof request->reference, "refs/heads/%s", request->branch);
+    return true;
+}
+
+bool git_request_read(const char *bytes, size_t len, bool allow_local, struct git_request *out,
+                      struct fault *fault)
+{
+    struct error err;
+    struct git_request request = {0};
+    if (!json_read(bytes, len, GIT_REQUEST_MAX, &request.root, &err))
+        return fault_set(fault, GIT_ERROR_WORD_INVALID, "request: %s", err.text);
+    if (json_is_object(request.root) && read_operation(&request, fault) &&
+        read_texts(&request, fault) && read_numbers(&request, fault) &&
+        check_whole(&request, allow_local, fault)) {
+        *out = request;
+        return true;
+    }
+    if (!json_is_object(request.root))
+        fault_set(fault, GIT_ERROR_WORD_INVALID, "request: not a JSON object");
+    git_request_finish(&request);
+    return false;
+}
+
+void git_request_finish(struct git_request *request)
+{
+    json_decref(request->root);
+    request->root = NULL;
+}
