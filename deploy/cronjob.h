@@ -74,7 +74,7 @@ bool service_not_built(const struct service *service);
 // Cuts tag and digest off an image reference. False when it does not fit or nothing is left.
 bool image_repository(const char *image, char *out, size_t room);
 
-// Asks the cluster now. ERR_NOT_FOUND; ERR_INVALID when it lacks the managed label.
+// Asks the cluster now. ERR_NOT_FOUND, also for a CronJob without the managed label.
 bool cronjob_get(struct kube_client *client, const char *namespace_, const char *name,
                  const struct service **out, struct error *err) MUST_CHECK;
 

@@ -1,0 +1,352 @@
+#include "deploy/cronjob.h"
+#include "deploy/cronjob_json.h"
+#include "deploy/text_fields.h"
+
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#define IMAGE_MAX       1024
+#define BUILD_ARGS_MAX  ((size_t)64 << 10)
+#define ANNOTATIONS_MAX 8 // written with one patch
+#define PROBLEM_MAX     512
+
+struct counted_service {
+    struct service public; // first, so that a pointer to it is one to this
+    atomic_int references;
+};
+
+static const size_t text_offsets[] = {
+    offsetof(struct service, namespace_),    offsetof(struct service, name),
+    offsetof(struct service, uid),           offsetof(struct service, resource_version),
+    offsetof(struct service, repository),    offsetof(struct service, branch),
+    offsetof(struct service, dockerfile),    offsetof(struct service, context),
+    offsetof(struct service, target),        offsetof(struct service, build_args),
+    offsetof(struct service, destination),   offsetof(struct service, container),
+    offsetof(struct service, image),         offsetof(struct service, pull_secrets),
+    offsetof(struct service, commit),        offsetof(struct service, build),
+    offsetof(struct service, patched_image), offsetof(struct service, schedule),
+    offsetof(struct service, time_zone),     offsetof(struct service, concurrency),
+    offsetof(struct service, owner),         offsetof(struct service, problem),
+};
+static const struct text_fields texts = {text_offsets, sizeof text_offsets / sizeof *text_offsets};
+
+static struct counted_service *counted(const struct service *service)
+{
+    union {
+        const struct service *in;
+        struct counted_service *out;
+    } cast = {.in = service};
+    return cast.out;
+}
+
+const struct service *service_hold(const struct service *service)
+{
+    atomic_fetch_add(&counted(service)->references, 1);
+    return service;
+}
+
+void service_drop(const struct service *service)
+{
+    if (!service || atomic_fetch_sub(&counted(service)->references, 1) > 1)
+        return;
+    text_fields_finish(counted(service), texts);
+    free(counted(service));
+}
+
+const char *service_state_word(enum service_state state)
+{
+    static const char *const words[] = {
+        [SERVICE_DRAFT] = "draft", [SERVICE_STARTED] = "started", [SERVICE_STOPPED] = "stopped"};
+    return words[state];
+}
+
+// --- projection ---
+
+struct wall_time json_time(const json_t *value)
+{
+    struct wall_time time = {0};
+    const char *text = json_string_value(value);
+    if (!text || !wall_parse(text, &time))
+        time.ms = 0;
+    return time;
+}
+
+static const char *annotation(const json_t *cronjob, const char *key)
+{
+    return json_text_at(cronjob, "metadata", "annotations", key, NULL);
+}
+
+// Only the first problem is kept: it is the one to mend first.
+static void set_problem(struct service *service, const char *fmt, ...) PRINTF_LIKE(2, 3);
+static void set_problem(struct service *service, const char *fmt, ...)
+{
+    char text[PROBLEM_MAX];
+    if (*service->problem)
+        return;
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    text_field_set(&service->problem, text);
+}
+
+bool image_repository(const char *image, char *out, size_t room)
+{
+    size_t len = strcspn(image, "@");
+    const char *slash = memrchr(image, '/', len);
+    const char *name = slash ? slash + 1 : image;
+    const char *colon = memchr(name, ':', len - (size_t)(name - image));
+    if (colon)
+        len = (size_t)(colon - image);
+    if (len == 0 || len >= room || image[len - 1] == '/')
+        return false;
+    memmove(out, image, len);
+    out[len] = '\0';
+    return true;
+}
+
+static void read_build_args(struct service *service, const char *text)
+{
+    CLEANUP(json_ptr) json_t *args = NULL;
+    bool ok = json_read(text, strlen(text), BUILD_ARGS_MAX, &args, NULL) && json_is_object(args);
+    const char *name;
+    json_t *value;
+    json_object_foreach(args, name, value) ok = ok && json_is_string(value);
+    if (!ok) {
+        set_problem(service, "annotation " ANNOTATION_BUILD_ARGS " is not a JSON object of texts");
+        return;
+    }
+    CLEANUP(free_ptr) char *sorted = json_dumps(args, JSON_COMPACT | JSON_SORT_KEYS);
+    if (json_object_size(args) > 0)
+        text_field_set(&service->build_args, sorted);
+}
+
+static void read_recipe(struct service *service, const json_t *cronjob)
+{
+    const char *dockerfile = annotation(cronjob, ANNOTATION_DOCKERFILE);
+    const char *context = annotation(cronjob, ANNOTATION_CONTEXT);
+    const char *build_args = annotation(cronjob, ANNOTATION_BUILD_ARGS);
+    text_field_set(&service->repository, annotation(cronjob, ANNOTATION_REPOSITORY));
+    text_field_set(&service->branch, annotation(cronjob, ANNOTATION_BRANCH));
+    text_field_set(&service->dockerfile, dockerfile && *dockerfile ? dockerfile : "Dockerfile");
+    text_field_set(&service->context, context && *context ? context : ".");
+    text_field_set(&service->target, annotation(cronjob, ANNOTATION_TARGET));
+    if (build_args && *build_args)
+        read_build_args(service, build_args);
+    if (*service->repository && !*service->branch)
+        set_problem(service, "annotation " ANNOTATION_BRANCH " is missing");
+    service->has_annotations = json_is_object(json_at(cronjob, "metadata", "annotations", NULL));
+}
+
+static void use_container(struct service *service, const json_t *container, size_t index)
+{
+    text_field_set(&service->container, json_text_at(container, "name", NULL));
+    text_field_set(&service->image, json_text_at(container, "image", NULL));
+    service->container_index = (int)index;
+}
+
+static void choose_container(struct service *service, const json_t *cronjob, const json_t *pod)
+{
+    const json_t *containers = json_at(pod, "containers", NULL);
+    const char *wanted = annotation(cronjob, ANNOTATION_CONTAINER);
+    size_t count = json_array_size(containers), i;
+    json_t *container;
+    if ((!wanted || !*wanted) && count == 1) {
+        use_container(service, json_array_get(containers, 0), 0);
+        return;
+    }
+    json_array_foreach(containers, i, container)
+    {
+        const char *name = json_text_at(container, "name", NULL);
+        if (wanted && name && strcmp(name, wanted) == 0) {
+            use_container(service, container, i);
+            return;
+        }
+    }
+    if (wanted && *wanted)
+        set_problem(service, "annotation " ANNOTATION_CONTAINER ": there is no container \"%.63s\"",
+                    wanted);
+    else
+        set_problem(service,
+                    "it has %zu containers: annotation " ANNOTATION_CONTAINER
+                    " must name the one that is built",
+                    count);
+}
+
+static void read_images(struct service *service, const json_t *cronjob)
+{
+    const json_t *pod = json_at(cronjob, "spec", "jobTemplate", "spec", "template", "spec", NULL);
+    choose_container(service, cronjob, pod);
+    char destination[IMAGE_MAX];
+    const char *wanted = annotation(cronjob, ANNOTATION_IMAGE);
+    if (wanted && *wanted && !image_repository(wanted, destination, sizeof destination))
+        set_problem(service, "annotation " ANNOTATION_IMAGE " is not an image's name");
+    else if ((wanted && *wanted) ||
+             image_repository(service->image, destination, sizeof destination))
+        text_field_set(&service->destination, destination);
+
+    CLEANUP(buffer_finish) struct buffer secrets = {.cap = IMAGE_MAX};
+    size_t i;
+    json_t *secret;
+    json_array_foreach(json_at(pod, "imagePullSecrets", NULL), i, secret)
+    {
+        const char *name = json_text_at(secret, "name", NULL);
+        if (!name || !buffer_printf(&secrets, NULL, "%s%s", secrets.len ? "," : "", name))
+            break;
+    }
+    text_field_set(&service->pull_secrets, buffer_text(&secrets));
+}
+
+static void read_last_patch(struct service *service, const json_t *cronjob)
+{
+    text_field_set(&service->commit, annotation(cronjob, ANNOTATION_COMMIT));
+    text_field_set(&service->build, annotation(cronjob, ANNOTATION_BUILD));
+    text_field_set(&service->patched_image, annotation(cronjob, ANNOTATION_PATCHED_IMAGE));
+    service->patched_at =
+        json_time(json_at(cronjob, "metadata", "annotations", ANNOTATION_PATCHED_AT, NULL));
+}
+
+static void read_schedule(struct service *service, const json_t *cronjob)
+{
+    const json_t *status = json_at(cronjob, "status", NULL);
+    const char *state = annotation(cronjob, ANNOTATION_STATE);
+    bool suspended = json_is_true(json_at(cronjob, "spec", "suspend", NULL));
+    bool draft = state && strcmp(state, service_state_word(SERVICE_DRAFT)) == 0;
+    service->state = !suspended ? SERVICE_STARTED : draft ? SERVICE_DRAFT : SERVICE_STOPPED;
+    text_field_set(&service->schedule, json_text_at(cronjob, "spec", "schedule", NULL));
+    text_field_set(&service->time_zone, json_text_at(cronjob, "spec", "timeZone", NULL));
+    text_field_set(&service->concurrency, json_text_at(cronjob, "spec", "concurrencyPolicy", NULL));
+    service->active = (int)json_array_size(json_at(status, "active", NULL));
+    service->last_schedule = json_time(json_at(status, "lastScheduleTime", NULL));
+    service->last_success = json_time(json_at(status, "lastSuccessfulTime", NULL));
+}
+
+// Whoever keeps this CronJob in step with a source of its own leaves a mark.
+static void read_owner(struct service *service, const json_t *cronjob)
+{
+    static const struct {
+        const char *map, *key, *words;
+    } marks[] = {
+        {"labels", "kustomize.toolkit.fluxcd.io/name", "Flux Kustomization"},
+        {"labels", "helm.toolkit.fluxcd.io/name", "Flux HelmRelease"},
+        {"annotations", "argocd.argoproj.io/tracking-id", "Argo CD application"},
+        {"labels", "argocd.argoproj.io/instance", "Argo CD application"},
+        {"annotations", "meta.helm.sh/release-name", "Helm release"},
+    };
+    for (size_t i = 0; i < sizeof marks / sizeof *marks && !*service->owner; i++) {
+        const char *value = json_text_at(cronjob, "metadata", marks[i].map, marks[i].key, NULL);
+        if (!value || !*value)
+            continue;
+        char text[PROBLEM_MAX]; // a tracking id goes on after ':'
+        snprintf(text, sizeof text, "%s %.*s", marks[i].words, (int)strcspn(value, ":"), value);
+        text_field_set(&service->owner, text);
+    }
+}
+
+bool service_from_json(const json_t *cronjob, const struct service **out, struct error *err)
+{
+    const char *name = json_text_at(cronjob, "metadata", "name", NULL);
+    const char *namespace_ = json_text_at(cronjob, "metadata", "namespace", NULL);
+    const char *uid = json_text_at(cronjob, "metadata", "uid", NULL);
+    if (!name || !namespace_ || !uid || !json_at(cronjob, "spec", "jobTemplate", NULL))
+        return error_set(err, ERR_PROTOCOL, "not a CronJob");
+    struct counted_service *own = xalloc(sizeof *own);
+    struct service *service = &own->public;
+    own->references = 1;
+    text_fields_init(service, texts);
+    text_field_set(&service->namespace_, namespace_);
+    text_field_set(&service->name, name);
+    text_field_set(&service->uid, uid);
+    text_field_set(&service->resource_version,
+                   json_text_at(cronjob, "metadata", "resourceVersion", NULL));
+    service->created = json_time(json_at(cronjob, "metadata", "creationTimestamp", NULL));
+    read_recipe(service, cronjob);
+    read_images(service, cronjob);
+    read_last_patch(service, cronjob);
+    read_schedule(service, cronjob);
+    read_owner(service, cronjob);
+    *out = service;
+    return true;
+}
+
+bool service_not_built(const struct service *service)
+{
+    size_t name = strcspn(service->image, "@");
+    const size_t tag = strlen(":" TAG_NOT_BUILT);
+    return name > tag && memcmp(service->image + name - tag, ":" TAG_NOT_BUILT, tag) == 0;
+}
+
+// --- the cluster ---
+
+bool cronjob_fetch(struct kube_client *client, const char *namespace_, const char *name,
+                   json_t **json, const struct service **service, struct error *err)
+{
+    struct kube_request request = {
+        .resource = &KUBE_CRONJOBS, .namespace_ = namespace_, .name = name};
+    CLEANUP(kube_reply_finish) struct kube_reply reply = {0};
+    if (!kube_request(client, &request, &reply, err))
+        return false;
+    const char *managed = json_text_at(reply.body, "metadata", "labels", LABEL_MANAGED, NULL);
+    if (!managed || strcmp(managed, "true") != 0)
+        return error_set(err, ERR_NOT_FOUND, "it lacks the label " SELECTOR_MANAGED);
+    if (!service_from_json(reply.body, service, err))
+        return false;
+    if (json)
+        *json = TAKE(reply.body);
+    return true;
+}
+
+bool cronjob_get(struct kube_client *client, const char *namespace_, const char *name,
+                 const struct service **out, struct error *err)
+{
+    return cronjob_fetch(client, namespace_, name, NULL, out, err) ||
+           error_wrap(err, "cronjob %s/%s", namespace_, name);
+}
+
+// The whole patch; the caller frees.
+static json_t *image_patch(const struct service *service, const char *image,
+                           const struct annotation annotations[])
+{
+    char index[16];
+    snprintf(index, sizeof index, "%d", service->container_index);
+#define IN_CONTAINER(member)                                                                       \
+    PATCH_AT("spec", "jobTemplate", "spec", "template", "spec", "containers", index, member)
+    json_t *patch = patch_create();
+    patch_test(patch, PATCH_AT("metadata", "uid"), service->uid);
+    patch_test(patch, IN_CONTAINER("name"), service->container);
+    patch_test(patch, IN_CONTAINER("image"), service->image);
+    patch_replace(patch, IN_CONTAINER("image"), image);
+#undef IN_CONTAINER
+    char now[RFC3339_SIZE];
+    wall_format(wall_now(), false, now);
+    struct annotation all[ANNOTATIONS_MAX + 1] = {{ANNOTATION_PATCHED_AT, now},
+                                                  {ANNOTATION_PATCHED_IMAGE, image}};
+    for (size_t used = 2; annotations->key && used < ANNOTATIONS_MAX; used++)
+        all[used] = *annotations++;
+    patch_annotate(patch, service->has_annotations, all);
+    return patch;
+}
+
+bool cronjob_patch_image(struct kube_client *client, const struct service *service,
+                         const char *image, const struct annotation annotations[],
+                         const struct service **updated, struct error *err)
+{
+    const char *what = "patch cronjob";
+    if (!*service->container) {
+        error_set(err, ERR_INVALID, "%s", service->problem);
+        return error_wrap(err, "%s %s/%s", what, service->namespace_, service->name);
+    }
+    CLEANUP(json_ptr) json_t *patch = image_patch(service, image, annotations);
+    CLEANUP(kube_reply_finish) struct kube_reply reply = {0};
+    struct kube_request request = {.method = "PATCH",
+                                   .resource = &KUBE_CRONJOBS,
+                                   .namespace_ = service->namespace_,
+                                   .name = service->name,
+                                   .content_type = KUBE_JSON_PATCH,
+                                   .body = patch};
+    bool ok = kube_request(client, &request, &reply, err) &&
+              (!updated || service_from_json(reply.body, updated, err));
+    return ok || error_wrap(err, "%s %s/%s", what, service->namespace_, service->name);
+}
