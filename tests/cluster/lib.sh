@@ -22,12 +22,12 @@ STAMP="$CLUSTER_DIR/.cronwright-cluster"
 
 # Unusual ports, so that a program that listens on every address of the machine
 # seldom has them; the addresses differ from cluster to cluster.
-readonly ETCD_PORT=22379 REGISTRY_PORT=25000 GIT_PORT=28080
+readonly ETCD_PORT=22379 REGISTRY_PORT=25000 GIT_SERVER_PORT=28080
 readonly KUBELET_PORT=20250 KUBELET_HEALTH_PORT=20248
 readonly CONTROLLER_PORT=20257 SCHEDULER_PORT=20259
 
 declare -A LAUNCHED=() # part → pid of what this script started for it
-CURRENT_PART=          # whose log explains a failure
+CURRENT_PART=
 STARTED_AT=$EPOCHREALTIME
 
 # ---- words --------------------------------------------------------------
@@ -43,6 +43,10 @@ elapsed() {
 
 # step WHAT TEXT: one line of progress.
 step() { printf '%7ss  %-24s %s\n' "$(elapsed)" "$1" "$2" >&2; }
+
+# working_on PART: its log is shown if the next step fails.
+# shellcheck disable=SC2034 # `up` shows it
+working_on() { CURRENT_PART=$1; }
 
 die() {
     say "error: $*"
@@ -94,7 +98,7 @@ pid_of() {
 launch() {
     local part=$1
     shift
-    CURRENT_PART=$part
+    working_on "$part"
     (
         local fd
         for fd in "/proc/$BASHPID/fd"/*; do
@@ -107,6 +111,7 @@ launch() {
             setsid "$@"
     ) >>"$LOGS/$part.log" 2>&1 </dev/null &
     LAUNCHED[$part]=$!
+    disown # or bash would tell of its end
 }
 
 # launch_in_node PART COMMAND...: the same inside the node's namespaces.
@@ -122,7 +127,7 @@ launch_in_node() {
 await() {
     local deadline=$((SECONDS + $1)) part=$2 what=$3
     shift 3
-    CURRENT_PART=$part
+    working_on "$part"
     until "$@" >/dev/null 2>&1; do
         if [[ -n ${LAUNCHED[$part]:-} ]] && ! kill -0 "${LAUNCHED[$part]}" 2>/dev/null; then
             say "error: $part ended while waiting for $what"
@@ -214,6 +219,7 @@ need_root() {
     local name keep=()
     ((EUID != 0)) || return 0
     command -v sudo >/dev/null || die "this needs root, and there is no sudo"
+    mkdir -p "${CLUSTER_DIR%/*}" # or it would be root's, with all that comes to stand in it
     for name in KUBECONFIG REGISTRY KUBECTL KANIKO_IMAGE BUSYBOX_IMAGE; do
         if [[ -n ${!name:-} ]]; then keep+=("$name=${!name}"); fi
     done

@@ -38,7 +38,7 @@ YAML
 
 make_credentials() {
     local name
-    CURRENT_PART=credentials
+    working_on credentials
     [[ ! -e $PKI/complete ]] || return 0
     rm -rf "$PKI"
     (umask 077 && mkdir -p "$PKI")

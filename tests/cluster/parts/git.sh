@@ -53,10 +53,10 @@ port_is_free() { [[ -z $(ss -Hltn "sport = :$1") ]]; }
 choose_git_address() {
     local port tries=0
     if find_network; then
-        echo "$HOST_ADDRESS $GIT_PORT"
+        echo "$HOST_ADDRESS $GIT_SERVER_PORT"
         return 0
     fi
-    port=$((GIT_PORT + 16#${CLUSTER_ID:0:3} % 1000))
+    port=$((GIT_SERVER_PORT + 16#${CLUSTER_ID:0:3} % 1000))
     until port_is_free "$port"; do
         port=$((port + 1))
         ((++tries < 1000)) || die "no free port for the Git server"

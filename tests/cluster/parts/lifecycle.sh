@@ -80,7 +80,7 @@ run_a_pod() {
         KUBECACHEDIR="$KUBECTL_CACHE" "$KUBERNETES_BIN/kubectl" \
             --kubeconfig "$CLUSTER_DIR/kubeconfig" "$@"
     }
-    CURRENT_PART=kubelet
+    working_on kubelet
     await 30 kube-controller-manager 'service account' ask \
         /api/v1/namespaces/default/serviceaccounts/default
     kubectl create -f - >/dev/null <<YAML

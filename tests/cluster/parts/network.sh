@@ -64,7 +64,7 @@ make_bridge() {
 
 # The lock is machine-wide, held until the bridge's route shows the subnet taken.
 start_network() {
-    CURRENT_PART=
+    working_on ""
     ! find_network || return 0
     ip link delete "$BRIDGE" 2>/dev/null || true # half made
     exec 7</run/lock

@@ -52,11 +52,12 @@ heartbeat() {
 compile() {
     local manifest=$1 package=$2 target=$3 flags=$4 name=${3##*/} begin=$SECONDS
     local partial="$target.partial" log="$CACHE/$name.log"
+    number=$((number + 1))
     [[ ! -x $target ]] || return 0
-    step "$name" compiling
+    step "$name" "compiling, $number of $((${#KUBERNETES_PROGRAMS[@]} + 1))"
     mkdir -p "${target%/*}"
     (
-        cd "$HERE/$manifest"
+        cd "$HERE/$manifest" || exit
         GOTOOLCHAIN=local CGO_ENABLED=0 GOWORK=off GOFLAGS='-mod=readonly -buildvcs=false' \
             exec "$GO" build -trimpath -ldflags "-s -w $flags" -o "$partial" "$package"
     ) >"$log" 2>&1 &
@@ -76,7 +77,7 @@ compile() {
 }
 
 compile_all() {
-    local program flags
+    local program flags number=0
     flags=$(kubernetes_ldflags)
     for program in "${KUBERNETES_PROGRAMS[@]}"; do
         compile kubernetes "k8s.io/kubernetes/cmd/$program" "$KUBERNETES_BIN/$program" "$flags"

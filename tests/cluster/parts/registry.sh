@@ -65,7 +65,7 @@ push_kaniko() {
 }
 
 push_images() {
-    CURRENT_PART=images
+    working_on images
     push_busybox
     push_pause
     push_kaniko
