@@ -332,8 +332,8 @@ static bool reconcile_nobody(struct work *work)
     struct pass pass = {.failed = work->services.count > 0};
     if (work->services.count == 0) {
         text_copy(pass.reason, sizeof pass.reason, "no-match");
-        snprintf(pass.detail, sizeof pass.detail, "no service follows %s %s", work->repository,
-                 work->branch);
+        snprintf(pass.detail, sizeof pass.detail, "no service follows %.255s %.200s",
+                 work->repository, work->branch);
     } else {
         text_copy(pass.reason, sizeof pass.reason, work->refused_reason);
         text_copy(pass.detail, sizeof pass.detail, work->refused);
