@@ -1,0 +1,27 @@
+// From YAML values to the fields of struct config, by the table.
+#ifndef CRONWRIGHT_CONFIG_READ_H
+#define CRONWRIGHT_CONFIG_READ_H
+
+#include "agent/base/yaml.h"
+#include "agent/config_table.h"
+
+struct config_load {
+    struct yaml_document document;
+    char *directory; // relative paths start here
+    struct config_errors *errors;
+};
+
+// Reads every setting whose key starts with `prefix` ("", or a list's "key[].") from the object at
+// a JSON Pointer into the struct at `base`. Whatever is wrong goes to the errors.
+void config_scope_read(struct config_load *load, const char *prefix, const json_t *object,
+                       const char *pointer, void *base);
+void config_scope_finish(const char *prefix, void *base);
+
+// Adds an error about the value, or the key, at a JSON Pointer: "admin.tokens[0].role: <text>".
+void config_fail(struct config_load *load, const char *pointer, const char *fmt, ...)
+    PRINTF_LIKE(3, 4);
+// Adds an error as it is.
+void config_errors_add(struct config_errors *errors, struct yaml_place place, const char *fmt, ...)
+    PRINTF_LIKE(3, 4);
+
+#endif

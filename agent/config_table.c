@@ -1,0 +1,317 @@
+#include "agent/config_table.h"
+#include "agent/base/text.h"
+
+#include <ctype.h>
+#include <string.h>
+
+#define SECONDS(n) ((int64_t)(n)*1000)
+#define MINUTES(n) (SECONDS(n) * 60)
+#define HOURS(n)   (MINUTES(n) * 60)
+#define KIB(n)     ((int64_t)(n) << 10)
+#define MIB(n)     ((int64_t)(n) << 20)
+#define GIB(n)     ((int64_t)(n) << 30)
+
+// --- forms ---
+
+static bool only(const char *text, const char *set)
+{
+    return text[strspn(text, set)] == '\0';
+}
+
+#define LOWER "abcdefghijklmnopqrstuvwxyz"
+#define DIGIT "0123456789"
+#define UPPER "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+static bool is_everything(const char *text)
+{
+    return strcmp(text, "*") == 0;
+}
+
+// RFC 1123 label.
+static bool is_label(const char *text)
+{
+    size_t len = strlen(text);
+    return len >= 1 && len <= 63 && only(text, LOWER DIGIT "-") && text[0] != '-' &&
+           text[len - 1] != '-';
+}
+
+static bool is_label_or_all(const char *text)
+{
+    return is_label(text) || is_everything(text);
+}
+
+// RFC 1123 subdomain, as the names of Secrets.
+static bool is_subdomain(const char *text)
+{
+    size_t len = strlen(text);
+    return len >= 1 && len <= 253 && only(text, LOWER DIGIT "-.") &&
+           isalnum((unsigned char)text[0]) && isalnum((unsigned char)text[len - 1]);
+}
+
+static bool is_graphic(const char *text)
+{
+    for (; *text; text++)
+        if (!isgraph((unsigned char)*text))
+            return false;
+    return true;
+}
+
+static bool is_url_prefix(const char *text)
+{
+    size_t scheme = text_starts(text, "https://") ? 8 : text_starts(text, "http://") ? 7 : 0;
+    return scheme && isalnum((unsigned char)text[scheme]) && is_graphic(text) &&
+           !strpbrk(text, "@?#*\\");
+}
+
+static bool is_url_prefix_or_all(const char *text)
+{
+    return is_url_prefix(text) || is_everything(text);
+}
+
+static bool is_image_prefix_or_all(const char *text)
+{
+    return is_everything(text) ||
+           (isalnum((unsigned char)text[0]) && only(text, LOWER UPPER DIGIT ".-_:/"));
+}
+
+static bool is_image(const char *text)
+{
+    return isalnum((unsigned char)text[0]) && only(text, LOWER UPPER DIGIT ".-_:/@");
+}
+
+static bool is_registry_host(const char *text)
+{
+    return (isalnum((unsigned char)text[0]) || text[0] == '[') &&
+           only(text, LOWER UPPER DIGIT ".-:[]");
+}
+
+static bool is_platform(const char *text)
+{
+    const char *slash = strchr(text, '/');
+    return slash && slash != text && slash[1] && slash[1] != '/' && only(text, LOWER DIGIT "/.");
+}
+
+static bool is_option(const char *text)
+{
+    return text_starts(text, "--") && isalpha((unsigned char)text[2]);
+}
+
+static bool is_person(const char *text)
+{
+    return isalnum((unsigned char)text[0]) && only(text, LOWER UPPER DIGIT "._@-");
+}
+
+#define FORM(name, ...) static const struct config_form name = {__VA_ARGS__}
+
+FORM(a_label, is_label, "a name of lower-case letters, digits and -");
+FORM(a_subdomain, is_subdomain, "a name of lower-case letters, digits, - and .");
+FORM(a_namespace, is_label_or_all, "a namespace's name, or \"*\"");
+FORM(a_url, is_url_prefix, "a prefix such as https://git.example/acme");
+FORM(a_repository, is_url_prefix_or_all, "a prefix such as https://git.example/acme, or \"*\"");
+FORM(an_image, is_image, "an image such as registry.example/tool:1.0");
+FORM(an_image_prefix, is_image_prefix_or_all, "a prefix such as registry.example/acme, or \"*\"");
+FORM(a_registry, is_registry_host, "a host such as registry.example:5000");
+FORM(a_platform, is_platform, "a platform such as linux/amd64");
+FORM(an_option, is_option, "an option such as --single-snapshot");
+FORM(a_person, is_person, "a name of letters, digits, and . _ @ -");
+
+static const char *const log_levels[] = {"error", "warning", "info", "debug", NULL};
+static const char *const log_formats[] = {"text", "json", NULL};
+static const char *const roles[] = {"viewer", "runner", "admin", NULL};
+
+// --- the table ---
+
+#define AT(member)       .offset = offsetof(struct config, member)
+#define IN(item, member) .offset = offsetof(struct item, member)
+
+const struct config_setting config_settings[] = {
+    {"stateDirectory", CONFIG_PATH, AT(state_directory), .standard = "/var/lib/cronwright",
+     .min = 1,
+     .help = "Where the database, the Git mirrors and the logs are kept. Made if missing."},
+
+    {"webhooks", CONFIG_GROUP,
+     .help = "What the forges call. A forge without a secret is refused."},
+    {"webhooks.listen", CONFIG_ADDRESS, AT(webhooks.listen), .standard = "0.0.0.0:8080",
+     .help = "Where webhooks arrive: host:port or unix:/path. A socket from systemd goes first."},
+    {"webhooks.maxBody", CONFIG_SIZE, AT(webhooks.max_body), .standard = "25MiB", .min = KIB(1),
+     .max = MIB(100), .help = "Largest request body. The forges send at most 25 MB."},
+    {"webhooks.maxConnections", CONFIG_INT, AT(webhooks.max_connections), .standard = "256",
+     .min = 1, .max = 10000, .help = "Connections at once."},
+    {"webhooks.requestTimeout", CONFIG_DURATION, AT(webhooks.request_timeout_ms), .standard = "30s",
+     .min = SECONDS(1), .max = MINUTES(10),
+     .help = "How long a request may take to arrive, in all."},
+    {"webhooks.github.secretFiles", CONFIG_SECRETS, AT(webhooks.github_secrets), .standard = "[]",
+     .help = "Secrets of GitHub webhooks, a file each. Any of them is good, so that one can be "
+             "replaced.",
+     .example = "[/etc/cronwright/github.secret]"},
+    {"webhooks.gitlab.tokenFiles", CONFIG_SECRETS, AT(webhooks.gitlab_tokens), .standard = "[]",
+     .help = "Secret tokens of GitLab webhooks (X-Gitlab-Token), a file each.",
+     .example = "[/etc/cronwright/gitlab.token]"},
+    {"webhooks.gitlab.signingTokenFiles", CONFIG_SECRETS, AT(webhooks.gitlab_signing_tokens),
+     .standard = "[]",
+     .help = "Signing tokens of GitLab webhooks (whsec_...), a file each. With one, every request "
+             "must be signed.",
+     .example = "[/etc/cronwright/gitlab.signing-token]"},
+
+    {"admin", CONFIG_GROUP, .help = "The admin API, which the command line uses."},
+    {"admin.listen", CONFIG_ADDRESS, AT(admin.listen), .standard = "127.0.0.1:8081",
+     .help = "Where it listens: host:port or unix:/path."},
+    {"admin.tokens", CONFIG_LIST, AT(admin.tokens), .standard = "[]",
+     .item_size = sizeof(struct config_token), .help = "Who may use it."},
+    {"admin.tokens[].name", CONFIG_TEXT, IN(config_token, name), .max = 64, .form = &a_person,
+     .help = "Shown in logs and beside what was done.", .example = "ana"},
+    {"admin.tokens[].tokenFile", CONFIG_SECRET, IN(config_token, token),
+     .help = "The file with the bearer token, 16 characters or more.",
+     .example = "/etc/cronwright/ana.token"},
+    {"admin.tokens[].role", CONFIG_CHOICE, IN(config_token, role), .words = roles,
+     .help = "A viewer looks, a runner also starts runs, an admin changes things.",
+     .example = "runner"},
+    {"admin.tokens[].namespaces", CONFIG_TEXTS, IN(config_token, namespaces), .min = 1,
+     .form = &a_namespace, .help = "Namespaces the token is good for; \"*\" is all.",
+     .example = "[reports, sales]"},
+
+    {"log", CONFIG_GROUP, .help = "Log lines go to standard error."},
+    {"log.level", CONFIG_CHOICE, AT(log.level), .standard = "info", .words = log_levels,
+     .help = "The least important lines that are written."},
+    {"log.format", CONFIG_CHOICE, AT(log.format), .standard = "text", .words = log_formats,
+     .help = "Lines of key=value, or of JSON."},
+
+    {"kubernetes", CONFIG_GROUP, .help = "The cluster whose CronJobs are served."},
+    {"kubernetes.kubeconfig", CONFIG_FILE, AT(kubernetes.kubeconfig), .standard = "\"\"",
+     .help = "Without it, the service account of the Pod that cronwright runs in.",
+     .example = "/etc/cronwright/kubeconfig"},
+    {"kubernetes.context", CONFIG_TEXT, AT(kubernetes.context), .standard = "\"\"",
+     .help = "A context of the kubeconfig; without it, the current one.", .example = "production"},
+    {"kubernetes.namespaces", CONFIG_TEXTS, AT(kubernetes.namespaces), .standard = "[]",
+     .form = &a_namespace, .help = "Namespaces that are watched; none, or \"*\", is all.",
+     .example = "[reports, sales]"},
+
+    {"git", CONFIG_GROUP, .help = "How repositories are fetched."},
+    {"git.helper", CONFIG_PROGRAM, AT(git.helper), .standard = "\"\"",
+     .help = "The program cronwright-git; without it, the installed one.",
+     .example = "/usr/libexec/cronwright-git"},
+    {"git.caFile", CONFIG_FILE, AT(git.ca_file), .standard = "\"\"",
+     .help = "Certificates to trust (PEM) instead of the system's.",
+     .example = "/etc/cronwright/git-ca.pem"},
+    {"git.timeout", CONFIG_DURATION, AT(git.timeout_ms), .standard = "5m", .min = SECONDS(1),
+     .max = HOURS(6), .help = "How long one fetch may take."},
+    {"git.maxConcurrent", CONFIG_INT, AT(git.max_concurrent), .standard = "4", .min = 1, .max = 64,
+     .help = "Fetches at once."},
+    {"git.maxRepositoryBytes", CONFIG_SIZE, AT(git.max_repository_bytes), .standard = "2GiB",
+     .min = MIB(1), .max = GIB(1024), .help = "Largest mirror of a repository."},
+    {"git.credentials", CONFIG_LIST, AT(git.credentials), .standard = "[]",
+     .item_size = sizeof(struct config_credential),
+     .help = "Who to log in as. The longest prefix of a repository's URL decides."},
+    {"git.credentials[].url", CONFIG_TEXT, IN(config_credential, url), .form = &a_url,
+     .help = "Prefix of clone URLs; it ends where a part of the path ends.",
+     .example = "https://git.example/acme"},
+    {"git.credentials[].username", CONFIG_TEXT, IN(config_credential, username), .min = 1,
+     .max = 256, .help = "The user's name; with a token, what the forge asks for.",
+     .example = "cronwright"},
+    {"git.credentials[].passwordFile", CONFIG_SECRET, IN(config_credential, password),
+     .help = "The file with the password or token.", .example = "/etc/cronwright/git.password"},
+
+    {"registries", CONFIG_LIST, AT(registries), .standard = "[]",
+     .item_size = sizeof(struct config_registry),
+     .help = "How cronwright itself asks registries whether an image is there. Those not listed "
+             "are asked by HTTPS, without a login."},
+    {"registries[].host", CONFIG_TEXT, IN(config_registry, host), .min = 1, .max = 255,
+     .form = &a_registry, .help = "As in image names.", .example = "registry.example:5000"},
+    {"registries[].plainHttp", CONFIG_BOOL, IN(config_registry, plain_http), .standard = "false",
+     .help = "Speak HTTP instead of HTTPS; builds do too."},
+    {"registries[].caFile", CONFIG_FILE, IN(config_registry, ca_file), .standard = "\"\"",
+     .help = "Certificates to trust (PEM) instead of the system's.",
+     .example = "/etc/cronwright/registry-ca.pem"},
+    {"registries[].authFile", CONFIG_SECRET, IN(config_registry, auth), .standard = "\"\"",
+     .help = "A Docker config.json with the login.", .example = "/etc/cronwright/registry.json"},
+
+    {"builds", CONFIG_GROUP, .help = "The Kaniko Jobs."},
+    {"builds.namespace", CONFIG_TEXT, AT(builds.namespace), .standard = "cronwright-builds",
+     .form = &a_label, .help = "The namespace they run in; better not one of the services'."},
+    {"builds.kanikoImage", CONFIG_TEXT, AT(builds.kaniko_image),
+     .standard = "ghcr.io/osscontainertools/kaniko:v1.28.3", .max = 512, .form = &an_image,
+     .help = "Kaniko's executor."},
+    {"builds.serviceAccount", CONFIG_TEXT, AT(builds.service_account), .standard = "\"\"",
+     .form = &a_subdomain,
+     .help = "Without it, the namespace's default. Its token is never mounted.",
+     .example = "builder"},
+    {"builds.pushSecret", CONFIG_TEXT, AT(builds.push_secret), .standard = "\"\"",
+     .form = &a_subdomain,
+     .help = "A Secret of type kubernetes.io/dockerconfigjson in that namespace: the login for "
+             "pushing.",
+     .example = "push"},
+    {"builds.nodeSelector", CONFIG_TEXT_MAP, AT(builds.node_selector), .standard = "{}",
+     .help = "As in a Pod.", .example = "{kubernetes.io/arch: amd64}"},
+    {"builds.tolerations", CONFIG_OBJECTS, AT(builds.tolerations), .standard = "[]",
+     .help = "As in a Pod.", .example = "[{key: builds, operator: Exists}]"},
+    {"builds.resources", CONFIG_RESOURCES, AT(builds.resources),
+     .standard = "{requests: {cpu: 250m, memory: 512Mi, ephemeral-storage: 1Gi}, "
+                 "limits: {memory: 4Gi, ephemeral-storage: 20Gi}}",
+     .help = "As in a container. Builds end by running out of memory more than by anything else."},
+    {"builds.platform", CONFIG_TEXT, AT(builds.platform), .standard = "\"\"", .max = 64,
+     .form = &a_platform, .help = "Without it, the platform of the node.",
+     .example = "linux/amd64"},
+    {"builds.timeout", CONFIG_DURATION, AT(builds.timeout_ms), .standard = "1h", .min = MINUTES(1),
+     .max = HOURS(24), .help = "How long one build may take."},
+    {"builds.ttl", CONFIG_DURATION, AT(builds.ttl_ms), .standard = "10m", .min = SECONDS(10),
+     .max = HOURS(24 * 7), .help = "How long a finished Job stays in the cluster."},
+    {"builds.maxConcurrent", CONFIG_INT, AT(builds.max_concurrent), .standard = "4", .min = 1,
+     .max = 1000, .help = "Builds at once."},
+    {"builds.cache", CONFIG_BOOL, AT(builds.cache), .standard = "false",
+     .help = "Keep layers in a registry for the next build."},
+    {"builds.cacheRepository", CONFIG_TEXT, AT(builds.cache_repository), .standard = "\"\"",
+     .max = 512, .form = &an_image, .help = "Without it, <image>/cache.",
+     .example = "registry.example/cache"},
+    {"builds.maxContextBytes", CONFIG_SIZE, AT(builds.max_context_bytes), .standard = "900KiB",
+     .min = KIB(1), .max = KIB(900),
+     .help = "Largest context, compressed: it travels in a Secret."},
+    {"builds.extraArgs", CONFIG_TEXTS, AT(builds.extra_args), .standard = "[]", .form = &an_option,
+     .help = "More options for Kaniko.", .example = "[--single-snapshot]"},
+    {"builds.insecure", CONFIG_BOOL, AT(builds.insecure), .standard = "false",
+     .help = "Let Kaniko use plain HTTP and unknown certificates everywhere. For trying out."},
+
+    {"sweep", CONFIG_GROUP, .help = "What no webhook told is found by looking."},
+    {"sweep.interval", CONFIG_DURATION, AT(sweep.interval_ms), .standard = "5m", .min = SECONDS(1),
+     .max = HOURS(24), .help = "How often every branch is looked at."},
+
+    {"allow", CONFIG_LIST, AT(allow), .standard = "[]", .item_size = sizeof(struct config_allow),
+     .help = "Which namespaces may build what into which images. An entry must match in all "
+             "three; without one, nothing is built."},
+    {"allow[].namespaces", CONFIG_TEXTS, IN(config_allow, namespaces), .min = 1,
+     .form = &a_namespace, .help = "Namespaces of CronJobs; \"*\" is all.", .example = "[reports]"},
+    {"allow[].repositories", CONFIG_TEXTS, IN(config_allow, repositories), .min = 1,
+     .form = &a_repository,
+     .help = "Prefixes of clone URLs, ending where a part of the path ends; \"*\" is all.",
+     .example = "[https://git.example/acme]"},
+    {"allow[].images", CONFIG_TEXTS, IN(config_allow, images), .min = 1, .form = &an_image_prefix,
+     .help = "Prefixes of images, by the same rule; \"*\" is all.",
+     .example = "[registry.example/acme]"},
+
+    {"retention", CONFIG_GROUP,
+     .help = "What is remembered; work not yet done is never forgotten."},
+    {"retention.deliveries", CONFIG_INT, AT(retention.deliveries), .standard = "10000", .min = 100,
+     .max = 10000000, .help = "Deliveries."},
+    {"retention.builds", CONFIG_INT, AT(retention.builds), .standard = "1000", .min = 10,
+     .max = 1000000, .help = "Builds, with their logs."},
+};
+
+const size_t config_setting_count = sizeof config_settings / sizeof config_settings[0];
+
+const struct config_unit *config_units(enum config_type type)
+{
+    static const struct config_unit durations[] = {{"d", HOURS(24)},  {"h", HOURS(1)},
+                                                   {"m", MINUTES(1)}, {"s", SECONDS(1)},
+                                                   {"ms", 1},         {NULL, 0}};
+    static const struct config_unit sizes[] = {{"TiB", GIB(1024)}, {"GiB", GIB(1)}, {"MiB", MIB(1)},
+                                               {"KiB", KIB(1)},    {"B", 1},        {NULL, 0}};
+    static const struct config_unit numbers[] = {{"", 1}, {NULL, 0}};
+    return type == CONFIG_DURATION ? durations : type == CONFIG_SIZE ? sizes : numbers;
+}
+
+void config_amount(enum config_type type, int64_t value, char out[static CONFIG_AMOUNT_SIZE])
+{
+    const struct config_unit *unit = config_units(type);
+    while (unit->factor > 1 && (value < unit->factor || value % unit->factor != 0))
+        unit++;
+    snprintf(out, CONFIG_AMOUNT_SIZE, "%lld%s", (long long)(value / unit->factor), unit->name);
+}
