@@ -1,0 +1,137 @@
+"""Measures a running quickstart (its env is in the environment) and prints one table.
+
+Every figure of the agent stands beside one of the machine, taken in the same run.
+"""
+
+import json
+import os
+import pathlib
+import re
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+PROGRAMS = pathlib.Path(sys.argv[1])
+LOAD_SECONDS = 5
+PUSHES = 3
+STARTS = 5
+DEADLINE = 120
+
+env = os.environ
+
+
+def run(*command, **options):
+    return subprocess.run([str(part) for part in command], check=True, text=True,
+                          stdout=subprocess.PIPE, **options).stdout
+
+
+def row(what, value, beside=""):
+    print(f"{what:<46} {value:>14}  {beside}", flush=True)
+
+
+def load(port, connections):
+    return json.loads(run(PROGRAMS / "bench-load", port, env["GITHUB_SECRET_FILE"],
+                          env["REPOSITORY"], connections, LOAD_SECONDS))
+
+
+def pushes_accepted():
+    agent_port = env["WEBHOOK_URL"].rsplit(":", 1)[1]
+    syncs = float(run(PROGRAMS / "bench-disk", env["STATE_DIR"], 2))
+    row("fdatasync of 4 KiB", f"{syncs:.0f}/s")
+    bare = subprocess.Popen([PROGRAMS / "bench-bare"], stdin=subprocess.PIPE,
+                            stdout=subprocess.PIPE, text=True)
+    bare_port = bare.stdout.readline().strip()
+    for connections in (1, 64):
+        floor, agent = load(bare_port, connections), load(agent_port, connections)
+        row(f"bare handler with HMAC, {connections} connections", f"{floor['perSecond']:.0f}/s",
+            f"p50 {floor['p50Ms']:.2f} ms, p99 {floor['p99Ms']:.2f} ms")
+        row(f"accepted pushes, {connections} connections", f"{agent['perSecond']:.0f}/s",
+            f"p50 {agent['p50Ms']:.2f} ms, p99 {agent['p99Ms']:.2f} ms; "
+            f"{agent['perSecond'] / floor['perSecond']:.2f} of bare, "
+            f"{agent['perSecond'] / syncs:.1f} per fdatasync")
+    bare.stdin.close()
+    bare.wait(10)
+
+
+def answers(url):
+    try:
+        with urllib.request.urlopen(url, timeout=2):
+            return True
+    except OSError:
+        return False
+
+
+def ready_time():
+    """Of a second agent with a state directory of its own."""
+    config = pathlib.Path(env["CONFIG"]).read_text()
+    took = []
+    for _ in range(STARTS):
+        with tempfile.TemporaryDirectory(dir=env["STATE_DIR"]) as state:
+            path = pathlib.Path(state) / "cronwright.yaml"
+            path.write_text(re.sub(r"^stateDirectory:.*$", f"stateDirectory: {state}/state", config,
+                                   flags=re.MULTILINE))
+            log = open(pathlib.Path(state) / "log", "w+")
+            began = time.monotonic()
+            agent = subprocess.Popen([env["CRONWRIGHT"], "agent", "--config", path], stderr=log)
+            address = None
+            while not (address and answers(f"http://{address}/readyz")):
+                found = re.search(r"admin=(\S+)", pathlib.Path(log.name).read_text())
+                address = found and found.group(1)
+                if time.monotonic() - began > 30:
+                    sys.exit("the second agent is not ready within 30 s")
+            took.append(time.monotonic() - began)
+            agent.send_signal(signal.SIGTERM)
+            agent.wait(30)
+    row("start to ready", f"{statistics.median(took) * 1000:.0f} ms", "median of 5")
+
+
+def memory(when):
+    rollup = pathlib.Path(f"/proc/{env['AGENT_PID']}/smaps_rollup").read_text()
+    kib = {name: int(value) for name, value in re.findall(r"^(\w+):\s+(\d+) kB", rollup, re.M)}
+    private = kib["Private_Clean"] + kib["Private_Dirty"]
+    row(f"memory {when}", f"{kib['Rss'] / 1024:.1f} MB", f"{private / 1024:.1f} MB of it private")
+
+
+def git(*arguments):
+    return run("git", "-C", env["REPOSITORY_DIR"], *arguments).strip()
+
+
+def push(number):
+    script = pathlib.Path(env["REPOSITORY_DIR"]) / "report.sh"
+    script.write_text(re.sub("edition .*", f'edition bench {number}"', script.read_text()))
+    git("commit", "-qam", f"Bench {number}")
+    git("push", "-q")
+    commit = git("rev-parse", "HEAD")
+    began = time.monotonic()
+    run(env["CRONWRIGHT"], "sign", "--secret-file", env["GITHUB_SECRET_FILE"], "--repository",
+        env["REPOSITORY"], "--branch", "main", "--commit", commit,
+        f"{env['WEBHOOK_URL']}/webhooks/github")
+    while time.monotonic() - began < DEADLINE:
+        builds = json.loads(run(env["CRONWRIGHT"], "builds", "-o", "json"))["builds"]
+        build = next((build for build in builds if build["commit"] == commit), None)
+        if build and build["state"] == "done":
+            return time.monotonic() - began, build
+        if build and build["state"] == "failed":
+            sys.exit(f"the build failed: {build['reason']}: {build['detail']}")
+        time.sleep(0.05)
+    sys.exit(f"not patched within {DEADLINE} s")
+
+
+def push_to_patched():
+    results = [push(number) for number in range(PUSHES)]
+    row("push to patched", f"{statistics.median(took for took, _ in results):.2f} s",
+        f"median of {PUSHES}, of which:")
+    for step in ("fetch", "context", "kaniko", "patch"):
+        seconds = statistics.median(build[f"{step}Seconds"] for _, build in results)
+        row(f"  {step}", f"{seconds:.3f} s")
+
+
+memory("when idle")
+ready_time()
+push_to_patched()
+pushes_accepted()
+memory("after the load")
