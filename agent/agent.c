@@ -363,50 +363,20 @@ static int serve(struct config *config)
     return started ? 0 : 1;
 }
 
-static void usage(FILE *out)
-{
-    fputs("Usage: cronwright agent [--config FILE] [--check]\n"
-          "\n"
-          "Runs the daemon: receives webhooks, builds images, patches CronJobs, serves the admin\n"
-          "API. Logs go to standard error. SIGTERM and SIGINT stop it cleanly.\n"
-          "\n"
-          "  -c, --config FILE  the settings (default " CONFIG_PATH_DEFAULT ")\n"
-          "      --check        only check the settings: says all that is wrong at once\n"
-          "  -h, --help         this text\n"
-          "\n"
-          "Settings, with their defaults:\n"
-          "\n",
-          out);
-    config_doc_help(out);
-}
-
+// The command line's table has checked the arguments and answered --help.
 int agent_main(int argc, char **argv)
 {
-    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-                                            {"check", no_argument, NULL, 'k'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'}, {"check", no_argument, NULL, 'k'}, {0}};
     const char *path = CONFIG_PATH_DEFAULT;
     bool check = false;
-    for (int option; (option = getopt_long(argc, argv, "c:h", options, NULL)) != -1;) {
-        switch (option) {
-        case 'c':
+    for (int option; (option = getopt_long(argc, argv, "c:", options, NULL)) != -1;) {
+        if (option == 'c')
             path = optarg;
-            break;
-        case 'k':
+        else if (option == 'k')
             check = true;
-            break;
-        case 'h':
-            usage(stdout);
-            return 0;
-        default:
-            fputs("Try: cronwright agent --help\n", stderr);
+        else
             return 2;
-        }
-    }
-    if (optind < argc) {
-        fprintf(stderr, "cronwright agent: unexpected argument \"%s\"\n", argv[optind]);
-        return 2;
     }
     struct config config = {0};
     struct config_errors errors = {0};
