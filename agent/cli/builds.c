@@ -106,11 +106,8 @@ static void show_build(const struct session *session, const json_t *build)
 {
     static const char *const names[] = {"build",  "state",   "detail",  "repository", "branch",
                                         "commit", "subject", "author",  "image",      "digest",
-                                        "job",    "created", "started", "finished"};
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        CLEANUP(free_ptr) char *value = text_clean(field_or_dash(build, names[i]));
-        (void)printf("%-10s  %s\n", names[i], value);
-    }
+                                        "job",    "created", "started", "finished",   NULL};
+    print_fields(session, build, names);
     const json_t *patches = json_at(build, "patches", NULL);
     for (size_t i = 0; i < json_array_size(patches); i++) {
         const json_t *patch = json_array_get(patches, i);

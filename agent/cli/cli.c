@@ -6,16 +6,6 @@
 #include <errno.h>
 #include <string.h>
 
-// A wrong command line: what is wrong, and where it is explained.
-static int usage_error(struct screen *screen, const char *command, struct error *err)
-{
-    struct error cause = *err;
-    (void)error_set(err, ERR_INVALID, "%s%s%s\nSee: cronwright %s%s--help", command,
-                    command[0] ? ": " : "", cause.text, command, command[0] ? " " : "");
-    screen_error(screen, err);
-    return STATUS_USAGE;
-}
-
 static bool find_command(const char *name, const struct command **out, struct error *err)
 {
     const struct command *command = command_find(name);
@@ -41,7 +31,7 @@ static int help(const struct call *call, struct screen *screen)
     } else if (find_command(call->operands[0], &command, &err)) {
         doc_command(command, stdout);
     } else {
-        return usage_error(screen, "", &err);
+        return usage_fail(screen, "", &err);
     }
     return STATUS_OK;
 }
@@ -90,7 +80,7 @@ static int run_command(const struct command *command, int argc, char **argv,
     CLEANUP(free_ptr) char **copy = xalloc(((size_t)argc + 1) * sizeof(*copy));
     memcpy(copy, argv, (size_t)argc * sizeof(*copy));
     if (!call_parse(command, argc, copy, &call, &err))
-        return usage_error(screen, command->name, &err);
+        return usage_fail(screen, command->name, &err);
     if (call_has(&call, OPTION_HELP)) {
         doc_command(command, stdout);
         return flush(screen, STATUS_OK);
@@ -121,6 +111,6 @@ int cli_main(int argc, char **argv, const struct cli_program programs[])
         return flush(&screen, STATUS_OK);
     }
     if (!find_command(argv[1], &command, &err))
-        return usage_error(&screen, "", &err);
+        return usage_fail(&screen, "", &err);
     return run_command(command, argc - 1, argv + 1, programs, &screen);
 }

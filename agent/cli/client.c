@@ -136,8 +136,8 @@ bool problem_error(const struct client *client, const struct problem *problem, s
                          client->url, client->token_file);
     if (problem->status == 403)
         return error_set(err, ERR_FORBIDDEN,
-                         "%s (403)\nThe token in %s has a role and namespaces in the agent's "
-                         "setting admin.tokens",
+                         "%s (403)\nWhat the token in %s may do is in the agent's setting "
+                         "admin.tokens",
                          problem->detail[0] ? problem->detail : "not allowed",
                          client->token_file ? client->token_file : "no file");
     if (problem->detail[0] != '\0')
@@ -149,19 +149,23 @@ bool problem_error(const struct client *client, const struct problem *problem, s
                      client->url, problem->status);
 }
 
+const char *client_cause(const struct client *client, const struct error *err)
+{
+    const char *peer = strstr(client->url, "://") + 3;
+    size_t len = strcspn(peer, "/");
+    bool named = strncmp(err->text, peer, len) == 0 && text_starts(err->text + len, ": ");
+    return named ? err->text + len + 2 : err->text;
+}
+
 bool client_unreachable(const struct client *client, struct error *err)
 {
     struct error cause = *err;
-    const char *peer = strstr(client->url, "://") + 3;
-    size_t len = strcspn(peer, "/");
-    // The address is named once.
-    bool named = strncmp(cause.text, peer, len) == 0 && text_starts(cause.text + len, ": ");
     const char *advice = "Another address: --url or CRONWRIGHT_URL";
     if (cause.code == ERR_UNAVAILABLE)
         advice = "Is it running (systemctl status cronwright)? Another address: --url or "
                  "CRONWRIGHT_URL";
     return error_set(err, cause.code, "no answer from the agent at %s: %s\n%s", client->url,
-                     cause.text + (named ? len + 2 : 0), advice);
+                     client_cause(client, &cause), advice);
 }
 
 bool client_read(const struct client *client, const struct buffer *body, json_t **out,

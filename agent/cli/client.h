@@ -37,6 +37,8 @@ struct problem {
 void problem_read(int status, const struct buffer *body, struct problem *out);
 // What it means and what to do about it. Always returns false.
 bool problem_error(const struct client *client, const struct problem *problem, struct error *err);
+// The text of an error of the network without the agent's address, which the reader knows.
+const char *client_cause(const struct client *client, const struct error *err);
 // Adds to an error of the network whom we asked and what to do. Always returns false.
 bool client_unreachable(const struct client *client, struct error *err);
 

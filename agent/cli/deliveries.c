@@ -21,6 +21,19 @@ static void add_received(struct table *table, struct wall_time time, struct wall
     table_cell(table, "%s", text);
 }
 
+static void add_outcome(struct table *table, const json_t *delivery)
+{
+    const char *build = field(delivery, "build");
+    const char *detail = field(delivery, "detail");
+    if (json_is_true(json_at(delivery, "pending", NULL)))
+        table_rest(table, build[0] ? MARK_RUNNING : MARK_WAITING, "%s",
+                   build[0] ? build : "its turn");
+    else if (build[0] != '\0' && detail[0] != '\0')
+        table_rest(table, MARK_NONE, "%s %s %s", build, screen_arrow(table->screen), detail);
+    else
+        table_rest(table, MARK_NONE, "%s", build[0] ? build : field_or_dash(delivery, "detail"));
+}
+
 static void add_delivery(struct table *table, const json_t *delivery, struct wall_time now)
 {
     const char *ref = field(delivery, "branch");
@@ -36,14 +49,7 @@ static void add_delivery(struct table *table, const json_t *delivery, struct wal
     table_cell(table, "%s", ref[0] ? ref : "-");
     table_cell(table, "%s", commit);
     table_cell(table, "%s", field_or_dash(delivery, "reason"));
-    const char *build = field(delivery, "build");
-    const char *detail = field(delivery, "detail");
-    if (json_is_true(json_at(delivery, "pending", NULL)))
-        table_rest(table, build[0] ? MARK_RUNNING : MARK_WAITING, "%s",
-                   build[0] ? build : "its turn");
-    else
-        table_rest(table, MARK_NONE, "%s%s%s", build, build[0] && detail[0] ? ": " : "",
-                   build[0] || detail[0] ? detail : "-");
+    add_outcome(table, delivery);
 }
 
 static void add_refused(struct table *table, const json_t *refused, struct wall_time now)
@@ -127,15 +133,12 @@ static int list_deliveries(struct session *session)
     return STATUS_OK;
 }
 
-static void show_delivery(const json_t *delivery)
+static void show_delivery(const struct session *session, const json_t *delivery)
 {
-    static const char *const names[] = {"delivery",   "forge",  "event",    "received",
-                                        "repository", "ref",    "commit",   "pusher",
-                                        "reason",     "detail", "finished", "bodySha256"};
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        CLEANUP(free_ptr) char *value = text_clean(field_or_dash(delivery, names[i]));
-        (void)printf("%-10s  %s\n", names[i], value);
-    }
+    static const char *const names[] = {
+        "delivery", "forge",  "event",  "received", "repository", "ref", "commit",
+        "pusher",   "reason", "detail", "finished", "bodySha256", NULL};
+    print_fields(session, delivery, names);
     const json_t *builds = json_at(delivery, "builds", NULL);
     for (size_t i = 0; i < json_array_size(builds); i++) {
         const json_t *build = json_array_get(builds, i);
@@ -156,7 +159,7 @@ static int one_delivery(struct session *session, const char *id)
     if (session_wants_json(session))
         screen_json(delivery);
     else
-        show_delivery(delivery);
+        show_delivery(session, delivery);
     return STATUS_OK;
 }
 

@@ -147,7 +147,7 @@ void say_log_losses(struct session *session, const json_t *state)
 
 // --- a run ---
 
-static bool has_ended(const json_t *run_or_attempt)
+bool run_has_ended(const json_t *run_or_attempt)
 {
     return is(run_or_attempt, "state", "succeeded") || is(run_or_attempt, "state", "failed");
 }
@@ -186,7 +186,7 @@ static void announce(struct follow *follow, int number)
 static void say_attempt_end(struct follow *follow, const json_t *attempt)
 {
     json_int_t number = field_int(attempt, "attempt", 1);
-    if (attempt == NULL || !is(attempt, "state", "failed") || has_ended(follow->state) ||
+    if (attempt == NULL || !is(attempt, "state", "failed") || run_has_ended(follow->state) ||
         number >= max_attempts(follow->state))
         return;
     int64_t pause = RETRY_FIRST_S;
@@ -223,15 +223,15 @@ static enum log_end follow_step(struct follow *follow, int *number, struct error
     if (follow->announced && (attempt == NULL || field_int(attempt, "attempt", 0) != *number)) {
         // Its pod was deleted, by a deadline for instance. The agent has its log still.
         attempt = NULL;
-    } else if (attempt == NULL && has_ended(run)) {
+    } else if (attempt == NULL && run_has_ended(run)) {
         return LOG_WHOLE;
-    } else if (attempt == NULL || (is(attempt, "state", "pending") && !has_ended(run))) {
+    } else if (attempt == NULL || (is(attempt, "state", "pending") && !run_has_ended(run))) {
         const char *reason = field(attempt ? attempt : run, "reason");
         return wait_for(follow, reason) == TAIL_STOPPED ? LOG_STOPPED : LOG_MORE;
     } else {
         *number = (int)field_int(attempt, "attempt", *number);
     }
-    bool ended = attempt == NULL || has_ended(attempt) || has_ended(run);
+    bool ended = attempt == NULL || run_has_ended(attempt) || run_has_ended(run);
     bool had_container = follow->announced || field(attempt, "started")[0] != '\0';
     if (!ended || had_container) {
         enum log_end log = copy_attempt(follow, *number, ended, err);
@@ -323,14 +323,19 @@ int run_exit_status(const json_t *run)
     return code >= 1 && code <= 255 ? (int)code : STATUS_UNKNOWN;
 }
 
-void say_run(struct session *session, const json_t *run)
+void say_run(struct session *session, const json_t *run, int attempt)
 {
     char commit[COMMIT_SIZE];
     commit_short(field(run, "commit"), commit);
+    bool known = field(run, "commit")[0] != '\0';
     const char *by = field(run, "requestedBy");
-    screen_say(&session->screen, MARK_START, "%s run %s%s%s%s%s", field_or_dash(run, "kind"),
-               field_or_dash(run, "name"), commit[0] == '-' ? "" : " of ",
-               commit[0] == '-' ? "" : commit, by[0] ? ", by " : "", by);
+    char which[64] = "";
+    if (attempt > 0)
+        (void)snprintf(which, sizeof(which), ", attempt %d of %" JSON_INTEGER_FORMAT, attempt,
+                       max_attempts(run));
+    screen_say(&session->screen, MARK_START, "%s run %s%s%s%s%s%s", field_or_dash(run, "kind"),
+               field_or_dash(run, "name"), known ? " of " : "", known ? commit : "",
+               by[0] ? ", by " : "", by, which);
 }
 
 void say_outcome(struct session *session, const json_t *run)
@@ -375,6 +380,18 @@ static enum log_end follow_build_step(struct follow *follow, struct error *err)
     return copy_log(follow, !is(build, "state", "running"), true, err);
 }
 
+static void say_build_end(struct session *session, const char *build, const json_t *state)
+{
+    bool failed = is(state, "state", "failed");
+    bool superseded = is(state, "state", "superseded");
+    const char *text = field(state, failed || superseded ? "detail" : "image");
+    screen_say(&session->screen,
+               failed       ? MARK_FAILED
+               : superseded ? MARK_SKIPPED
+                            : MARK_OK,
+               "%s %s%s%s", build, field_or_dash(state, "state"), text[0] ? ": " : "", text);
+}
+
 int follow_build(struct session *session, const char *build)
 {
     CLEANUP(follow_ptr)
@@ -399,9 +416,6 @@ int follow_build(struct session *session, const char *build)
     if (end == LOG_FAILED)
         return session_fail(session, &err);
     say_log_losses(session, follow.state);
-    bool failed = is(follow.state, "state", "failed");
-    const char *detail = field(follow.state, failed ? "detail" : "image");
-    screen_say(&session->screen, failed ? MARK_FAILED : MARK_OK, "%s %s%s%s", build,
-               field_or_dash(follow.state, "state"), detail[0] ? ": " : "", detail);
+    say_build_end(session, build, follow.state);
     return STATUS_OK;
 }

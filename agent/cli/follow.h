@@ -17,10 +17,12 @@ struct follow_run {
 // STATUS_DEADLINE, STATUS_UNKNOWN, or why it stopped following.
 int follow_run(struct session *session, const struct follow_run *request, json_t **ended);
 
+// Also for one attempt.
+bool run_has_ended(const json_t *run_or_attempt);
 // The exit status that goes with a run as the API describes it.
 int run_exit_status(const json_t *run);
-// "► forced run … of a41f09c, by ana": which run it is, on stderr.
-void say_run(struct session *session, const json_t *run);
+// "► forced run … of a41f09c, by ana, attempt 1 of 4": which run it is, on stderr. attempt 0: all.
+void say_run(struct session *session, const json_t *run, int attempt);
 // Whether the log of this run or build is not all there.
 void say_log_losses(struct session *session, const json_t *run_or_build);
 // "✗ failed after 4 attempts: out of memory, exit 137": the outcome of an ended run, on stderr.

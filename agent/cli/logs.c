@@ -29,8 +29,18 @@ static bool check_options(const struct call *call, struct error *err)
     return true;
 }
 
+static bool may_come(const json_t *run_or_build)
+{
+    static const char *const states[] = {"pending", "running", "waiting", "fetching"};
+    for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
+        if (strcmp(field(run_or_build, "state"), states[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
 // Prints what there is of a log now. `state` is the run's or build's JSON.
-static int print_log(struct session *session, const char *path, const json_t *state, bool outcome)
+static int print_log(struct session *session, const char *path, const json_t *state)
 {
     struct error err = {.code = ERR_NONE};
     struct problem problem;
@@ -41,11 +51,14 @@ static int print_log(struct session *session, const char *path, const json_t *st
     tail_close(tail);
     if (end == TAIL_STOPPED)
         return stopped;
+    const char *reason = field(state, "reason");
+    if (end == TAIL_FAILED && problem.status == 404)
+        (void)error_set(&err, ERR_NOT_FOUND, "there is no log (%s%s%s)%s",
+                        field_or_dash(state, "state"), reason[0] ? ": " : "", reason,
+                        may_come(state) ? "\nTo wait for it: --follow" : "");
     if (end == TAIL_FAILED)
         return session_fail(session, &err);
     say_log_losses(session, state);
-    if (outcome)
-        say_outcome(session, state);
     return STATUS_OK;
 }
 
@@ -66,7 +79,7 @@ static int build_logs(struct session *session)
     if (call_has(session->call, OPTION_FOLLOW))
         return follow_build(session, build);
     CLEANUP(free_ptr) char *logs = xasprintf("%s/logs?follow=false", path);
-    int status = print_log(session, logs, json, false);
+    int status = print_log(session, logs, json);
     if (status == STATUS_OK && strcmp(field(json, "state"), "failed") == 0)
         screen_say(&session->screen, MARK_FAILED, "%s", field_or_dash(json, "detail"));
     return status;
@@ -101,8 +114,7 @@ static bool find_run(const struct session *session, const struct service_name *s
             return false;
         if (!pick_run(runs, failed, &name))
             return error_set(err, ERR_NOT_FOUND,
-                             failed ? "no failed run of %s/%s is kept"
-                                    : "%s/%s has never run\nTry: cronwright run --follow",
+                             failed ? "no failed run of %s/%s is kept" : "%s/%s has never run",
                              service->namespace, service->name);
     }
     CLEANUP(free_ptr) char *path = service_path(service, "/runs/%s", name);
@@ -132,29 +144,27 @@ static int run_logs(struct session *session)
         call_has(call, OPTION_ATTEMPT) ? (int)call->number[OPTION_ATTEMPT] : latest_attempt(run);
     bool timestamps = call_has(call, OPTION_TIMESTAMPS);
     const char *name = field(run, "name");
-    say_run(session, run);
     if (call_has(call, OPTION_FOLLOW)) {
         CLEANUP(json_ptr) json_t *ended = NULL;
         struct follow_run request = {&service, name, attempt, timestamps, STDOUT_FILENO};
+        say_run(session, run, 0);
         int status = follow_run(session, &request, &ended);
         return ended != NULL ? STATUS_OK : status;
     }
-    screen_say(&session->screen, MARK_NONE, "attempt %d of %" JSON_INTEGER_FORMAT, attempt,
-               field_int(run, "maxAttempts", 1));
+    say_run(session, run, attempt);
     CLEANUP(free_ptr)
     char *path = service_path(&service, "/runs/%s/logs?attempt=%d%s", name, attempt,
                               timestamps ? "&timestamps=true" : "");
-    bool ended =
-        strcmp(field(run, "state"), "succeeded") == 0 || strcmp(field(run, "state"), "failed") == 0;
-    return print_log(session, path, run, ended);
+    int status = print_log(session, path, run);
+    if (status == STATUS_OK && run_has_ended(run))
+        say_outcome(session, run);
+    return status;
 }
 
 int command_logs(struct session *session)
 {
     struct error err;
-    if (!check_options(session->call, &err)) {
-        (void)error_wrap(&err, "%s", session->call->command->name);
+    if (!check_options(session->call, &err))
         return session_fail(session, &err);
-    }
     return call_has(session->call, OPTION_BUILD) ? build_logs(session) : run_logs(session);
 }

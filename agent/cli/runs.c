@@ -66,7 +66,7 @@ static bool start_run(struct session *session, const struct service_name *servic
 
 static void say_started(struct session *session, const json_t *run, bool existed)
 {
-    say_run(session, run);
+    say_run(session, run, 0);
     if (existed)
         screen_say(&session->screen, MARK_SKIPPED, "it had begun before, with the same key");
     if (strcmp(field(run, "concurrency"), "Forbid") == 0)
@@ -84,7 +84,7 @@ static int follow_started(struct session *session, const struct service_name *se
                                  .fd = json ? STDERR_FILENO : STDOUT_FILENO};
     CLEANUP(json_ptr) json_t *ended = NULL;
     int status = follow_run(session, &request, &ended);
-    if (ended != NULL && strcmp(field(ended, "state"), "failed") == 0)
+    if (ended != NULL && status != STATUS_OK && status != STATUS_UNKNOWN)
         screen_hint(&session->screen, "try: cronwright logs --failed %s/%s", service->namespace,
                     service->name);
     if (json && ended != NULL)

@@ -271,7 +271,7 @@ static void show_log_end(const struct session *session, const struct service_nam
     while (start < end) {
         size_t len = strcspn(text + start, "\n");
         CLEANUP(free_ptr) char *line = xstrndup(text + start, len);
-        row("", "| %s", line);
+        row("", "|%s%s", line[0] ? " " : "", line);
         start += len + 1;
     }
     http_response_finish(&response);
@@ -316,7 +316,8 @@ static void show(const struct session *session, const json_t *json,
     }
     const char *problem = field(json, "problem");
     row("missing", "%s", problem[0] ? problem : "nothing");
-    row("try", "cronwright run --follow %s/%s", service->namespace, service->name);
+    if (problem[0] == '\0')
+        row("try", "cronwright run --follow %s/%s", service->namespace, service->name);
 }
 
 int command_show(struct session *session)

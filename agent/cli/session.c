@@ -1,6 +1,7 @@
 #include "agent/cli/session.h"
 
 #include "agent/base/text.h"
+#include "agent/cli/times.h"
 
 #include <stdarg.h>
 #include <string.h>
@@ -96,8 +97,20 @@ bool session_wants_json(const struct session *session)
 
 int session_fail(struct session *session, const struct error *err)
 {
+    if (err->code == ERR_INVALID)
+        return usage_fail(&session->screen, session->call->command->name, err);
     screen_error(&session->screen, err);
     return error_exit_status(err->code);
+}
+
+int usage_fail(struct screen *screen, const char *command, const struct error *err)
+{
+    struct error explained;
+    bool named = command[0] != '\0';
+    (void)error_set(&explained, err->code, "%s%s%s\nSee: cronwright %s%s--help", command,
+                    named ? ": " : "", err->text, command, named ? " " : "");
+    screen_error(screen, &explained);
+    return STATUS_USAGE;
 }
 
 char *session_query(const struct session *session, const struct query_option options[],
@@ -152,4 +165,15 @@ const char *repository_short(const char *repository)
     const char *scheme = strstr(repository, "://");
     const char *slash = strchr(scheme ? scheme + 3 : repository, '/');
     return slash && slash[1] != '\0' ? slash + 1 : repository;
+}
+
+void print_fields(const struct session *session, const json_t *object, const char *const names[])
+{
+    for (; *names != NULL; names++) {
+        CLEANUP(free_ptr) char *value = text_clean(field_or_dash(object, *names));
+        struct wall_time time = field_time(object, *names);
+        char ago[TIME_TEXT_SIZE];
+        ago_text(time, session->now, ago);
+        (void)printf("%-10s  %s%s%s\n", *names, value, time.ms ? ", " : "", time.ms ? ago : "");
+    }
 }

@@ -38,8 +38,11 @@ bool service_runs(const struct session *session, const struct service_name *serv
                   json_t **answer, const json_t **runs, struct error *err) MUST_CHECK;
 
 bool session_wants_json(const struct session *session);
-// Prints the error; the exit status that goes with it.
+// Prints the error; the exit status that goes with it. ERR_INVALID is taken for a wrong command
+// line.
 int session_fail(struct session *session, const struct error *err);
+// What is wrong with a command line, and where it is explained. `command` is "" when there is none.
+int usage_fail(struct screen *screen, const char *command, const struct error *err);
 
 // "?a=b&c=d" from the options that were given, each percent-encoded; the caller frees.
 struct query_option {
@@ -59,6 +62,9 @@ json_int_t field_int(const json_t *object, const char *name, json_int_t otherwis
 void commit_short(const char *commit, char out[static COMMIT_SIZE]); // "-" when unknown
 // The path within its forge: "acme/report" of "github.com/acme/report" or of a URL.
 const char *repository_short(const char *repository);
+
+// The fields of an object, ended by NULL, a line each on stdout; times also as how long ago.
+void print_fields(const struct session *session, const json_t *object, const char *const names[]);
 
 // --- the commands ---
 int command_services(struct session *session);

@@ -145,14 +145,11 @@ static int send_request(struct session *session, const char *url,
 int command_sign(struct session *session)
 {
     const struct call *call = session->call;
-    const char *name = call->command->name;
     struct error err;
     CLEANUP(secret_ptr) char *secret = NULL;
     const char *file = call->text[OPTION_SECRET_FILE];
-    if (!check_options(call, &err) || (file != NULL && !secret_file_read(file, &secret, &err))) {
-        (void)error_wrap(&err, "%s", name);
+    if (!check_options(call, &err) || (file != NULL && !secret_file_read(file, &secret, &err)))
         return session_fail(session, &err);
-    }
     enum sign_event event = pick_event(call);
     const char *branch = call_has(call, OPTION_BRANCH) ? call->text[OPTION_BRANCH] : BRANCH_DEFAULT;
     const char *tag = call_has(call, OPTION_TAG) ? call->text[OPTION_TAG] : TAG_DEFAULT;
@@ -165,10 +162,8 @@ int command_sign(struct session *session)
                                    .delivery = call->text[OPTION_DELIVERY],
                                    .now = session->now};
     struct signed_request signed_request = {0};
-    if (!sign_request(&request, &signed_request, &err)) {
-        (void)error_wrap(&err, "%s", name);
+    if (!sign_request(&request, &signed_request, &err))
         return session_fail(session, &err);
-    }
     CLEANUP(free_ptr)
     char *url = target_url(call->operands[0] ? call->operands[0] : "", signed_request.path);
     int status = STATUS_OK;

@@ -98,10 +98,11 @@ static void print_row(const struct table_cell cells[], size_t columns, const siz
     (void)fputc('\n', out);
 }
 
-static void print_headers(const struct table *table, const size_t widths[], FILE *out)
+static void print_headers(const struct table *table, const size_t widths[], bool colour, FILE *out)
 {
     size_t start = 0;
     size_t at = 0;
+    (void)fputs(colour ? COLOUR_HEAD : "", out);
     for (size_t i = 0; i < table->columns; i++) {
         if (table->headers[i] != NULL) {
             (void)fprintf(out, "%*s%s", (int)(start - at), "", table->headers[i]);
@@ -109,7 +110,7 @@ static void print_headers(const struct table *table, const size_t widths[], FILE
         }
         start += widths[i] + GAP;
     }
-    (void)fputc('\n', out);
+    (void)fprintf(out, "%s\n", colour ? COLOUR_END : "");
 }
 
 void table_print(const struct table *table, bool headers, FILE *out)
@@ -118,11 +119,8 @@ void table_print(const struct table *table, bool headers, FILE *out)
     size_t widths[TABLE_COLUMNS_MAX] = {0};
     measure(table, headers, widths);
     bool colour = table->screen->colour_out;
-    if (headers) {
-        (void)fputs(colour ? COLOUR_HEAD : "", out);
-        print_headers(table, widths, out);
-        (void)fputs(colour ? COLOUR_END : "", out);
-    }
+    if (headers)
+        print_headers(table, widths, colour, out);
     for (size_t i = 0; i < table->count; i += table->columns)
         print_row(&table->cells[i], table->columns, widths, colour, out);
 }

@@ -1,7 +1,6 @@
 #include "agent/cli/tail.h"
 
 #include "agent/base/text.h"
-#include "agent/cli/times.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -194,7 +193,7 @@ int64_t tail_pause_ms(unsigned failures)
 static void outage_over(struct tail *tail)
 {
     if (tail->failures > 0)
-        screen_say(tail->screen, MARK_OK, "connected again");
+        screen_say(tail->screen, MARK_OK, "the agent is back");
     tail->failures = 0;
 }
 
@@ -202,11 +201,10 @@ static void outage_over(struct tail *tail)
 static enum tail_end outage_wait(struct tail *tail, struct error *err)
 {
     if (tail->failures == 0) {
-        char limit[TIME_TEXT_SIZE];
-        duration_text(TAIL_GIVE_UP_MS, limit);
         tail->give_up = mono_after(TAIL_GIVE_UP_MS);
-        screen_say(tail->screen, MARK_WARNING, "connection lost: %s; trying again for up to %s",
-                   err->text, limit);
+        screen_say(tail->screen, MARK_WARNING,
+                   "the agent is away: %s; trying again for up to %d minutes",
+                   client_cause(tail->client, err), (int)(TAIL_GIVE_UP_MS / 60000));
     }
     if (mono_past(tail->give_up)) {
         (void)client_unreachable(tail->client, err);
