@@ -47,6 +47,9 @@ static bool fetch(const struct git_request *request, struct bare *bare, const gi
             !remote_head(remote, &head, fault) ||
             !remote_fetch(remote, answers, &head, &bytes, fault))
             return false;
+        if (!bare_has(bare, commit) && git_oid_equal(&head, commit))
+            return fault_mirror(fault, "commit %s is not in the mirror although it was fetched",
+                                request->commit);
         if (!bare_has(bare, commit))
             return fault_set(fault, GIT_ERROR_WORD_SUPERSEDED,
                              "branch \"%s\" of %s no longer leads to commit %s", request->branch,

@@ -9,6 +9,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+
 #define ADDRESS_SPACE_MAX ((rlim_t)4 << 30)
 #define FILE_SIZE_MAX     ((rlim_t)16 << 30)
 #define CPU_SECONDS_MAX   ((rlim_t)GIT_SECONDS_MAX)
@@ -20,13 +28,28 @@
 #define PACK_OBJECTS_MAX  ((size_t)20000000)
 #define SERVER_TIMEOUT_MS 60000
 
+#ifdef SANITIZED
+// libgit2 1.5 loses what PCRE2 gave it for each look into its configuration.
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void)
+{
+    return "leak:libpcre2\n";
+}
+
+const char *__lsan_default_options(void);
+const char *__lsan_default_options(void)
+{
+    return "print_suppressions=0";
+}
+#endif
+
 void limits_set_process(void)
 {
     static const struct {
         int resource;
         rlim_t most;
     } limits[] = {
-#ifndef __SANITIZE_ADDRESS__ // whose shadow is larger than any sensible limit
+#ifndef SANITIZED // whose shadow is larger than any sensible limit
         {RLIMIT_AS, ADDRESS_SPACE_MAX},
 #endif
         {RLIMIT_FSIZE, FILE_SIZE_MAX},   {RLIMIT_CPU, CPU_SECONDS_MAX},

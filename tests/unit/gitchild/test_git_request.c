@@ -1,0 +1,153 @@
+// Requests that are refused, and why.
+#include "tests/unit/gitchild/workspace.h"
+
+#include "build/git/request.h"
+
+static const char HEAD[] = "{\"op\":\"head\",\"url\":\"https://git.example/acme/"
+                           "report\",\"branch\":\"main\",\"seconds\":9}";
+
+static const char CONTEXT[] =
+    "{\"op\":\"context\",\"url\":\"http://git.example:8080/a\",\"branch\":\"feature/x\","
+    "\"commit\":\"0123456789abcdef0123456789abcdef01234567\",\"mirror\":\"/m\",\"output\":\"/o\","
+    "\"subdirectory\":\".\",\"dockerfile\":\"docker/Dockerfile\",\"seconds\":9,\"max_bytes\":1,"
+    "\"max_repository_bytes\":1}";
+
+static void good_requests_are_read(void **state)
+{
+    (void)state;
+    struct git_request request;
+    struct fault fault;
+    assert_true(git_request_read(HEAD, strlen(HEAD), false, &request, &fault));
+    assert_int_equal(request.operation, GIT_OPERATION_HEAD);
+    assert_string_equal(request.reference, "refs/heads/main");
+    assert_string_equal(request.host, "git.example");
+    assert_null(request.username);
+    git_request_finish(&request);
+
+    assert_true(git_request_read(CONTEXT, strlen(CONTEXT), false, &request, &fault));
+    assert_int_equal(request.operation, GIT_OPERATION_CONTEXT);
+    assert_string_equal(request.host, "git.example:8080");
+    assert_string_equal(request.dockerfile, "docker/Dockerfile");
+    assert_int_equal(request.max_bytes, 1);
+    git_request_finish(&request);
+}
+
+// A good request with one member set to a value, or removed (NULL).
+static const struct {
+    const char *base;
+    const char *key;
+    const char *value; // JSON
+} refused[] = {
+    {HEAD, "op", "\"push\""},
+    {HEAD, "op", NULL},
+    {HEAD, "oops", "1"},
+    {HEAD, "url", NULL},
+    {HEAD, "url", "7"},
+    {HEAD, "url", "\"\""},
+    {HEAD, "url", "\"https://\""},
+    {HEAD, "url", "\"https:///path\""},
+    {HEAD, "url", "\"file:///etc\""},
+    {HEAD, "url", "\"/etc\""},
+    {HEAD, "url", "\"ssh://git@git.example/a\""},
+    {HEAD, "url", "\"git@git.example:a\""},
+    {HEAD, "url", "\"git://git.example/a\""},
+    {HEAD, "url", "\"ext::sh -c id\""},
+    {HEAD, "url", "\"HTTPS://git.example/a\""},
+    {HEAD, "url", "\"https://user:word@git.example/a\""},
+    {HEAD, "url", "\"https://git.example/a b\""},
+    {HEAD, "url", "\"https://git.example/a\\nHost: x\""},
+    {HEAD, "url", "\"https://git.example/a?b\""},
+    {HEAD, "url", "\"https://git.example/a#b\""},
+    {HEAD, "url", "\"https://git.example\\\\@evil.example/a\""},
+    {HEAD, "branch", NULL},
+    {HEAD, "branch", "\"\""},
+    {HEAD, "branch", "\"HEAD\""},
+    {HEAD, "branch", "\"-x\""},
+    {HEAD, "branch", "\"a..b\""},
+    {HEAD, "branch", "\"a b\""},
+    {HEAD, "branch", "\"a\\u0001\""},
+    {HEAD, "branch", "\"a\\u0000\""},
+    {HEAD, "branch", "\"a.lock\""},
+    {HEAD, "branch", "\"a:b\""},
+    {HEAD, "branch", "\"*\""},
+    {HEAD, "branch", "\"/a\""},
+    {HEAD, "branch", "\"a@{1}\""},
+    {HEAD, "username", "\"ana\""},
+    {HEAD, "password", "\"word\""},
+    {HEAD, "ca_file", "\"ca.pem\""},
+    {HEAD, "proxy", "\"socks5://localhost\""},
+    {HEAD, "seconds", NULL},
+    {HEAD, "seconds", "0"},
+    {HEAD, "seconds", "3601"},
+    {HEAD, "seconds", "\"9\""},
+    {CONTEXT, "commit", "\"0123\""},
+    {CONTEXT, "commit", "\"0123456789ABCDEF0123456789ABCDEF01234567\""},
+    {CONTEXT, "commit", "\"main\""},
+    {CONTEXT, "commit", NULL},
+    {CONTEXT, "mirror", "\"mirror\""},
+    {CONTEXT, "mirror", "\"/var/../etc\""},
+    {CONTEXT, "output", "\"/var/..\""},
+    {CONTEXT, "output", NULL},
+    {CONTEXT, "subdirectory", "\"\""},
+    {CONTEXT, "subdirectory", "\"/etc\""},
+    {CONTEXT, "subdirectory", "\"a/../b\""},
+    {CONTEXT, "subdirectory", "\"a//b\""},
+    {CONTEXT, "subdirectory", "\"./a\""},
+    {CONTEXT, "subdirectory", "\"a/\""},
+    {CONTEXT, "dockerfile", "\".\""},
+    {CONTEXT, "dockerfile", "\"../Dockerfile\""},
+    {CONTEXT, "dockerfile", "\".git/config\""},
+    {CONTEXT, "dockerfile", "\"a/.GIT\""},
+    {CONTEXT, "max_bytes", "0"},
+    {CONTEXT, "max_bytes", "-1"},
+    {CONTEXT, "max_bytes", "1.5"},
+    {CONTEXT, "max_repository_bytes", NULL},
+};
+
+static void bad_requests_name_the_field(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+        json_t *object = json_loads(refused[i].base, 0, NULL);
+        assert_non_null(object);
+        if (refused[i].value)
+            json_object_set_new(
+                object, refused[i].key,
+                json_loads(refused[i].value, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL));
+        else
+            json_object_del(object, refused[i].key);
+        char *text = json_write(object);
+        json_decref(object);
+        struct git_request request;
+        struct fault fault;
+        if (git_request_read(text, strlen(text), false, &request, &fault))
+            fail_msg("taken: %s", text);
+        assert_string_equal(fault.word, GIT_ERROR_WORD_INVALID);
+        // A NUL is refused by the parser, which knows no field.
+        if (!strstr(fault.text, refused[i].key) && !strstr(fault.text, "JSON"))
+            fail_msg("\"%s\" is not named: %s", refused[i].key, fault.text);
+        free(text);
+    }
+}
+
+static void what_is_no_object_is_refused(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"", "x", "[]", "null", "{\"op\":\"head\"", "{}{}"};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        struct git_request request;
+        struct fault fault;
+        assert_false(git_request_read(texts[i], strlen(texts[i]), false, &request, &fault));
+        assert_string_equal(fault.word, GIT_ERROR_WORD_INVALID);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(good_requests_are_read),
+        cmocka_unit_test(bad_requests_name_the_field),
+        cmocka_unit_test(what_is_no_object_is_refused),
+    };
+    return cmocka_run_group_tests(tests, workspace_make, workspace_remove);
+}
