@@ -102,8 +102,8 @@ static void describe(char detail[static STORE_DETAIL_SIZE], const struct service
                      enum verdict verdict)
 {
     static const char *const marks[] = {
-        [VERDICT_PATCHED] = "→ ",
-        [VERDICT_ALREADY] = "→ ",
+        [VERDICT_PATCHED] = "",
+        [VERDICT_ALREADY] = "",
         [VERDICT_PINNED] = "pinned (its image was changed by hand): ",
         [VERDICT_NEWER] = "newer already: ",
         [VERDICT_GONE] = "gone: ",
