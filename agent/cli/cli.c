@@ -24,9 +24,7 @@ static int help(const struct call *call, struct screen *screen)
 {
     const struct command *command = NULL;
     struct error err;
-    if (call_has(call, OPTION_MAN)) {
-        doc_man(stdout);
-    } else if (call->operand_count == 0) {
+    if (call->operand_count == 0) {
         doc_help(stdout);
     } else if (find_command(call->operands[0], &command, &err)) {
         doc_command(command, stdout);

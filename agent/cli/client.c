@@ -14,8 +14,12 @@ static const char *option_or_environment(const struct call *call, enum option_id
     return value != NULL && value[0] != '\0' ? value : NULL;
 }
 
+#define UNIX_PREFIX "unix:" // as in the setting admin.listen
+
 static bool check_url(const char *url, struct error *err)
 {
+    if (text_starts(url, UNIX_PREFIX "/") && strlen(url) <= CLIENT_URL_MAX)
+        return true;
     const char *host = text_starts(url, "http://")    ? url + 7
                        : text_starts(url, "https://") ? url + 8
                                                       : NULL;
@@ -72,11 +76,30 @@ void client_close(struct client *client)
     *client = (struct client){0};
 }
 
+// What follows the scheme: "127.0.0.1:8081", "unix:/path".
+static const char *authority(const struct client *client)
+{
+    const char *scheme = strstr(client->url, "://");
+    return scheme ? scheme + 3 : client->url;
+}
+
+char *client_host(const struct client *client)
+{
+    const char *host = authority(client);
+    if (text_starts(host, UNIX_PREFIX))
+        return xstrdup("127.0.0.1");
+    return xstrndup(host, host[0] == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":/"));
+}
+
 void client_prepare(const struct client *client, const char *path, char **url,
                     struct http_request *request)
 {
-    *url = xasprintf("%s%s", client->url, path);
-    *request = (struct http_request){.url = *url, .headers = {"Accept: application/json"}};
+    bool local = text_starts(client->url, UNIX_PREFIX);
+    *url = xasprintf("%s%s", local ? "http://localhost" : client->url, path);
+    *request =
+        (struct http_request){.url = *url,
+                              .headers = {"Accept: application/json"},
+                              .unix_socket = local ? client->url + strlen(UNIX_PREFIX) : NULL};
     if (client->authorization != NULL)
         request->headers[1] = client->authorization;
 }
@@ -151,8 +174,8 @@ bool problem_error(const struct client *client, const struct problem *problem, s
 
 const char *client_cause(const struct client *client, const struct error *err)
 {
-    const char *peer = strstr(client->url, "://") + 3;
-    size_t len = strcspn(peer, "/");
+    const char *peer = authority(client);
+    size_t len = text_starts(peer, UNIX_PREFIX) ? strlen(peer) : strcspn(peer, "/");
     bool named = strncmp(err->text, peer, len) == 0 && text_starts(err->text + len, ": ");
     return named ? err->text + len + 2 : err->text;
 }

@@ -12,7 +12,7 @@
 #define CLIENT_TIMEOUT_MS  30000 // replacing a run takes as long as its pods need to go
 
 struct client {
-    char *url;           // without a slash at the end
+    char *url;           // http(s) without a slash at the end, or "unix:/path"; as people know it
     char *token_file;    // NULL: none
     char *authorization; // "Authorization: Bearer …", a secret; NULL: none
 };
@@ -21,6 +21,9 @@ struct client {
 // token file that cannot be read.
 bool client_open(const struct call *call, struct client *out, struct error *err) MUST_CHECK;
 void client_close(struct client *client);
+
+// "127.0.0.1", "[::1]": the host of the agent's address.
+char *client_host(const struct client *client) __attribute__((returns_nonnull));
 
 // A request to a path such as "/v1/services", with our token, for http_perform() or a stream.
 // *url belongs to the caller, and must outlive the request.

@@ -27,7 +27,6 @@ enum option_id {
     OPTION_NAMESPACE,
     OPTION_CONFIG,
     OPTION_CHECK,
-    OPTION_MAN,
     OPTION_PROJECT,
     OPTION_FOLLOW,
     OPTION_IF_ACTIVE,
@@ -68,7 +67,7 @@ struct option_row {
     enum option_kind kind;
     const char *const *choices; // ended by NULL
     int64_t min, max;
-    const char *help; // NULL: hidden
+    const char *help;
 };
 
 // Options that several commands share.

@@ -39,7 +39,8 @@ static const char *const if_active_words[] = {"refuse", "allow", "replace", NULL
 
 static const struct option_row agent_rows[] = {
     TEXT(OPTION_URL, 0, "url", "URL",
-         "The agent's admin address. Default: CRONWRIGHT_URL, else http://127.0.0.1:8081."),
+         "The agent's admin address, also unix:/path. Default: CRONWRIGHT_URL, else "
+         "http://127.0.0.1:8081."),
     TEXT(OPTION_TOKEN_FILE, 0, "token-file", "FILE",
          "File with the token to show to the agent. Default: CRONWRIGHT_TOKEN_FILE."),
     END,
@@ -145,10 +146,6 @@ static const struct option_row sign_options[] = {
     TEXT(OPTION_DELIVERY, 0, "delivery", "ID",
          "The delivery's id; the same id again is a repeat. Default: a new one."),
     FLAG(OPTION_PRINT, 0, "print", "Show the request's headers and body, send nothing."),
-    END,
-};
-static const struct option_row help_options[] = {
-    FLAG(OPTION_MAN, 0, "man", NULL),
     END,
 };
 
@@ -303,7 +300,6 @@ const struct command commands[] = {
         .most = 1,
         .summary = "Show what there is, or the help of a command",
         .text = "",
-        .options = help_options,
         .groups = GROUP_HELP,
     },
     {.name = NULL},

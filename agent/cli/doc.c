@@ -83,8 +83,6 @@ static void help_row(FILE *out, const char *left, const char *text)
 static void help_option(void *user, const struct option_row *option)
 {
     char left[64];
-    if (option->help == NULL)
-        return;
     (void)snprintf(left, sizeof(left), "%c%c%c --%s%s%s", option->letter ? '-' : ' ',
                    option->letter ? option->letter : ' ', option->letter ? ',' : ' ', option->name,
                    option->argument ? " " : "", option->argument ? option->argument : "");
@@ -150,8 +148,6 @@ static void roff(FILE *out, const char *text)
 static void man_option(void *user, const struct option_row *option)
 {
     FILE *out = user;
-    if (option->help == NULL)
-        return;
     (void)fputs(".TP\n\\fB", out);
     if (option->letter != 0)
         (void)fprintf(out, "\\-%c\\fR, \\fB", option->letter);

@@ -23,17 +23,17 @@ static bool is_failing(const json_t *service)
 
 // --- first contact ---
 
-// The port of "0.0.0.0:8080" or "[::]:8080", with the host under which we reach the agent when it
-// listens on all of them.
+// Of where webhooks are listened for ("0.0.0.0:8080", "[::]:8080"), an address to send them to:
+// where that is all of the machine's, the one under which we reach the agent.
 static char *webhook_url(const struct session *session, const char *listen)
 {
     const char *port = strrchr(listen, ':');
-    bool any = text_starts(listen, "0.0.0.0:") || text_starts(listen, "[::]:") || listen == port;
-    const char *host = strstr(session->client.url, "://") + 3;
-    size_t host_len = host[0] == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":/");
-    if (port == NULL || !any)
+    if (port == NULL || text_starts(listen, "unix:"))
+        return xstrdup("https://YOUR-PROXY");
+    if (!text_starts(listen, "0.0.0.0:") && !text_starts(listen, "[::]:"))
         return xasprintf("http://%s", listen);
-    return xasprintf("http://%.*s%s", (int)host_len, host, port);
+    CLEANUP(free_ptr) char *host = client_host(&session->client);
+    return xasprintf("http://%s%s", host, port);
 }
 
 static void say_first_steps(struct session *session, const json_t *answer)
@@ -51,10 +51,10 @@ static void say_first_steps(struct session *session, const json_t *answer)
     screen_say(screen, MARK_NONE,
                "Webhooks go to these addresses; their secrets are the agent's "
                "settings beside them:");
-    screen_hint(screen, "%s/webhooks/github  webhooks.githubSecretFiles", url);
+    screen_hint(screen, "%s/webhooks/github  webhooks.github.secretFiles", url);
     screen_hint(screen,
-                "%s/webhooks/gitlab  webhooks.gitlabTokenFiles or "
-                "webhooks.gitlabSigningTokenFiles",
+                "%s/webhooks/gitlab  webhooks.gitlab.tokenFiles or "
+                "webhooks.gitlab.signingTokenFiles",
                 url);
     screen_say(screen, MARK_NONE, "Try one:");
     screen_hint(screen,

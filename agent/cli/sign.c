@@ -14,10 +14,10 @@
 static const struct {
     const char *setting; // where the agent keeps the secret
 } schemes[SIGN_SCHEME_COUNT] = {
-    [SIGN_GITHUB_JSON] = {"webhooks.githubSecretFiles"},
-    [SIGN_GITHUB_FORM] = {"webhooks.githubSecretFiles"},
-    [SIGN_GITLAB_TOKEN] = {"webhooks.gitlabTokenFiles"},
-    [SIGN_GITLAB_SIGNING] = {"webhooks.gitlabSigningTokenFiles"},
+    [SIGN_GITHUB_JSON] = {"webhooks.github.secretFiles"},
+    [SIGN_GITHUB_FORM] = {"webhooks.github.secretFiles"},
+    [SIGN_GITLAB_TOKEN] = {"webhooks.gitlab.tokenFiles"},
+    [SIGN_GITLAB_SIGNING] = {"webhooks.gitlab.signingTokenFiles"},
 };
 
 static enum sign_scheme pick_scheme(const struct call *call, const char *secret)

@@ -1,6 +1,8 @@
 """What the program says about itself and about wrong command lines."""
 
+import pathlib
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -44,10 +46,12 @@ def test_version(shell):
 
 
 def test_manual_page(shell, tmp_path):
-    source = shell.files("cronwright help --man").out
+    """Made by the build, from the same table."""
+    source = pathlib.Path(shell.program).with_name("cronwright.1").read_text()
     (tmp_path / "cronwright.1").write_text(source)
-    checked = subprocess.run(["groff", "-man", "-Tutf8", "-ww", "-z", "cronwright.1"], cwd=tmp_path,
-                             capture_output=True, text=True)
-    assert checked.returncode == 0 and checked.stderr == ""
     for command in COMMANDS:
         assert f".SS cronwright {command} " in source
+    if shutil.which("groff"):
+        checked = subprocess.run(["groff", "-man", "-Tutf8", "-ww", "-z", "cronwright.1"], cwd=tmp_path,
+                                 capture_output=True, text=True)
+        assert checked.returncode == 0 and checked.stderr == ""

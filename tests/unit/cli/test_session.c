@@ -1,6 +1,7 @@
 #include "agent/cli/follow.h"
 #include "agent/cli/session.h"
 #include "agent/cli/tail.h"
+#include "agent/config.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -120,9 +121,9 @@ static bool open_client(const char *url, const char *token_file, struct client *
 static void addresses_of_the_agent(void **state)
 {
     (void)state;
-    static const char *const wrong[] = {"127.0.0.1:8081", "ftp://x",         "http://",
-                                        "http:///x",      "http://u:p@host", "http://host/?a=b",
-                                        "http://host/#a", "http://a b"};
+    static const char *const wrong[] = {"127.0.0.1:8081",   "unix:relative",  "ftp://x",
+                                        "http://",          "http:///x",      "http://u:p@host",
+                                        "http://host/?a=b", "http://host/#a", "http://a b"};
     struct client client;
     struct error err;
     (void)unsetenv("CRONWRIGHT_URL");
@@ -137,10 +138,51 @@ static void addresses_of_the_agent(void **state)
     assert_true(open_client("http://[::1]:8081", NULL, &client, &err));
     assert_string_equal(client.url, "http://[::1]:8081");
     client_close(&client);
+    CLEANUP(free_ptr) char *url = NULL;
+    struct http_request request;
+    assert_true(open_client("unix:/run/cronwright.sock", NULL, &client, &err));
+    client_prepare(&client, "/v1/services", &url, &request);
+    assert_string_equal(request.unix_socket, "/run/cronwright.sock");
+    assert_string_equal(request.url, "http://localhost/v1/services");
+    client_close(&client);
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         assert_false(open_client(wrong[i], NULL, &client, &err));
         assert_int_equal(err.code, ERR_INVALID);
     }
+}
+
+static void hosts_of_addresses(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {{"http://127.0.0.1:8081", "127.0.0.1"},
+                                           {"https://ci.example/cronwright", "ci.example"},
+                                           {"http://[::1]:8081", "[::1]"},
+                                           {"unix:/run/x", "127.0.0.1"}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct client client;
+        struct error err;
+        assert_true(open_client(cases[i][0], NULL, &client, &err));
+        CLEANUP(free_ptr) char *host = client_host(&client);
+        assert_string_equal(host, cases[i][1]);
+        client_close(&client);
+    }
+}
+
+static void an_address_is_named_once(void **state)
+{
+    (void)state;
+    struct client client;
+    struct error err;
+    assert_true(open_client("http://127.0.0.1:8081", NULL, &client, &err));
+    (void)error_set(&err, ERR_UNAVAILABLE, "127.0.0.1:8081: refused");
+    assert_string_equal(client_cause(&client, &err), "refused");
+    (void)error_set(&err, ERR_UNAVAILABLE, "127.0.0.1:80810: refused");
+    assert_string_equal(client_cause(&client, &err), "127.0.0.1:80810: refused");
+    client_close(&client);
+    assert_true(open_client("unix:/run/x", NULL, &client, &err));
+    (void)error_set(&err, ERR_UNAVAILABLE, "unix:/run/x: refused");
+    assert_string_equal(client_cause(&client, &err), "refused");
+    client_close(&client);
 }
 
 static void token_files(void **state)
@@ -204,6 +246,23 @@ static void problems_say_what_to_do(void **state)
     client_close(&client);
 }
 
+// Advice names settings: those must be there.
+static void named_settings_exist(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"webhooks.github.secretFiles", "webhooks.gitlab.tokenFiles",
+                                        "webhooks.gitlab.signingTokenFiles", "admin.tokens"};
+    char *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+    assert_non_null(out);
+    config_doc_help(out);
+    assert_int_equal(fclose(out), 0);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        assert_non_null(strstr(text, names[i]));
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -212,7 +271,10 @@ int main(void)
         cmocka_unit_test(pauses_grow_and_stop_growing),
         cmocka_unit_test(parts_of_answers),
         cmocka_unit_test(addresses_of_the_agent),
+        cmocka_unit_test(hosts_of_addresses),
+        cmocka_unit_test(an_address_is_named_once),
         cmocka_unit_test(token_files),
+        cmocka_unit_test(named_settings_exist),
         cmocka_unit_test(problems_say_what_to_do),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
