@@ -27,6 +27,7 @@ struct job_list {
     size_t count;
     size_t limit;
     bool active_only;
+    const char *other_than; // leave out what this idempotency key's hash has made; NULL: nothing
 };
 
 static void job_list_clear(void *user)
@@ -45,6 +46,14 @@ static void job_list_ptr(struct job_list *list)
 static int64_t age_of(const json_t *job)
 {
     return json_time(json_at(job, "metadata", "creationTimestamp", NULL)).ms;
+}
+
+// Made by a request with the idempotency key of this hash.
+static bool has_key(const json_t *job, const char *key_hash)
+{
+    const char *key =
+        json_text_at(job, "metadata", "annotations", ANNOTATION_IDEMPOTENCY_KEY, NULL);
+    return key && strcmp(key, key_hash) == 0;
 }
 
 // Keeps the newest `limit`, in order.
@@ -235,7 +244,8 @@ void run_name(const char *cronjob, const char *uid, const char *idempotency_key,
 {
     // As Kubernetes' own generated names: nothing that reads as a word or is taken for another.
     static const char alphabet[] = "bcdfghjklmnpqrstvwxz2456789";
-    static_assert(sizeof "-f-" - 1 + SUFFIX_LEN + KUBE_CRONJOB_NAME_MAX < RUN_NAME_SIZE);
+    static_assert(sizeof "-f-" - 1 + SUFFIX_LEN + KUBE_CRONJOB_NAME_MAX < RUN_NAME_SIZE,
+                  "a forced run has the whole name of its CronJob");
     uint8_t bytes[SHA256_SIZE];
     char suffix[SUFFIX_LEN + 1] = "";
     if (idempotency_key && *idempotency_key)
@@ -315,10 +325,7 @@ static bool find_earlier(const struct creation *creation, json_t **out, struct e
     struct error failure;
     if (!get_job(creation->client, creation->service->namespace_, creation->name, &job, &failure))
         return failure.code == ERR_NOT_FOUND || error_set(err, failure.code, "%s", failure.text);
-    const char *key =
-        json_text_at(job, "metadata", "annotations", ANNOTATION_IDEMPOTENCY_KEY, NULL);
-    if (!key || strcmp(key, creation->key) != 0 ||
-        !job_is_controlled_by(job, creation->service->uid))
+    if (!has_key(job, creation->key) || !job_is_controlled_by(job, creation->service->uid))
         return error_set(err, ERR_CONFLICT, "there is another Job of the name %s", creation->name);
     *out = TAKE(job);
     return true;
@@ -377,6 +384,8 @@ static bool settle_active(const struct creation *creation, struct error *err)
         return true;
     CLEANUP(job_list_ptr)
     struct job_list active = {.limit = ACTIVE_NAMES_MAX, .active_only = true};
+    if (*creation->key) // the same request, arriving twice at once, does not stand in its own way
+        active.other_than = creation->key;
     if (!list_jobs(creation->client, creation->service, &active, err))
         return false;
     if (active.count == 0)
