@@ -1,0 +1,631 @@
+#include "agent/base/file.h"
+#include "agent/config.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char directory[64];
+static char *settings_path;
+
+static void put_file(const char *name, const char *text)
+{
+    CLEANUP(free_ptr) char *path = xasprintf("%s/%s", directory, name);
+    struct error err;
+    if (!file_write(path, 0600, text, strlen(text), &err))
+        fail_msg("%s", err.text);
+}
+
+static int make(void **state)
+{
+    (void)state;
+    strcpy(directory, "/tmp/test_config.XXXXXX");
+    if (!mkdtemp(directory))
+        return -1;
+    settings_path = xasprintf("%s/cronwright.yaml", directory);
+    put_file("token", "0123456789abcdef-token\n");
+    put_file("other", "0123456789abcdef-other\n");
+    put_file("short", "short\n");
+    put_file("empty", "\n");
+    put_file("secret", "It's a Secret\r\n");
+    put_file("signing", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n");
+    put_file("signing-bad", "whsec_not base64\n");
+    return 0;
+}
+
+static int clean(void **state)
+{
+    (void)state;
+    struct error err;
+    free(settings_path);
+    return directory_remove(directory, &err) ? 0 : -1;
+}
+
+static bool load(const char *yaml, struct config *config, struct config_errors *errors)
+{
+    put_file("cronwright.yaml", yaml);
+    return config_load(settings_path, config, errors);
+}
+
+// What config_errors_print() prints, under the name "f"; the caller frees.
+static char *printed(const struct config_errors *errors)
+{
+    char *text = NULL;
+    size_t len;
+    FILE *out = open_memstream(&text, &len);
+    config_errors_print(errors, "f", out);
+    fclose(out);
+    return text;
+}
+
+static void assert_loads(const char *yaml, struct config *config)
+{
+    struct config_errors errors;
+    if (!load(yaml, config, &errors)) {
+        CLEANUP(free_ptr) char *text = printed(&errors);
+        config_errors_finish(&errors);
+        fail_msg("%s", text);
+    }
+    assert_int_equal(errors.count, 0);
+}
+
+// Every setting but the helper (which is not installed here) at its default, and `yaml`.
+static void assert_refuses(const char *yaml, const char *text)
+{
+    struct config config = {.state_directory = settings_path};
+    struct config_errors errors;
+    if (load(yaml, &config, &errors))
+        fail_msg("no error in: %s", yaml);
+    assert_ptr_equal(config.state_directory, settings_path); // untouched
+    CLEANUP(free_ptr) char *got = printed(&errors);
+    config_errors_finish(&errors);
+    // Messages name files with their full path.
+    for (char *at; (at = strstr(got, directory));)
+        memmove(at, at + strlen(directory) + 1, strlen(at + strlen(directory) + 1) + 1);
+    assert_string_equal(got, text);
+}
+
+#define HELPER "git: {helper: /bin/true}\n"
+
+static void test_defaults(void **state)
+{
+    (void)state;
+    struct config config;
+    assert_loads(HELPER, &config);
+    assert_string_equal(config.webhooks.listen.host, "0.0.0.0");
+    assert_int_equal(config.webhooks.listen.port, 8080);
+    assert_null(config.webhooks.listen.unix_path);
+    assert_int_equal(config.webhooks.max_body, 25 << 20);
+    assert_int_equal(config.webhooks.request_timeout_ms, 30000);
+    assert_int_equal(config.webhooks.github_secrets.count, 0);
+    assert_string_equal(config.admin.listen.host, "127.0.0.1");
+    assert_int_equal(config.admin.listen.port, 8081);
+    assert_int_equal(config.admin.tokens.count, 0);
+    assert_string_equal(config.state_directory, "/var/lib/cronwright");
+    assert_int_equal(config.log.level, LOG_INFO);
+    assert_int_equal(config.log.format, LOG_TEXT);
+    assert_string_equal(config.kubernetes.kubeconfig, "");
+    assert_int_equal(config.kubernetes.namespaces.count, 0);
+    assert_string_equal(config.git.ca_file, "");
+    assert_int_equal(config.git.timeout_ms, 300000);
+    assert_int_equal(config.git.max_repository_bytes, (int64_t)2 << 30);
+    assert_string_equal(config.builds.namespace, "cronwright-builds");
+    assert_string_equal(config.builds.kaniko_image, "ghcr.io/osscontainertools/kaniko:v1.28.3");
+    assert_string_equal(config.builds.push_secret, "");
+    assert_int_equal(json_object_size(config.builds.node_selector), 0);
+    assert_true(json_is_array(config.builds.tolerations));
+    assert_string_equal(json_text_at(config.builds.resources, "limits", "memory", NULL), "4Gi");
+    assert_int_equal(config.builds.timeout_ms, 3600000);
+    assert_int_equal(config.builds.ttl_ms, 600000);
+    assert_false(config.builds.cache);
+    assert_int_equal(config.builds.max_context_bytes, 900 << 10);
+    assert_int_equal(config.sweep.interval_ms, 300000);
+    assert_int_equal(config.retention.deliveries, 10000);
+    config_finish(&config);
+    config_finish(&config); // twice is fine
+}
+
+static void test_everything(void **state)
+{
+    (void)state;
+    struct config config;
+    assert_loads("stateDirectory: state\n"
+                 "webhooks:\n"
+                 "  listen: unix:/run/cronwright/webhooks\n"
+                 "  maxBody: 1000000\n"
+                 "  requestTimeout: 1500ms\n"
+                 "  github: {secretFiles: [secret, token]}\n"
+                 "  gitlab: {tokenFiles: [token], signingTokenFiles: [signing]}\n"
+                 "admin:\n"
+                 "  listen: '[::1]:0'\n"
+                 "  tokens:\n"
+                 "  - {name: ana, tokenFile: token, role: admin, namespaces: ['*']}\n"
+                 "  - name: ci@example\n"
+                 "    tokenFile: ./other\n"
+                 "    role: viewer\n"
+                 "    namespaces: [reports, sales]\n"
+                 "log: {level: debug, format: json}\n"
+                 "kubernetes:\n"
+                 "  kubeconfig: secret\n"
+                 "  context: test\n"
+                 "  namespaces: [reports]\n"
+                 "git:\n"
+                 "  helper: /bin/true\n"
+                 "  caFile: secret\n"
+                 "  credentials:\n"
+                 "  - {url: 'https://git.example/acme', username: u, passwordFile: secret}\n"
+                 "registries:\n"
+                 "- {host: 'registry.example:5000', plainHttp: true, authFile: secret}\n"
+                 "builds:\n"
+                 "  nodeSelector: {kubernetes.io/arch: amd64}\n"
+                 "  tolerations: [{key: a, operator: Exists}]\n"
+                 "  resources: {requests: {cpu: 1, memory: 1Gi}}\n"
+                 "  extraArgs: [--single-snapshot, --verbosity=debug]\n"
+                 "  cache: true\n"
+                 "  ttl: 1d\n"
+                 "allow:\n"
+                 "- {namespaces: [a], repositories: ['*'], images: [registry.example/a]}\n",
+                 &config);
+    CLEANUP(free_ptr) char *state_path = xasprintf("%s/state", directory);
+    assert_string_equal(config.state_directory, state_path);
+    assert_string_equal(config.webhooks.listen.unix_path, "/run/cronwright/webhooks");
+    assert_null(config.webhooks.listen.host);
+    assert_int_equal(config.webhooks.max_body, 1000000);
+    assert_int_equal(config.webhooks.request_timeout_ms, 1500);
+    assert_int_equal(config.webhooks.github_secrets.count, 2);
+    assert_string_equal(config.webhooks.github_secrets.items[0].text, "It's a Secret");
+    assert_int_equal(config.webhooks.gitlab_signing_tokens.count, 1);
+    assert_string_equal(config.admin.listen.host, "::1");
+    assert_int_equal(config.admin.tokens.count, 2);
+    assert_string_equal(config.admin.tokens.items[1].name, "ci@example");
+    assert_string_equal(config.admin.tokens.items[1].token.text, "0123456789abcdef-other");
+    assert_int_equal(config.admin.tokens.items[0].role, ROLE_ADMIN);
+    assert_int_equal(config.admin.tokens.items[1].role, ROLE_VIEWER);
+    assert_string_equal(config.admin.tokens.items[1].namespaces.items[1], "sales");
+    assert_int_equal(config.log.level, LOG_DEBUG);
+    assert_int_equal(config.log.format, LOG_JSON);
+    assert_string_equal(config.kubernetes.namespaces.items[0], "reports");
+    assert_string_equal(config.git.credentials.items[0].password.text, "It's a Secret");
+    assert_true(config.registries.items[0].plain_http);
+    assert_string_equal(config.registries.items[0].ca_file, "");
+    assert_string_equal(config.registries.items[0].auth.text, "It's a Secret");
+    assert_string_equal(json_text_at(config.builds.resources, "requests", "cpu", NULL), "1");
+    assert_string_equal(json_text_at(config.builds.tolerations, "0", "key", NULL), "a");
+    assert_int_equal(config.builds.extra_args.count, 2);
+    assert_int_equal(config.builds.ttl_ms, 86400000);
+    assert_string_equal(config.allow.items[0].images.items[0], "registry.example/a");
+    config_finish(&config);
+}
+
+static void test_all_namespaces(void **state)
+{
+    (void)state;
+    struct config config;
+    assert_loads(HELPER "kubernetes: {namespaces: [reports, '*', sales]}\n", &config);
+    assert_int_equal(config.kubernetes.namespaces.count, 0);
+    config_finish(&config);
+}
+
+static void test_empty_groups(void **state)
+{
+    (void)state;
+    struct config config;
+    assert_loads(HELPER "webhooks:\n  github:\nadmin:\n  tokens:\nlog: {level: ~}\n", &config);
+    assert_int_equal(config.log.level, LOG_INFO);
+    config_finish(&config);
+}
+
+static void test_unknown_keys(void **state)
+{
+    (void)state;
+    assert_refuses(HELPER "webhook: {}\n", "f:2:1  unknown key \"webhook\"; did you mean "
+                                           "\"webhooks\"?\n");
+    assert_refuses(HELPER "kubernetes:\n  contxt: a\n",
+                   "f:3:3  kubernetes: unknown key \"contxt\"; did you mean \"context\"?\n");
+    assert_refuses(HELPER "webhooks:\n  maxbody: 1MiB\n",
+                   "f:3:3  webhooks: unknown key \"maxbody\"; did you mean \"maxBody\"?\n");
+    // one that belongs elsewhere
+    assert_refuses(HELPER "kanikoImage: a\n", "f:2:1  unknown key \"kanikoImage\"; did you mean "
+                                              "\"builds.kanikoImage\"?\n");
+    assert_refuses(HELPER "zzz: a\n", "f:2:1  unknown key \"zzz\"\n");
+    // a path is not a key
+    assert_refuses(HELPER "log.level: info\n", "f:2:1  unknown key \"log.level\"\n");
+    assert_refuses(HELPER "\"tokens[]\": info\n", "f:2:1  unknown key \"tokens[]\"; did you mean "
+                                                  "\"admin.tokens\"?\n");
+    assert_refuses(HELPER "\"a~/\\u001b[2J\": info\n", "f:2:1  unknown key \"a~/ [2J\"\n");
+    assert_refuses(HELPER "allow:\n- {namespaces: [a], repositories: ['*'], images: ['*'], x: 1}\n",
+                   "f:3:57  allow[0]: unknown key \"x\"\n");
+    assert_refuses(HELPER "builds: {resources: {request: {}}}\n",
+                   "f:2:22  builds.resources: unknown key \"request\"; did you mean "
+                   "\"requests\"?\n");
+}
+
+static void test_wrong_values(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *yaml, *error; // after "f:2:"
+    } cases[] = {
+        {"log: 5\n", "6  log: must be a group of settings"},
+        {"log: {level: 5}\n", "14  log.level: must be one of error, warning, info, debug"},
+        {"log: {level: warn}\n", "14  log.level: must be one of error, warning, info, debug"},
+        {"log: {level: warnin}\n", "14  log.level: must be one of error, warning, info, debug; "
+                                   "did you mean \"warning\"?"},
+        {"builds: {cache: yes}\n", "17  builds.cache: must be true or false"},
+        {"builds: {maxConcurrent: 0}\n", "25  builds.maxConcurrent: must be from 1 to 1000"},
+        {"builds: {maxConcurrent: 1001}\n", "25  builds.maxConcurrent: must be from 1 to 1000"},
+        {"builds: {maxConcurrent: 1.5}\n", "25  builds.maxConcurrent: must be a whole number"},
+        {"builds: {maxConcurrent: '4'}\n", "25  builds.maxConcurrent: must be a whole number"},
+        {"sweep: {interval: 10}\n", "19  sweep.interval: must be a duration such as 10s, 5m or 1h"},
+        {"sweep: {interval: -5s}\n",
+         "19  sweep.interval: must be a duration such as 10s, 5m or 1h"},
+        {"sweep: {interval: 1h30m}\n",
+         "19  sweep.interval: must be a duration such as 10s, 5m or 1h"},
+        {"sweep: {interval: 5 m}\n",
+         "19  sweep.interval: must be a duration such as 10s, 5m or 1h"},
+        {"sweep: {interval: m}\n", "19  sweep.interval: must be a duration such as 10s, 5m or 1h"},
+        {"sweep: {interval: 9999999999999999d}\n",
+         "19  sweep.interval: must be a duration such as 10s, 5m or 1h"},
+        {"sweep: {interval: 0s}\n", "19  sweep.interval: must be from 1s to 1d"},
+        {"sweep: {interval: 2d}\n", "19  sweep.interval: must be from 1s to 1d"},
+        {"builds: {maxContextBytes: 1MiB}\n",
+         "27  builds.maxContextBytes: must be from 1KiB to 900KiB"},
+        {"builds: {maxContextBytes: 1MB}\n",
+         "27  builds.maxContextBytes: must be a size such as 900KiB or 25MiB"},
+        {"admin: {listen: 8081}\n", "17  admin.listen: must be a text: put it in quotes"},
+        {"admin: {listen: ':8081'}\n",
+         "17  admin.listen: must be host:port, [address]:port or unix:/path"},
+        {"admin: {listen: 'a:b:1'}\n",
+         "17  admin.listen: must be host:port, [address]:port or unix:/path"},
+        {"admin: {listen: 'a:65536'}\n",
+         "17  admin.listen: must be host:port, [address]:port or unix:/path"},
+        {"admin: {listen: 'unix:rel'}\n",
+         "17  admin.listen: must have a full path of at most 107 bytes after unix:"},
+        {"admin: {listen: '0.0.0.0:8080'}\n", "17  admin.listen: the same as webhooks.listen"},
+        {"admin: {tokens: {}}\n", "17  admin.tokens: must be a list"},
+        {"admin: {tokens: [5]}\n", "18  admin.tokens[0]: must be a group of settings"},
+        {"builds: {namespace: Upper}\n",
+         "21  builds.namespace: must be a name of lower-case letters, digits and -"},
+        {"builds: {namespace: ''}\n",
+         "21  builds.namespace: must be a name of lower-case letters, digits and -"},
+        {"builds: {kanikoImage: 'a b'}\n",
+         "23  builds.kanikoImage: must be an image such as registry.example/tool:1.0"},
+        {"builds: {platform: amd64}\n",
+         "20  builds.platform: must be a platform such as linux/amd64"},
+        {"builds: {extraArgs: [-x]}\n",
+         "22  builds.extraArgs[0]: must be an option such as --single-snapshot"},
+        {"builds: {nodeSelector: [a]}\n", "24  builds.nodeSelector: must be a map of texts"},
+        {"builds: {nodeSelector: {a: true}}\n", "24  builds.nodeSelector: \"a\" must be a text"},
+        {"builds: {tolerations: [a]}\n", "23  builds.tolerations: must be a list of objects"},
+        {"builds: {resources: []}\n", "21  builds.resources: must have requests and limits"},
+        {"builds: {resources: {limits: 5}}\n",
+         "30  builds.resources.limits: must be a map of texts"},
+        {"kubernetes: {context: \"a\\tb\"}\n", "23  kubernetes.context: has a control character"},
+        {"kubernetes: {namespaces: [a/b]}\n",
+         "27  kubernetes.namespaces[0]: must be a namespace's name, or \"*\""},
+        {"kubernetes: {kubeconfig: missing}\n",
+         "26  kubernetes.kubeconfig: missing: No such file or directory"},
+        {"kubernetes: {kubeconfig: .}\n", "26  kubernetes.kubeconfig: .: not a file"},
+        {"stateDirectory: ''\n", "17  stateDirectory: must not be empty"},
+        {"webhooks: {github: {secretFiles: secret}}\n",
+         "34  webhooks.github.secretFiles: must be a list"},
+        {"webhooks: {github: {secretFiles: ['']}}\n",
+         "35  webhooks.github.secretFiles[0]: must not be empty"},
+        {"webhooks: {github: {secretFiles: [empty]}}\n",
+         "35  webhooks.github.secretFiles[0]: empty: empty"},
+        {"webhooks: {github: {secretFiles: [missing]}}\n",
+         "35  webhooks.github.secretFiles[0]: missing: No such file or directory"},
+        {"webhooks: {gitlab: {signingTokenFiles: [secret]}}\n",
+         "41  webhooks.gitlab.signingTokenFiles[0]: secret: not whsec_ and base64"},
+        {"webhooks: {gitlab: {signingTokenFiles: [signing-bad]}}\n",
+         "41  webhooks.gitlab.signingTokenFiles[0]: signing-bad: not whsec_ and base64"},
+        {"allow: [{namespaces: [], repositories: ['*'], images: ['*']}]\n",
+         "22  allow[0].namespaces: must not be empty"},
+        {"allow: [{namespaces: [a], repositories: [git.example], images: ['*']}]\n",
+         "42  allow[0].repositories[0]: must be a prefix such as https://git.example/acme, or "
+         "\"*\""},
+        {"allow: [{namespaces: [a], repositories: ['https://u@git.example'], images: ['*']}]\n",
+         "42  allow[0].repositories[0]: must be a prefix such as https://git.example/acme, or "
+         "\"*\""},
+        {"allow: [{namespaces: [a], repositories: ['*'], images: ['a*']}]\n",
+         "57  allow[0].images[0]: must be a prefix such as registry.example/acme, or \"*\""},
+        {"registries: [{host: a}, {host: b}, {host: a}]\n",
+         "43  registries[2].host: is there twice"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        CLEANUP(free_ptr) char *yaml = xasprintf("%s%s", HELPER, cases[i].yaml);
+        CLEANUP(free_ptr) char *error = xasprintf("f:2:%s\n", cases[i].error);
+        assert_refuses(yaml, error);
+    }
+}
+
+static void test_tokens(void **state)
+{
+    (void)state;
+    assert_refuses(HELPER "admin:\n"
+                          "  tokens:\n"
+                          "  - {name: ana, tokenFile: token, role: admin, namespaces: ['*']}\n"
+                          "  - {name: ana, tokenFile: short, role: viewr, namespaces: []}\n"
+                          "  - {name: ben, tokenFile: token, role: viewer, namespaces: [a]}\n"
+                          "  - {name: ' '}\n",
+                   "f:5:12  admin.tokens[1].name: \"ana\" is there twice\n"
+                   "f:5:28  admin.tokens[1].tokenFile: short: shorter than 16 bytes\n"
+                   "f:5:41  admin.tokens[1].role: must be one of viewer, runner, admin; did you "
+                   "mean \"viewer\"?\n"
+                   "f:5:60  admin.tokens[1].namespaces: must not be empty\n"
+                   "f:6:28  admin.tokens[2].tokenFile: the same token as that of \"ana\"\n"
+                   "f:7:5  admin.tokens[3].tokenFile: is required\n"
+                   "f:7:5  admin.tokens[3].role: is required\n"
+                   "f:7:5  admin.tokens[3].namespaces: is required\n"
+                   "f:7:12  admin.tokens[3].name: must be a name of letters, digits, and . _ @ "
+                   "-\n");
+}
+
+static void test_all_errors_at_once(void **state)
+{
+    (void)state;
+    assert_refuses("sweep: {interval: 1}\nzzz: 1\nlog: {level: 5, zzz: 1}\n"
+                   "git: {helper: missing}\n",
+                   "f:1:19  sweep.interval: must be a duration such as 10s, 5m or 1h\n"
+                   "f:2:1  unknown key \"zzz\"\n"
+                   "f:3:14  log.level: must be one of error, warning, info, debug\n"
+                   "f:3:17  log: unknown key \"zzz\"\n"
+                   "f:4:15  git.helper: missing: No such file or directory\n");
+    CLEANUP(buffer_finish) struct buffer many = {0};
+    struct error err;
+    for (int i = 0; i < 2 * CONFIG_ERRORS_MAX; i++)
+        assert_true(buffer_printf(&many, &err, "zzz%d: 1\n", i));
+    struct config config;
+    struct config_errors errors;
+    assert_false(load(many.data, &config, &errors));
+    assert_int_equal(errors.count, CONFIG_ERRORS_MAX);
+    config_errors_finish(&errors);
+}
+
+static void test_documents(void **state)
+{
+    (void)state;
+    assert_refuses("a: b: c\n", "f:1:5  mapping values are not allowed in this context\n");
+    assert_refuses(HELPER HELPER, "f:2:1  key that is there twice\n");
+    assert_refuses("[]\n", "f:1:1  must be a group of settings\n");
+    struct config config;
+    struct config_errors errors;
+    assert_false(config_load("/nonexistent/c.yaml", &config, &errors));
+    CLEANUP(free_ptr) char *text = printed(&errors);
+    assert_string_equal(text, "f  No such file or directory\n");
+    config_errors_finish(&errors);
+}
+
+// Nothing that is in the file by mistake may reach a log.
+static void test_values_are_not_told(void **state)
+{
+    (void)state;
+    static const char *const cases[] = {
+        "admin: {listen: s3cret}\n",
+        "log: {level: s3cret}\n",
+        "builds: {timeout: s3cret, nodeSelector: s3cret, extraArgs: [s3cret]}\n",
+        "git: {credentials: [{url: 'https://u:s3cret@git.example/'}]}\n",
+        "webhooks: s3cret\n",
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct config config;
+        struct config_errors errors;
+        assert_false(load(cases[i], &config, &errors));
+        CLEANUP(free_ptr) char *text = printed(&errors);
+        assert_null(strstr(text, "s3cret"));
+        config_errors_finish(&errors);
+    }
+}
+
+static void test_lists_are_bounded(void **state)
+{
+    (void)state;
+    CLEANUP(buffer_finish) struct buffer yaml = {0};
+    struct error err;
+    assert_true(buffer_printf(&yaml, &err, HELPER "kubernetes:\n  namespaces:\n"));
+    for (int i = 0; i <= CONFIG_LIST_MAX; i++)
+        assert_true(buffer_printf(&yaml, &err, "  - a\n"));
+    assert_refuses(yaml.data, "f:4:3  kubernetes.namespaces: more than 256 items\n");
+}
+
+// --- lookups ---
+
+static void test_allow(void **state)
+{
+    (void)state;
+    struct config config;
+    assert_loads(HELPER "allow:\n"
+                        "- namespaces: [reports]\n"
+                        "  repositories: ['https://git.example/acme']\n"
+                        "  images: [registry.example/acme]\n"
+                        "- namespaces: ['*']\n"
+                        "  repositories: ['https://git.example/open/tool.git']\n"
+                        "  images: ['registry.example:5000/open/', other.example]\n"
+                        "- {namespaces: [free], repositories: ['*'], images: ['*']}\n",
+                 &config);
+    static const struct {
+        bool allowed;
+        const char *ns, *repository, *image;
+    } cases[] = {
+        {true, "reports", "https://git.example/acme/report", "registry.example/acme/report"},
+        {true, "reports", "https://git.example/acme/a/b.git", "registry.example/acme/a/b"},
+        {true, "reports", "https://git.example/acme", "registry.example/acme"},
+        {true, "reports", "https://git.example/acme/report/", "registry.example/acme/report"},
+        {false, "sales", "https://git.example/acme/report", "registry.example/acme/report"},
+        {false, "reports2", "https://git.example/acme/report", "registry.example/acme/report"},
+        {false, "*", "https://git.example/acme/report", "registry.example/acme/report"},
+        {false, "", "https://git.example/acme/report", "registry.example/acme/report"},
+        // borders
+        {false, "reports", "https://git.example/acme2/report", "registry.example/acme/report"},
+        {false, "reports", "https://git.example/acme/report", "registry.example/acme2"},
+        {false, "reports", "https://git.example/acm", "registry.example/acme/report"},
+        {false, "reports", "https://git.example", "registry.example/acme/report"},
+        {false, "reports", "https://git.example.evil/acme/r", "registry.example/acme/report"},
+        // other ways to write another name
+        {false, "reports", "https://git.example/acme/../evil", "registry.example/acme/report"},
+        {false, "reports", "https://git.example/acme/..", "registry.example/acme/report"},
+        {false, "reports", "https://git.example/acme/./r", "registry.example/acme/report"},
+        {false, "reports", "https://git.example/acme//r", "registry.example/acme/report"},
+        {false, "reports", "https://git.example/acme/%2e%2e/r", "registry.example/acme/report"},
+        {false, "reports", "https://git.example/acme/r?x", "registry.example/acme/report"},
+        {false, "reports", "https://git.example/acme\\..\\r", "registry.example/acme/report"},
+        {false, "reports", "https://u@git.example/acme/r", "registry.example/acme/report"},
+        {false, "reports", "http://git.example/acme/r", "registry.example/acme/report"},
+        {false, "reports", "git.example/acme/r", "registry.example/acme/report"},
+        {false, "reports", "", "registry.example/acme/report"},
+        {false, "reports", "https://git.example/acme/r", "registry.example/acme/../evil"},
+        {false, "reports", "https://git.example/acme/r", ""},
+        // ".git" and "/" at the end of a prefix
+        {true, "any", "https://git.example/open/tool", "registry.example:5000/open/tool"},
+        {true, "any", "https://git.example/open/tool.git", "other.example/tool"},
+        {false, "any", "https://git.example/open/tool2", "other.example/tool"},
+        {false, "any", "https://git.example/open/tool", "other.example:5000/tool"},
+        {false, "any", "https://git.example/open/tool", "registry.example/open/tool"},
+        // no mixing of entries
+        {false, "reports", "https://git.example/acme/r", "other.example/tool"},
+        {true, "free", "ssh://anywhere/x", "docker.example/y"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        if (config_allows(&config, cases[i].ns, cases[i].repository, cases[i].image) !=
+            cases[i].allowed)
+            fail_msg("%s %s %s", cases[i].ns, cases[i].repository, cases[i].image);
+    config_finish(&config);
+    assert_loads(HELPER, &config);
+    assert_false(config_allows(&config, "a", "https://git.example/a", "registry.example/a"));
+    config_finish(&config);
+}
+
+static void test_credentials(void **state)
+{
+    (void)state;
+    struct config config;
+    assert_loads("git:\n"
+                 "  helper: /bin/true\n"
+                 "  credentials:\n"
+                 "  - {url: 'https://git.example', username: all, passwordFile: secret}\n"
+                 "  - {url: 'https://git.example/acme', username: acme, passwordFile: secret}\n"
+                 "  - {url: 'https://git.example/acme/x', username: x, passwordFile: secret}\n"
+                 "registries:\n"
+                 "- host: registry.example\n"
+                 "- {host: 'registry.example:5000', plainHttp: true}\n",
+                 &config);
+    static const struct {
+        const char *url, *username; // NULL: none
+    } cases[] = {
+        {"https://git.example/acme/report", "acme"}, {"https://git.example/acme/x.git", "x"},
+        {"https://git.example/acme2/report", "all"}, {"https://git.example/", "all"},
+        {"https://git.example.evil/acme", NULL},     {"http://git.example/acme", NULL},
+        {"https://git.example:444/acme", NULL},      {"https://git.example/a/../acme", NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct config_credential *found = config_credential(&config, cases[i].url);
+        assert_int_equal(found != NULL, cases[i].username != NULL);
+        if (found)
+            assert_string_equal(found->username, cases[i].username);
+    }
+    assert_false(config_registry(&config, "registry.example")->plain_http);
+    assert_true(config_registry(&config, "registry.example:5000")->plain_http);
+    assert_null(config_registry(&config, "example"));
+    config_finish(&config);
+}
+
+// --- documents from the table ---
+
+static char *written(void (*write)(FILE *out))
+{
+    char *text = NULL;
+    size_t len;
+    FILE *out = open_memstream(&text, &len);
+    write(out);
+    fclose(out);
+    return text;
+}
+
+static void test_example_file(void **state)
+{
+    (void)state;
+    CLEANUP(buffer_finish) struct buffer file = {0};
+    struct error err;
+    int top = (int)(strlen(TEST_DATA) - strlen("/tests/unit/settings/data"));
+    CLEANUP(free_ptr)
+    char *path = xasprintf("%.*s/deploy/cronwright.example.yaml", top, TEST_DATA);
+    if (!file_read(path, CONFIG_FILE_MAX, &file, &err))
+        fail_msg("%s", err.text);
+    CLEANUP(free_ptr) char *text = written(config_doc_example);
+    assert_string_equal(buffer_text(&file), text); // else print it anew: manual cronwright.example.yaml
+    // As it is, it says nothing but the defaults; only the helper is not installed here.
+    struct config config;
+    struct config_errors errors;
+    assert_false(load(text, &config, &errors) && "the helper is installed");
+    assert_int_equal(errors.count, 1);
+    assert_non_null(strstr(errors.items[0].text, "git.helper: "));
+    config_errors_finish(&errors);
+}
+
+// With every line in force nothing is wrong but that the files are not there.
+static void test_example_values(void **state)
+{
+    (void)state;
+    CLEANUP(free_ptr) char *text = written(config_doc_example);
+    for (char *line = text; line; line = strchr(line, '\n')) {
+        line += strspn(line, "\n");
+        char *hash = line + strspn(line, " ");
+        if (hash[0] == '#' && (hash[1] != ' ' || hash[2] == ' ') && hash[1] != '\n')
+            memmove(hash, hash + 1, strlen(hash));
+    }
+    struct config config;
+    struct config_errors errors;
+    assert_false(load(text, &config, &errors));
+    for (size_t i = 0; i < errors.count; i++)
+        if (!strstr(errors.items[i].text, ": No such file or directory"))
+            fail_msg("%d: %s", errors.items[i].line, errors.items[i].text);
+    assert_int_equal(errors.count, 10); // as many as there are files
+    config_errors_finish(&errors);
+}
+
+static void test_help_and_manual(void **state)
+{
+    (void)state;
+    CLEANUP(free_ptr) char *help = written(config_doc_help);
+    assert_non_null(strstr(help, "  sweep.interval = 5m  1s to 1d\n"
+                                 "      How often every branch is looked at.\n"));
+    assert_non_null(strstr(help, "  admin.tokens[].role  required; viewer, runner, admin\n"));
+    CLEANUP(free_ptr) char *manual = written(config_doc_man);
+    assert_true(strncmp(manual, ".TH CRONWRIGHT.YAML 5 ", 22) == 0);
+    assert_non_null(strstr(manual, ".TP\n.B sweep.interval\nHow often every branch is looked at.\n"
+                                   "Default: 5m; 1s to 1d.\n"));
+    assert_non_null(strstr(manual, "cronwright\\-builds"));
+    for (const char *line = manual; line; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        assert_true(*line != '\''); // would be a request
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_everything),
+        cmocka_unit_test(test_all_namespaces),
+        cmocka_unit_test(test_empty_groups),
+        cmocka_unit_test(test_unknown_keys),
+        cmocka_unit_test(test_wrong_values),
+        cmocka_unit_test(test_tokens),
+        cmocka_unit_test(test_all_errors_at_once),
+        cmocka_unit_test(test_documents),
+        cmocka_unit_test(test_values_are_not_told),
+        cmocka_unit_test(test_lists_are_bounded),
+        cmocka_unit_test(test_allow),
+        cmocka_unit_test(test_credentials),
+        cmocka_unit_test(test_example_file),
+        cmocka_unit_test(test_example_values),
+        cmocka_unit_test(test_help_and_manual),
+    };
+    return cmocka_run_group_tests(tests, make, clean);
+}
