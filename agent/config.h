@@ -76,6 +76,7 @@ struct config {
         struct config_secrets github_secrets;
         struct config_secrets gitlab_tokens;
         struct config_secrets gitlab_signing_tokens; // each is "whsec_" and base64
+        bool gitlab_accept_unsigned; // a token alone will do although there are signing tokens
         int64_t max_body;
         int64_t max_connections;
         int64_t request_timeout_ms;

@@ -150,8 +150,12 @@ const struct config_setting config_settings[] = {
     {"webhooks.gitlab.signingTokenFiles", CONFIG_SECRETS, AT(webhooks.gitlab_signing_tokens),
      .standard = "[]",
      .help = "Signing tokens of GitLab webhooks (whsec_...), a file each. With one, every request "
-             "must be signed.",
+             "must be signed, unless acceptUnsigned is set.",
      .example = "[/etc/cronwright/gitlab.signing-token]"},
+    {"webhooks.gitlab.acceptUnsigned", CONFIG_BOOL, AT(webhooks.gitlab_accept_unsigned),
+     .standard = "false",
+     .help = "Take requests with a secret token and no signature although signing tokens are set: "
+             "while hooks are moved from the one to the other."},
 
     {"admin", CONFIG_GROUP, .help = "The admin API, which the command line uses."},
     {"admin.listen", CONFIG_ADDRESS, AT(admin.listen), .standard = "127.0.0.1:8081",

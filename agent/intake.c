@@ -43,7 +43,7 @@ bool intake_create(const struct intake_options *options, struct intake **out, st
     } sorts[] = {{&config->webhooks.github_secrets, SECRET_HMAC},
                  {&config->webhooks.gitlab_tokens, SECRET_TOKEN},
                  {&config->webhooks.gitlab_signing_tokens, SECRET_SIGNING}};
-    struct webhook_secrets secrets = {0};
+    struct webhook_secrets secrets = {.accept_unsigned = config->webhooks.gitlab_accept_unsigned};
     for (size_t i = 0; i < sizeof sorts / sizeof *sorts; i++) {
         for (size_t j = 0; j < sorts[i].list->count; j++) {
             const struct config_secret *secret = &sorts[i].list->items[j];

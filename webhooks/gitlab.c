@@ -71,10 +71,14 @@ static bool verify(const struct webhook_headers *headers, const void *body, size
 {
     if (!event_check_forge(headers, &webhook_gitlab, err))
         return false;
-    // Where a signing token is configured nothing less will do, a matching X-Gitlab-Token included.
-    if (secrets->count[SECRET_SIGNING] > 0) {
-        const unsigned signed_headers = 1U << HEADER_WEBHOOK_ID | 1U << HEADER_WEBHOOK_TIMESTAMP |
-                                        1U << HEADER_WEBHOOK_SIGNATURE;
+    const unsigned signed_headers =
+        1U << HEADER_WEBHOOK_ID | 1U << HEADER_WEBHOOK_TIMESTAMP | 1U << HEADER_WEBHOOK_SIGNATURE;
+    bool plain = secrets->accept_unsigned && secrets->count[SECRET_TOKEN] > 0 &&
+                 !headers->values[HEADER_WEBHOOK_SIGNATURE] &&
+                 !(headers->repeated & signed_headers);
+    // Where a signing token is configured nothing less will do, a matching X-Gitlab-Token included,
+    // unless the operator says so.
+    if (secrets->count[SECRET_SIGNING] > 0 && !plain) {
         const struct standard_headers given = {
             .id = headers->values[HEADER_WEBHOOK_ID],
             .timestamp = headers->values[HEADER_WEBHOOK_TIMESTAMP],

@@ -5,6 +5,7 @@
 
 #include "agent/base/error.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,6 +28,9 @@ struct webhook_secret {
 struct webhook_secrets {
     struct webhook_secret list[SECRET_SORT_COUNT][SECRETS_MAX];
     size_t count[SECRET_SORT_COUNT];
+    // GitLab: a token without any signature is enough although signing secrets are there, while
+    // hooks are moved from the one to the other. A signature that is there must hold all the same.
+    bool accept_unsigned;
 };
 
 // Copies; a signing secret is decoded here, once. ERR_INVALID for an empty, malformed or overlong

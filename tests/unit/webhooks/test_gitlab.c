@@ -81,6 +81,29 @@ static void takes_the_token(void **state)
                 PUSH, &secrets, "X-Gitlab-Token is there twice");
 }
 
+// While hooks are moved to signing, an operator may let the token alone be enough; a signature that
+// is there must hold all the same.
+static void takes_a_token_beside_signing_when_told_so(void **state)
+{
+    (void)state;
+    CLEANUP(webhook_secrets_finish) struct webhook_secrets secrets = {0};
+    struct test_headers h;
+    add(&secrets, SECRET_TOKEN, TOKEN);
+    add(&secrets, SECRET_SIGNING, SIGNING);
+    TEST_HEADERS(&h, JSON, EVENT, "X-Gitlab-Token: " TOKEN);
+    assert_false(
+        webhook_gitlab.verify(&h.headers, PUSH, strlen(PUSH), &secrets, REQUEST_NOW, NULL));
+    secrets.accept_unsigned = true;
+    assert_true(webhook_gitlab.verify(&h.headers, PUSH, strlen(PUSH), &secrets, REQUEST_NOW, NULL));
+    TEST_HEADERS(&h, JSON, EVENT, "X-Gitlab-Token: wrong");
+    assert_false(
+        webhook_gitlab.verify(&h.headers, PUSH, strlen(PUSH), &secrets, REQUEST_NOW, NULL));
+    TEST_HEADERS(&h, JSON, EVENT, "X-Gitlab-Token: " TOKEN, "webhook-id: a",
+                 "webhook-timestamp: 1795510000", "webhook-signature: v1,AAAA");
+    assert_false(
+        webhook_gitlab.verify(&h.headers, PUSH, strlen(PUSH), &secrets, REQUEST_NOW, NULL));
+}
+
 static void refuses_all_without_a_secret(void **state)
 {
     (void)state;
@@ -315,6 +338,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(takes_the_token),
+        cmocka_unit_test(takes_a_token_beside_signing_when_told_so),
         cmocka_unit_test(refuses_all_without_a_secret),
         cmocka_unit_test(points_out_the_wrong_path),
         cmocka_unit_test(never_falls_back_from_signing),
