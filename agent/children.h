@@ -1,7 +1,7 @@
 // Child programs on behalf of workers: a worker asks under a name and goes on with something else;
 // the main thread spawns, feeds, bounds and reaps; the end wakes the worker's key, whose next
-// reconcile takes the result. Nothing here survives a restart: a reconcile that finds no answer asks
-// again.
+// reconcile takes the result. Nothing here survives a restart: a reconcile that finds no answer
+// asks again.
 #ifndef CRONWRIGHT_AGENT_CHILDREN_H
 #define CRONWRIGHT_AGENT_CHILDREN_H
 
@@ -15,11 +15,11 @@
 struct children;
 
 struct child_request {
-    const char *program;     // absolute path; the only argument
-    const void *input;       // given on stdin, then end of file; copied, wiped when written
-    size_t input_len;        //
-    int64_t timeout_ms;      // from the spawn; then it is killed
-    int64_t tag;             // handed back with the result: what was known when asking
+    const char *program; // absolute path; the only argument
+    const void *input;   // given on stdin, then end of file; copied, wiped when written
+    size_t input_len;    //
+    int64_t timeout_ms;  // from the spawn; then it is killed
+    int64_t tag;         // handed back with the result: what was known when asking
     void (*wake)(void *user, const char *name); // main thread, when it has ended; must not block
     void *user;
 };
@@ -31,9 +31,9 @@ enum child_state {
 };
 
 struct child_result {
-    int64_t tag;          // the request's
-    bool ran;             // false: `error` says why not (could not start, deadline, too much output)
-    int exit_status;      //
+    int64_t tag;     // the request's
+    bool ran;        // false: `error` says why not (could not start, deadline, too much output)
+    int exit_status; //
     struct buffer output; // its standard output
     struct error error;   // when !ran; with the end of its standard error
 };

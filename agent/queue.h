@@ -25,7 +25,8 @@ void work_queue_add(struct work_queue *queue, const char *key);
 // At the latest after that long: of several delays the shortest holds.
 void work_queue_after(struct work_queue *queue, const char *key, int64_t delay_ms);
 // Within `run` of this key: it failed, again after a back-off. A run that does not call this is a
-// success and forgets earlier failures. A work_queue_add() meanwhile does not wait for the back-off.
+// success and forgets earlier failures. A work_queue_add() meanwhile does not wait for the
+// back-off.
 void work_queue_retry(struct work_queue *queue, const char *key);
 
 #endif

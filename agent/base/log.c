@@ -118,8 +118,9 @@ static void log_json(enum log_level level, const char *message, va_list pairs)
 {
     char stamp[RFC3339_SIZE];
     wall_format(wall_now(), true, stamp);
-    CLEANUP(json_ptr) json_t *object = json_pack("{s:s, s:s, s:s}", "time", stamp, "level",
-                                                 levels[level].word, "message", message);
+    CLEANUP(json_ptr)
+    json_t *object = json_pack("{s:s, s:s, s:s}", "time", stamp, "level", levels[level].word,
+                               "message", message);
     for (const char *key; (key = va_arg(pairs, const char *));) {
         const char *value = va_arg(pairs, const char *);
         if (value)
