@@ -1,0 +1,68 @@
+"""End-to-end tests: the built program, a real cluster, real Git over HTTP, a real registry."""
+
+import os
+import sys
+
+import pytest
+
+from agents import HELPER, PROGRAM, Agent
+from cluster import Cluster
+from places import Account, Place
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory):
+    missing = [name for name in ("KUBECONFIG", "REGISTRY", "GIT_URL", "GIT_ROOT") if not os.environ.get(name)]
+    assert not missing, f"no {missing}: run tests/run main-job, or source out/cluster/env"
+    for program in (PROGRAM, HELPER):
+        assert os.access(program, os.X_OK), f"build the program first: {program}"
+    return Cluster(tmp_path_factory.mktemp("cluster"))
+
+
+@pytest.fixture(scope="session")
+def account(cluster, tmp_path_factory):
+    return Account(cluster, tmp_path_factory.mktemp("account"))
+
+
+@pytest.fixture(scope="session")
+def new_place(account, tmp_path_factory):
+    """Makes namespaces, which are taken away in the end with all that is in them."""
+    places = []
+
+    def make(word):
+        places.append(Place(account, tmp_path_factory.mktemp(word), word))
+        return places[-1]
+    yield make
+    failures = []
+    for place in places:
+        try:
+            place.finish()
+        except AssertionError as failure:
+            failures.append(failure)
+    assert not failures
+
+
+@pytest.fixture(scope="session")
+def place(new_place):
+    """Where the services of most tests are."""
+    return new_place("shared")
+
+
+@pytest.fixture(scope="session")
+def agent(place):
+    """The agent that serves most tests: both forges, with every kind of secret."""
+    agent = Agent(place, place.directory).start()
+    yield agent
+    agent.finish()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = (yield).get_result()
+    if report.failed:
+        for name, value in getattr(item, "funcargs", {}).items():
+            if isinstance(value, Agent):
+                report.sections.append((f"log of {name}", value.log_text()[-6000:]))
+
+
+sys.dont_write_bytecode = True
