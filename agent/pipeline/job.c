@@ -289,7 +289,8 @@ static enum step job_succeeded(struct work *work, struct group *group, struct bu
         return work_failed(work, "digest-unconfirmed");
     }
     text_copy(build->digest, sizeof build->digest, result->digest);
-    build->kaniko_ms = result->finished.ms - result->started.ms;
+    // Kubernetes' times are whole seconds; this one has the scheduling and pulling in it too.
+    build->kaniko_ms = wall_now().ms - build->started.ms - build->fetch_ms - build->context_ms;
     build->state = BUILD_PUSHED;
     if (!store_build_put(work->pipeline->parts.store, build, &work->err))
         return work_failed(work, "store-failed");

@@ -176,6 +176,7 @@ bool pipeline_create(const struct pipeline_parts *parts, struct pipeline **out, 
 {
     struct pipeline *pipeline = xalloc(sizeof *pipeline);
     pipeline->parts = *parts;
+    pthread_mutex_init(&pipeline->places, NULL);
     pipeline->context_directory = make_directory(parts->config, "contexts", err);
     pipeline->mirror_directory = make_directory(parts->config, "mirrors", err);
     pipeline->log_directory = make_directory(parts->config, "logs/builds", err);
@@ -209,6 +210,7 @@ void pipeline_destroy(struct pipeline *pipeline)
     kube_watch_destroy(pipeline->jobs);
     kube_watch_destroy(pipeline->pods);
     work_queue_destroy(pipeline->queue);
+    pthread_mutex_destroy(&pipeline->places);
     free(pipeline->context_directory);
     free(pipeline->mirror_directory);
     free(pipeline->log_directory);

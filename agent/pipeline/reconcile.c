@@ -100,12 +100,14 @@ static enum step know_head(struct work *work)
 {
     char before[STORE_COMMIT_SIZE];
     text_copy(before, sizeof before, work->head.commit);
-    bool known = work->head.checked.ms != 0;
     bool fresh = false;
     enum step step = step_head(work, &fresh);
     if (step != STEP_NEXT)
         return step;
-    if (!want_builds(work, fresh && known && strcmp(before, work->head.commit) != 0) ||
+    // A branch that is seen for the first time has not moved: a service that was just made waits
+    // for a push.
+    bool moved = fresh && *before && strcmp(before, work->head.commit) != 0;
+    if (!want_builds(work, moved) ||
         (fresh && !store_branch_put(work->pipeline->parts.store, &work->head, &work->err)))
         return STEP_TRY;
     // Somebody may have pushed while the remote was asked.
@@ -125,20 +127,26 @@ static bool count_occupied(void *user, const struct build *build)
     return true;
 }
 
+// Counting and taking are one under the lock: workers of other keys do the same.
 static enum step take_place(struct work *work, struct build *build)
 {
-    struct store *store = work->pipeline->parts.store;
+    struct pipeline *pipeline = work->pipeline;
     struct occupied occupied = {0};
     struct build_filter filter = {.unfinished = true, .limit = STORE_PAGE_MAX};
-    if (!store_build_list(store, &filter, count_occupied, &occupied, &work->err))
-        return STEP_TRY;
-    if (occupied.builds >= work->pipeline->parts.config->builds.max_concurrent) {
+    enum step step;
+    pthread_mutex_lock(&pipeline->places);
+    if (!store_build_list(pipeline->parts.store, &filter, count_occupied, &occupied, &work->err)) {
+        step = STEP_TRY;
+    } else if (occupied.builds >= pipeline->parts.config->builds.max_concurrent) {
         work_again(work, PLACE_RECHECK_MS);
-        return STEP_WAIT;
+        step = STEP_WAIT;
+    } else {
+        build->state = BUILD_FETCHING;
+        build->started = wall_now();
+        step = store_build_put(pipeline->parts.store, build, &work->err) ? STEP_NEXT : STEP_TRY;
     }
-    build->state = BUILD_FETCHING;
-    build->started = wall_now();
-    return store_build_put(store, build, &work->err) ? STEP_NEXT : STEP_TRY;
+    pthread_mutex_unlock(&pipeline->places);
+    return step;
 }
 
 // Runs a build's steps until one waits or fails.
@@ -258,8 +266,10 @@ static bool conclude(struct work *work, struct build *build, enum step step, str
     return false;
 }
 
-// Advances what is under way. False: work.err, to be tried again.
-static bool advance_unfinished(struct work *work, struct pass *pass)
+// Advances what is under way. While the head is not `settled` (it is being asked for, or cannot be
+// told) nothing new is started and nothing superseded, but what runs is brought to its end.
+// False: work.err, to be tried again.
+static bool advance_unfinished(struct work *work, bool settled, struct pass *pass)
 {
     CLEANUP(free_ptr) struct build_list *list = xalloc(sizeof *list);
     struct build_filter filter = {.repository = work->repository,
@@ -273,8 +283,10 @@ static bool advance_unfinished(struct work *work, struct pass *pass)
         struct build *build = &list->items[i - 1];
         struct group *group = work_group(work, build->recipe);
         bool current = group && strcmp(build->commit, work->head.commit) == 0;
+        if (!settled && (!group || build->state < BUILD_RUNNING))
+            continue;
         enum step step;
-        if (!current)
+        if (settled && !current)
             step = supersede(work, group, build, &going_on);
         else if (going_on && build->state == BUILD_WAITING)
             step = STEP_WAIT; // the older one's end wakes this key
@@ -338,34 +350,37 @@ static bool reconcile_nobody(struct work *work)
         text_copy(pass.reason, sizeof pass.reason, work->refused_reason);
         text_copy(pass.detail, sizeof pass.detail, work->refused);
     }
-    return advance_unfinished(work, &pass) && end_deliveries(work, work->newest, &pass);
+    return advance_unfinished(work, true, &pass) && end_deliveries(work, work->newest, &pass);
+}
+
+// The head cannot be told: what waits for it ends with the reason, and a later push, or the sweep,
+// asks again.
+static bool head_failed(struct work *work)
+{
+    struct pass pass = {.failed = true};
+    text_copy(pass.reason, sizeof pass.reason, work->reason);
+    text_copy(pass.detail, sizeof pass.detail, work->err.text);
+    log_line(LOG_WARNING, "the branch's head cannot be told", "repository", work->repository,
+             "branch", work->branch, "reason", pass.reason, "error", work->err.text, NULL);
+    work->head.checked = wall_now();
+    work->head.seq = work->newest;
+    return end_deliveries(work, work->newest, &pass) &&
+           store_branch_put(work->pipeline->parts.store, &work->head, &work->err);
 }
 
 static bool reconcile_head(struct work *work)
 {
     struct pass pass = {0};
-    switch (know_head(work)) {
-    case STEP_WAIT:
-        return true;
-    case STEP_TRY:
+    enum step head = know_head(work);
+    if (head == STEP_FAIL && !head_failed(work))
         return false;
-    case STEP_FAIL:
-        pass.failed = true;
-        text_copy(pass.reason, sizeof pass.reason, work->reason);
-        text_copy(pass.detail, sizeof pass.detail, work->err.text);
-        log_line(LOG_WARNING, "the branch's head cannot be told", "repository", work->repository,
-                 "branch", work->branch, "reason", pass.reason, "error", work->err.text, NULL);
-        work->head.checked = wall_now();
-        work->head.seq = work->newest;
-        return end_deliveries(work, work->newest, &pass) &&
-               store_branch_put(work->pipeline->parts.store, &work->head, &work->err);
-    case STEP_NEXT:
-        break;
-    }
-    if (!advance_unfinished(work, &pass))
+    struct error why = work->err;
+    if (!advance_unfinished(work, head == STEP_NEXT, &pass))
         return false;
-    if (pass.waiting)
-        return true;
+    if (head == STEP_TRY)
+        work->err = why;
+    if (head != STEP_NEXT || pass.waiting)
+        return head != STEP_TRY;
     return sum_up(work, &pass) && end_deliveries(work, work->head.seq, &pass);
 }
 

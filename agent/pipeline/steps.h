@@ -8,6 +8,8 @@
 #include "deploy/kube/watch.h"
 #include "webhooks/repository.h"
 
+#include <pthread.h>
+
 #define BUILD_ATTEMPTS_MAX 3     // of one commit when nobody asks again
 #define TRANSIENT_TRIES    5     // then a failure that may pass is reported as final
 #define RECHECK_MS         30000 // a Job is looked at this often even when no watch speaks
@@ -19,6 +21,7 @@ struct pipeline {
     struct work_queue *queue;
     struct kube_watch *jobs;
     struct kube_watch *pods;
+    pthread_mutex_t places; // held while the builds under way are counted and one is added
     char *context_directory;
     char *log_directory;
     char *mirror_directory;
