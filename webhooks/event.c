@@ -25,7 +25,7 @@ bool event_check_forge(const struct webhook_headers *headers, const struct webho
 bool event_check_repeats(const struct webhook_headers *headers, unsigned which,
                          enum error_code code, struct error *err)
 {
-    for (int i = 0; i < WEBHOOK_HEADER_COUNT; i++)
+    for (unsigned i = 0; i < WEBHOOK_HEADER_COUNT; i++)
         if (headers->repeated & which & 1U << i)
             return error_set(err, code, "the header %s is there twice", webhook_header_name(i));
     return true;

@@ -11,7 +11,8 @@
 #include <string.h>
 #include <yajl/yajl_parse.h>
 
-#define UNWANTED (-2) // a value, or an object, that the table does not name
+#define UNWANTED    (-2) // a value, or an object, that the table does not name
+#define SAFE_DIGITS 19   // an integer of fewer bytes fits 64 bits
 
 // An object or array that is open.
 struct level {
@@ -81,15 +82,17 @@ static int on_boolean(void *context, int value)
     return 1;
 }
 
-// No number is wanted, but jansson refuses those beyond a 64-bit integer or a double. YAJL tells a
-// number only once it has seen the byte after it, so the conversions stop there.
+// No number is wanted, but jansson refuses those beyond a 64-bit integer or a double.
 static int on_number(void *context, const char *text, size_t len)
 {
     struct reader *reader = context;
     wrong_type(reader, take_pending(reader));
     bool is_real = memchr(text, '.', len) || memchr(text, 'e', len) || memchr(text, 'E', len);
+    if (!is_real && len < SAFE_DIGITS)
+        return 1;
+    CLEANUP(free_ptr) char *number = xstrndup(text, len);
     errno = 0;
-    if (is_real ? isinf(strtod(text, NULL)) : (strtoll(text, NULL, 10), errno == ERANGE))
+    if (is_real ? isinf(strtod(number, NULL)) : (strtoll(number, NULL, 10), errno == ERANGE))
         return stop(reader, "it holds a number that is too large");
     return 1;
 }

@@ -32,7 +32,7 @@ const struct webhook_provider *const webhook_providers[] = {&webhook_github, &we
 
 void webhook_headers_add(struct webhook_headers *headers, const char *name, const char *value)
 {
-    for (int i = 0; i < WEBHOOK_HEADER_COUNT; i++) {
+    for (unsigned i = 0; i < WEBHOOK_HEADER_COUNT; i++) {
         if (strcasecmp(name, header_names[i]) != 0)
             continue;
         if (headers->values[i])

@@ -130,6 +130,14 @@ static bool split(const char *url, struct parts *out, struct error *err)
     return split_authority(authority, (size_t)(end - authority), out, err);
 }
 
+// ASCII only, whatever the locale.
+static void to_lower(char *text)
+{
+    for (; *text; text++)
+        if (*text >= 'A' && *text <= 'Z')
+            *text = (char)(*text | 0x20);
+}
+
 // Lower-case; a name, or an address in brackets.
 static bool put_host(const struct parts *parts, char *out, size_t *used, struct error *err)
 {
@@ -137,11 +145,9 @@ static bool put_host(const struct parts *parts, char *out, size_t *used, struct 
     static const char address_chars[] = "abcdef0123456789:.[]";
     if (parts->host_len == 0)
         return fail(err, "it has no host");
-    for (size_t i = 0; i < parts->host_len; i++) {
-        char c = parts->host[i];
-        out[i] = c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
-    }
+    memcpy(out, parts->host, parts->host_len);
     out[parts->host_len] = '\0';
+    to_lower(out);
     const char *allowed = out[0] == '[' ? address_chars : name_chars;
     if (strspn(out, allowed) != parts->host_len || out[0] == '.' || out[0] == '-' ||
         out[parts->host_len - 1] == '.')
@@ -195,55 +201,60 @@ static bool decode_path(const struct parts *parts, char out[static REPOSITORY_MA
     return text_is_utf8(out, used) || fail(err, "its path is not UTF-8");
 }
 
-static bool put_path(const struct parts *parts, char *out, size_t *used, struct error *err)
+static bool folds_case(const char *host)
+{
+    for (size_t i = 0; i < sizeof folding / sizeof folding[0]; i++)
+        if (strcmp(host, folding[i].host) == 0)
+            return true;
+    return false;
+}
+
+// Cuts slashes and ".git" off the end; but a segment that is ".git" alone is a directory's name.
+static void trim_path(char *path)
+{
+    size_t len = strlen(path);
+    while (len > 0 && path[len - 1] == '/')
+        path[--len] = '\0';
+    while (text_ends(path, ".git") && !text_ends(path, "/.git") && len > strlen(".git"))
+        path[len -= strlen(".git")] = '\0';
+}
+
+static bool put_path(const struct parts *parts, bool fold, char *out, size_t *used,
+                     struct error *err)
 {
     char path[REPOSITORY_MAX + 1];
     if (!decode_path(parts, path, err))
         return false;
-    char *start = out + *used;
-    char *end = start;
+    if (fold)
+        to_lower(path);
+    trim_path(path);
+    size_t end = *used;
     char *rest = path;
     for (const char *segment; (segment = strsep(&rest, "/"));) {
         if (strcmp(segment, ".") == 0 || strcmp(segment, "..") == 0)
             return fail(err, "its path holds \".\" or \"..\"");
         if (*segment)
-            end += sprintf(end, "/%s", segment);
+            end += (size_t)sprintf(out + end, "/%s", segment);
     }
-    if (end == start)
+    if (end == *used)
         return fail(err, "it has no path");
-    // "name.git", but a segment that is ".git" alone is a directory's name.
-    for (; text_ends(start, ".git") && !text_ends(start, "/.git"); *end = '\0')
-        end -= strlen(".git");
-    *used = (size_t)(end - out);
+    *used = end;
     return true;
-}
-
-static void fold_path(char *identity)
-{
-    char *path = strchr(identity, '/');
-    for (size_t i = 0; i < sizeof folding / sizeof folding[0]; i++) {
-        size_t len = strlen(folding[i].host);
-        if ((size_t)(path - identity) != len || memcmp(identity, folding[i].host, len) != 0)
-            continue;
-        for (char *c = path; *c; c++)
-            if (*c >= 'A' && *c <= 'Z')
-                *c = (char)(*c | 0x20);
-    }
 }
 
 bool repository_identify(const char *url, char out[static REPOSITORY_MAX + 1], struct error *err)
 {
-    // Every step writes at most what it read and one slash, so that the identity fits; the port's
-    // colon was read as well.
-    char identity[REPOSITORY_MAX + 2];
+    // Each step writes at most what it read, and a slash for a colon or a slash that it read.
+    char identity[REPOSITORY_MAX + 1];
     struct parts parts = {0};
     size_t used = 0;
     if (strlen(url) > REPOSITORY_MAX)
         return fail(err, "it is too long");
-    if (!split(url, &parts, err) || !put_host(&parts, identity, &used, err) ||
-        !put_port(&parts, identity, &used, err) || !put_path(&parts, identity, &used, err))
+    if (!split(url, &parts, err) || !put_host(&parts, identity, &used, err))
         return false;
-    fold_path(identity);
+    bool fold = folds_case(identity);
+    if (!put_port(&parts, identity, &used, err) || !put_path(&parts, fold, identity, &used, err))
+        return false;
     memcpy(out, identity, used + 1);
     return true;
 }

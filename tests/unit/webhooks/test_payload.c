@@ -161,6 +161,8 @@ static void refuses_what_is_not_json(void **state)
         " ",
         "null",
         "5",
+        "00",
+        "1000000000000000000000",
         "\"x\"",
         "[]",
         "[{}]",
@@ -229,6 +231,7 @@ static void refuses_what_is_not_json(void **state)
     struct error shape;
     struct target out = {0};
     assert_false(payload_read("{\"a\":\"\0\"}", 9, fields, COUNT(fields), &out, &shape, NULL));
+    assert_false(payload_read("{\"a\":1\0}", 8, fields, COUNT(fields), &out, &shape, NULL));
 }
 
 static void takes_what_is_json(void **state)

@@ -1,0 +1,67 @@
+// What must hold of every event that a provider's decode() hands out.
+#ifndef CRONWRIGHT_TESTS_FUZZ_EVENT_CHECKS_H
+#define CRONWRIGHT_TESTS_FUZZ_EVENT_CHECKS_H
+
+#include "agent/base/json.h"
+#include "agent/base/text.h"
+#include "webhooks/provider.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static inline void expect(bool holds, const char *what)
+{
+    if (holds)
+        return;
+    fprintf(stderr, "event: %s\n", what);
+    abort();
+}
+
+static inline bool is_clean(const char *text)
+{
+    for (const char *c = text; *c; c++)
+        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+            return false;
+    return text_is_utf8(text, strlen(text));
+}
+
+static inline bool is_id(const char *id)
+{
+    size_t len = strlen(id);
+    return (len == 40 || len == 64) && strspn(id, "0123456789abcdef") == len;
+}
+
+static inline void check_push(const struct webhook_event *event)
+{
+    bool branch = event->kind == EVENT_PUSH_BRANCH || event->kind == EVENT_DELETE_BRANCH;
+    bool deleted = event->kind == EVENT_DELETE_BRANCH || event->kind == EVENT_DELETE_TAG;
+    char identity[REPOSITORY_MAX + 1];
+    expect(ref_check(event->ref, NULL), "a ref that Git refuses");
+    expect(is_id(event->after), "no object id");
+    expect(!*event->before || is_id(event->before), "no object id before");
+    expect(deleted == (strspn(event->after, "0") == strlen(event->after)), "zeros and deletion");
+    expect(branch ? ref_check_branch(event->branch, NULL) : !*event->branch, "the branch");
+    expect(branch == (ref_branch(event->ref) != NULL), "the kind of ref");
+    expect(repository_identify(event->repository, identity, NULL) &&
+               strcmp(identity, event->repository) == 0,
+           "a repository that is no identity");
+}
+
+// `json` is what was decoded, by jansson; NULL when it refuses that.
+static inline void check_event(const struct webhook_event *event, const json_t *json)
+{
+    const char *texts[] = {event->delivery, event->name,   event->repository, event->ref,
+                           event->branch,   event->pusher, event->subject,    event->author};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        expect(is_clean(texts[i]), "a text with control characters");
+    expect(json_is_object(json), "decoded, but jansson finds no object");
+    expect((event->kind == EVENT_IGNORED) == (event->ignored_because != NULL), "the reason");
+    expect(strlen(event->body_sha256) == SHA256_HEX_SIZE - 1, "the hash");
+    if (event->kind == EVENT_IGNORED || event->kind == EVENT_PING)
+        return;
+    check_push(event);
+    const char *ref = json_text_at(json, "ref", NULL);
+    expect(ref && strcmp(ref, event->ref) == 0, "another ref than jansson's");
+}
+
+#endif
