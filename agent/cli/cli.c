@@ -6,31 +6,30 @@
 #include <errno.h>
 #include <string.h>
 
-static bool find_command(const char *name, const struct command **out, struct error *err)
+// NULL, and why, when there is none of that name.
+static const struct command *find_command(const char *name, struct error *err)
 {
     const struct command *command = command_find(name);
     const struct command *near = command_nearest(name);
     if (command == NULL && name[0] == '-')
-        return error_set(err, ERR_INVALID, "\"%s\" before a command: options go after it", name);
-    if (command == NULL)
-        return error_set(err, ERR_INVALID, "unknown command \"%s\"%s%s%s", name,
-                         near ? "; did you mean \"" : "", near ? near->name : "",
-                         near ? "\"?" : "");
-    *out = command;
-    return true;
+        (void)error_set(err, ERR_INVALID, "\"%s\" before a command: options go after it", name);
+    else if (command == NULL)
+        (void)error_set(err, ERR_INVALID, "unknown command \"%s\"%s%s%s", name,
+                        near ? "; did you mean \"" : "", near ? near->name : "", near ? "\"?" : "");
+    return command;
 }
 
 static int help(const struct call *call, struct screen *screen)
 {
-    const struct command *command = NULL;
     struct error err;
     if (call->operand_count == 0) {
         doc_help(stdout);
-    } else if (find_command(call->operands[0], &command, &err)) {
-        doc_command(command, stdout);
-    } else {
-        return usage_fail(screen, "", &err);
+        return STATUS_OK;
     }
+    const struct command *command = find_command(call->operands[0], &err);
+    if (command == NULL)
+        return usage_fail(screen, "", &err);
+    doc_command(command, stdout);
     return STATUS_OK;
 }
 
@@ -92,7 +91,6 @@ static int run_command(const struct command *command, int argc, char **argv,
 
 int cli_main(int argc, char **argv, const struct cli_program programs[])
 {
-    const struct command *command = NULL;
     struct screen screen;
     struct error err;
     screen_init(&screen);
@@ -108,7 +106,8 @@ int cli_main(int argc, char **argv, const struct cli_program programs[])
         doc_help(stdout);
         return flush(&screen, STATUS_OK);
     }
-    if (!find_command(argv[1], &command, &err))
+    const struct command *command = find_command(argv[1], &err);
+    if (command == NULL)
         return usage_fail(&screen, "", &err);
     return run_command(command, argc - 1, argv + 1, programs, &screen);
 }

@@ -178,7 +178,9 @@ static void announce(struct follow *follow, int number)
         return;
     screen_say(&follow->session->screen, MARK_RUNNING, "attempt %d of %" JSON_INTEGER_FORMAT "%s",
                number, max_attempts(follow->state),
-               follow->detach_told ? "" : ". Ctrl-C detaches; the run goes on");
+               follow->detach_told || run_has_ended(follow->state)
+                   ? ""
+                   : ". Ctrl-C detaches; the run goes on");
     follow->announced = follow->detach_told = true;
 }
 
@@ -340,12 +342,11 @@ void say_run(struct session *session, const json_t *run, int attempt)
 
 void say_outcome(struct session *session, const json_t *run)
 {
-    const json_t *took = json_at(run, "durationSeconds", NULL);
-    char duration[TIME_TEXT_SIZE];
-    duration_text((int64_t)(json_number_value(took) * 1000), duration);
+    char took[TIME_TEXT_SIZE];
     if (is(run, "state", "succeeded")) {
-        screen_say(&session->screen, MARK_OK, "succeeded%s%s", took ? " in " : "",
-                   took ? duration : "");
+        bool known = field_duration(run, "durationSeconds", took);
+        screen_say(&session->screen, MARK_OK, "succeeded%s%s", known ? " in " : "",
+                   known ? took : "");
         return;
     }
     size_t attempts = json_array_size(json_at(run, "attempts", NULL));

@@ -160,9 +160,8 @@ static void print_runs(const struct session *session, const json_t *runs)
         table_cell(&table, "%s", commit);
         wall_text(begun.ms ? begun : field_time(run, "created"), session->now, text);
         table_cell(&table, "%s", text);
-        const json_t *took = json_at(run, "durationSeconds", NULL);
-        duration_text((int64_t)(json_number_value(took) * 1000), text);
-        table_cell(&table, "%s", json_is_number(took) ? text : "-");
+        (void)field_duration(run, "durationSeconds", text);
+        table_cell(&table, "%s", text);
         add_result(&table, run, session->now);
     }
     table_print(&table, !call_has(session->call, OPTION_NO_HEADERS), stdout);

@@ -83,19 +83,18 @@ static void add_last_run(struct table *table, const json_t *service, struct wall
                                   : xstrdup("");
     CLEANUP(free_ptr) char *marked = mark_text(table->screen, MARK_RUNNING, active);
     if (!json_is_object(run)) {
-        table_cell(table, "never run");
+        table_cell(table, "%s", json_is_null(run) ? "never run" : "-"); // or not known now
         table_mark(table, running ? MARK_RUNNING : MARK_NONE, "%s", active);
         table_cell(table, "-");
         return;
     }
     char ago[TIME_TEXT_SIZE], took[TIME_TEXT_SIZE];
     ago_text(field_time(run, "finished"), now, ago);
-    const json_t *seconds = json_at(run, "durationSeconds", NULL);
-    duration_text((int64_t)(json_number_value(seconds) * 1000), took);
+    (void)field_duration(run, "durationSeconds", took);
     bool failed = is(run, "state", "failed");
     table_mark(table, failed ? MARK_FAILED : MARK_OK, "%s", failed ? field(run, "reason") : "");
     table_cell(table, "%s%s%s", ago, running ? ", " : "", running ? marked : "");
-    table_cell(table, "%s", json_is_number(seconds) ? took : "-");
+    table_cell(table, "%s", took);
 }
 
 static void print_services(const struct session *session, const json_t *services)
@@ -247,6 +246,19 @@ static void show_schedule(const json_t *service)
         json_is_true(json_at(service, "suspend", NULL)) ? "; suspended" : "");
 }
 
+static void show_guards(const json_t *service)
+{
+    json_int_t attempts = json_int_or(json_at(service, "lastRun", "maxAttempts", NULL), 0);
+    char restarts[48] = "";
+    if (attempts > 0)
+        (void)snprintf(restarts, sizeof(restarts), ", %" JSON_INTEGER_FORMAT " restart%s",
+                       attempts - 1, attempts == 2 ? "" : "s");
+    row("guards", "%s%s", field_or_dash(service, "concurrency"), restarts);
+    const char *owner = field(service, "owner");
+    if (owner[0] != '\0')
+        row("owner", "%s; it may put the old image back", owner);
+}
+
 // The last lines of a log, each behind a bar. Nothing when it cannot be had: the rest still counts.
 static void show_log_end(const struct session *session, const struct service_name *service,
                          const char *run)
@@ -285,7 +297,7 @@ static void show_last_run(const struct session *session, const json_t *json,
     if (!json_is_object(run))
         return;
     ago_text(field_time(run, "finished"), session->now, ago);
-    duration_text((int64_t)(json_number_value(json_at(run, "durationSeconds", NULL)) * 1000), took);
+    (void)field_duration(run, "durationSeconds", took);
     const char *reason = field(run, "reason");
     row("last run", "%s, %s, took %s%s%s", field_or_dash(run, "name"), ago, took,
         reason[0] ? ", " : "", reason);
@@ -303,11 +315,7 @@ static void show(const struct session *session, const json_t *json,
     show_source(json);
     show_live(session, json);
     show_schedule(json);
-    const char *concurrency = field(json_at(json, "lastRun", NULL), "concurrency");
-    json_int_t attempts = json_int_or(json_at(json, "lastRun", "maxAttempts", NULL), 0);
-    if (concurrency[0] != '\0' && attempts > 0)
-        row("guards", "%s, %" JSON_INTEGER_FORMAT " restart%s", concurrency, attempts - 1,
-            attempts == 2 ? "" : "s");
+    show_guards(json);
     show_last_run(session, json, service);
     const json_t *running = json_at(json, "running", NULL);
     for (size_t i = 0; i < json_array_size(running); i++) {

@@ -6,6 +6,8 @@
 #include <stdarg.h>
 #include <string.h>
 
+#define SECONDS_MAX 1e10 // three centuries
+
 bool name_check(const char *what, const char *name, struct error *err)
 {
     size_t len = strlen(name);
@@ -153,6 +155,17 @@ struct wall_time field_time(const json_t *object, const char *name)
 json_int_t field_int(const json_t *object, const char *name, json_int_t otherwise)
 {
     return json_int_or(json_at(object, name, NULL), otherwise);
+}
+
+bool field_duration(const json_t *object, const char *name, char out[static TIME_TEXT_SIZE])
+{
+    const json_t *value = json_at(object, name, NULL);
+    double seconds = json_number_value(value);
+    bool known = json_is_number(value) && seconds >= 0 && seconds <= SECONDS_MAX;
+    (void)text_copy(out, TIME_TEXT_SIZE, "-");
+    if (known)
+        duration_text((int64_t)(seconds * 1000), out);
+    return known;
 }
 
 void commit_short(const char *commit, char out[static COMMIT_SIZE])

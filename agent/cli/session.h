@@ -5,6 +5,7 @@
 #include "agent/base/clock.h"
 #include "agent/cli/client.h"
 #include "agent/cli/screen.h"
+#include "agent/cli/times.h"
 
 #define NAME_SIZE 254 // of a Kubernetes name, with NUL
 
@@ -57,6 +58,8 @@ const char *field(const json_t *object, const char *name); // "" unless a non-em
 const char *field_or_dash(const json_t *object, const char *name);
 struct wall_time field_time(const json_t *object, const char *name); // unset unless a time
 json_int_t field_int(const json_t *object, const char *name, json_int_t otherwise);
+// Seconds as "4m12s"; false and "-" unless a sensible number.
+bool field_duration(const json_t *object, const char *name, char out[static TIME_TEXT_SIZE]);
 #define COMMIT_SHOWN 7
 #define COMMIT_SIZE  (COMMIT_SHOWN + 1)
 void commit_short(const char *commit, char out[static COMMIT_SIZE]); // "-" when unknown

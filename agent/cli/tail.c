@@ -22,9 +22,9 @@ struct tail {
     int wake_fd;   // the loop's thread has something for us
     int stopped;   // exit status; 0: go on
 
-    // An outage: how long nobody has answered.
-    unsigned failures;
-    struct mono_time give_up;
+    bool away;                // nobody answers
+    struct mono_time give_up; // when away
+    unsigned failures;        // in a row, without a byte between: for the pauses
 
     pthread_mutex_t lock; // guards what the loop's thread tells of the one request there is:
     struct buffer incoming;
@@ -192,15 +192,16 @@ int64_t tail_pause_ms(unsigned failures)
 
 static void outage_over(struct tail *tail)
 {
-    if (tail->failures > 0)
+    if (tail->away)
         screen_say(tail->screen, MARK_OK, "the agent is back");
-    tail->failures = 0;
+    tail->away = false;
 }
 
 // Pauses after a failure, whose reason is *err.
 static enum tail_end outage_wait(struct tail *tail, struct error *err)
 {
-    if (tail->failures == 0) {
+    if (!tail->away) {
+        tail->away = true;
         tail->give_up = mono_after(TAIL_GIVE_UP_MS);
         screen_say(tail->screen, MARK_WARNING,
                    "the agent is away: %s; trying again for up to %d minutes",
@@ -271,6 +272,8 @@ static enum tail_end receive(struct tail *tail, uint64_t *offset, struct buffer 
         take_news(tail, &news);
         if (news.status != 0 && !later_may_help(news.status))
             outage_over(tail);
+        if (news.bytes.len > 0)
+            tail->failures = 0;
         enum tail_end end = TAIL_DONE;
         if (offset != NULL && news.status < 300)
             end = write_out(tail, buffer_text(&news.bytes), news.bytes.len, offset, err);

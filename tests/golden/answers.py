@@ -40,7 +40,7 @@ def service(clock, name="nightly-report", namespace="reports", state="started", 
              "live": {"commit": commit, "build": "b-51", "patched": clock.ago("2h10m"),
                       "subject": "Add VAT column", "author": "Ana"} if commit else None,
              "pinned": False, "schedule": "0 3 * * *", "timeZone": "Europe/Berlin",
-             "suspend": state != "started", "lastScheduleTime": clock.ago("7h12m"),
+             "concurrency": "Forbid", "owner": None, "suspend": state != "started", "lastScheduleTime": clock.ago("7h12m"),
              "lastSuccessfulTime": clock.ago("2d8h"), "lastRun": None, "running": [], "problem": None}
     value.update(more)
     return value

@@ -61,7 +61,7 @@ def test_show(shell, agent, clock, golden):
               Answer(200, b"connecting\n4 rows\nTraceback\n\nOperationalError: connection refused\n",
                      "text/plain"))
     failed = shell.terminal("cronwright show reports/nightly-report")
-    agent.get(path, answers.service(clock, timeZone=None, pinned=True, state="stopped", context="jobs/report",
+    agent.get(path, answers.service(clock, timeZone=None, pinned=True, state="stopped", context="jobs/report", owner="Helm release report",
                                     lastRun=answers.run(clock)))
     good = shell.terminal("cronwright show -n reports nightly-report")
     agent.get(path, answers.service(clock, commit=None, state="draft", problem="not built yet"))
