@@ -16,7 +16,7 @@ struct git_remote_branch {
     const char *username; // sent only to the URL's own host
     const char *password;
     const char *ca_file; // PEM; not set: the system's
-    const char *proxy;   // URL; not set: none
+    const char *proxy;   // URL; not set: none; used for https alone
     int seconds;         // deadline, 1 … GIT_SECONDS_MAX
 };
 

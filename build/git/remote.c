@@ -125,9 +125,12 @@ static void set_callbacks(struct remote *remote, git_remote_callbacks *callbacks
     callbacks->payload = remote;
 }
 
+// libgit2 tunnels https through a proxy; with plain http it would talk to the server directly, in
+// words meant for a proxy.
 static void set_proxy(const struct remote *remote, git_proxy_options *proxy)
 {
-    proxy->type = remote->request->proxy ? GIT_PROXY_SPECIFIED : GIT_PROXY_NONE;
+    bool usable = remote->request->proxy && text_starts(remote->request->url, "https://");
+    proxy->type = usable ? GIT_PROXY_SPECIFIED : GIT_PROXY_NONE;
     proxy->url = remote->request->proxy;
 }
 
