@@ -220,12 +220,14 @@ static void fill_delivery(struct delivery *delivery, const struct webhook_provid
 
 // --- answers, on the store's writer thread ---
 
+static const char NOT_STORED[] = "The delivery could not be stored.";
+
 static void answer(struct server_request *req, const struct delivery *delivery,
                    enum store_outcome outcome)
 {
     if (outcome == STORE_FAILED) {
         server_add_header(req, "Retry-After", RETRY_AFTER_SECONDS);
-        server_refuse(req, 503, "not-stored", "The delivery could not be stored.");
+        server_refuse(req, 503, "not-stored", "%s", NOT_STORED);
         return;
     }
     const char *reason = delivery->reason, *detail = delivery->detail;
@@ -257,6 +259,12 @@ static void stored(void *user, enum store_outcome outcome, int64_t seq)
     struct passage *passage = user;
     const struct intake_options *options = &passage->intake->options;
     const struct delivery *delivery = &passage->delivery;
+    if (outcome == STORE_FAILED)
+        remember_refused(passage->intake, webhook_provider_at(server_path(passage->req)),
+                         passage->req, 503, NOT_STORED);
+    else
+        log_line(LOG_DEBUG, "delivery stored", "delivery", delivery->id, "reason",
+                 outcome == STORE_REPEATED ? "repeated" : delivery->reason, NULL);
     if (delivery->pending && (outcome == STORE_ADDED || outcome == STORE_REOPENED))
         options->wake(options->user, delivery->repository, delivery->branch);
     answer(passage->req, delivery, outcome);

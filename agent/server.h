@@ -6,8 +6,9 @@
 // server_suspend(), later from any thread. A handler that does neither is answered for with a 500.
 //
 // The server itself answers, as application/problem+json: 404; 405 with Allow; OPTIONS with 204 and
-// Allow; HEAD where there is a GET; 413 as soon as the body is known to be too large; 400 for a
-// malformed request; 503 with Retry-After while draining or when too much is in flight.
+// Allow; HEAD where there is a GET; 413 as soon as the body is known to be too large; 400 for an
+// ambiguous or badly encoded request; 503 with Retry-After while draining or when too much is in
+// flight. What is no HTTP at all, or has headers beyond 32 KiB, gets libmicrohttpd's own 4xx pages.
 #ifndef CRONWRIGHT_SERVER_H
 #define CRONWRIGHT_SERVER_H
 

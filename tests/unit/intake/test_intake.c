@@ -519,6 +519,8 @@ static void test_a_full_disk_is_a_503(void **state)
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &whole), 0);
     assert_int_equal(answer.status, 503);
     assert_true(answer.retry_after);
+    assert_int_equal(newest_refused(1).status, 503);
+    assert_string_equal(newest_refused(1).delivery, "id-1");
     assert_int_equal(woken(), 1);
     assert_int_equal(count_stored(), 1);
     answer = send_push(SIGN_GITHUB_JSON, "id-1");
