@@ -12,16 +12,6 @@
 #define OBJECT_ID_SHA1   40
 #define OBJECT_ID_SHA256 64
 
-bool event_check_forge(const struct webhook_headers *headers, const struct webhook_provider *self,
-                       struct error *err)
-{
-    const struct webhook_provider *sender = webhook_provider_of(headers);
-    if (!sender || sender == self || self->detect(headers))
-        return true;
-    return error_set(err, ERR_UNAUTHORIZED, "this is a hook of %s: its path is %s", sender->name,
-                     sender->path);
-}
-
 bool event_check_repeats(const struct webhook_headers *headers, unsigned which,
                          enum error_code code, struct error *err)
 {

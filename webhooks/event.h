@@ -6,10 +6,6 @@
 #include "agent/base/buffer.h"
 #include "webhooks/provider.h"
 
-// Is the request fit to be verified by `self`? ERR_UNAUTHORIZED for a hook of another forge, naming
-// the path where it belongs.
-bool event_check_forge(const struct webhook_headers *headers, const struct webhook_provider *self,
-                       struct error *err) MUST_CHECK;
 // None of `which` (bits 1 << header) may be there twice; `code` if one is.
 bool event_check_repeats(const struct webhook_headers *headers, unsigned which,
                          enum error_code code, struct error *err) MUST_CHECK;
@@ -25,7 +21,7 @@ bool event_begin(struct webhook_event *event, enum webhook_header name_header,
 enum content_type { CONTENT_JSON, CONTENT_FORM, CONTENT_OTHER };
 enum content_type event_content_type(const struct webhook_headers *headers);
 
-// The first of the URLs that gives an identity; "" and NULL are passed over. `urls` is ended by
+// The first of the URLs that gives an identity; empty ones are passed over. `urls` is ended by
 // NULL.
 bool event_set_repository(struct webhook_event *event, const char *const urls[],
                           struct error *err) MUST_CHECK;

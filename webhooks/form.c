@@ -56,6 +56,8 @@ bool form_field(const char *body, size_t len, const char *name, struct buffer *o
                 struct error *err)
 {
     struct field field;
+    if (len == 0)
+        body = ""; // it may be NULL
     if (!find_field(body, len, name, &field, err))
         return false;
     CLEANUP(free_ptr) char *decoded = malloc(field.len + 1); // as large as the body, so it may fail

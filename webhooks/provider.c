@@ -58,11 +58,3 @@ const struct webhook_provider *webhook_provider_at(const char *path)
             return webhook_providers[i];
     return NULL;
 }
-
-const struct webhook_provider *webhook_provider_of(const struct webhook_headers *headers)
-{
-    for (size_t i = 0; webhook_providers[i]; i++)
-        if (webhook_providers[i]->detect(headers))
-            return webhook_providers[i];
-    return NULL;
-}

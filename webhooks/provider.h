@@ -56,7 +56,7 @@ enum webhook_event_kind {
 #define DELIVERY_ID_MAX   128 // letters, digits and - _ . :, starting with a letter or digit
 #define EVENT_NAME_MAX    64  // printable ASCII
 #define OBJECT_ID_MAX     64  // hex digits: 40 (SHA-1) or 64 (SHA-256)
-#define EVENT_PERSON_MAX  128 // bytes; longer names are cut between characters
+#define EVENT_PERSON_MAX  127 // bytes; longer names are cut between characters
 #define EVENT_SUBJECT_MAX 200 // bytes; likewise
 
 // Texts are valid UTF-8 without control characters; "" when the payload does not say.
@@ -89,16 +89,15 @@ struct webhook_provider {
     const char *name; // "github"
     const char *path; // "/webhooks/github"
     unsigned secrets; // bit 1 << enum webhook_secret_sort for each sort it takes
-    // Does the request carry this forge's event header?
+    // Does the request carry this forge's event header? For pointing out a hook at the wrong path.
     bool (*detect)(const struct webhook_headers *headers);
     // Is it signed by one of `secrets`, over exactly these bytes? ERR_UNAUTHORIZED with a sentence
-    // that may be shown to the sender and logged (a hook of another forge is told its path);
-    // without any secret all is refused. ERR_INVALID only for a form that cannot be read, where the
-    // signature covers what is inside the form.
+    // that may be shown to the sender and logged; without any secret all is refused. ERR_INVALID
+    // only for a form that cannot be read, where the signature covers what is inside the form.
     bool (*verify)(const struct webhook_headers *headers, const void *body, size_t len,
                    const struct webhook_secrets *secrets, struct wall_time now, struct error *err);
     // Only after verify(). ERR_INVALID: malformed. ERR_UNSUPPORTED: the content type alone (answer
-    // 415). *out is about 3 KB.
+    // 415). *out is about 2 KB.
     bool (*decode)(const struct webhook_headers *headers, const void *body, size_t len,
                    struct webhook_event *out, struct error *err);
 };
@@ -109,10 +108,8 @@ extern const struct webhook_provider *const webhook_providers[]; // ended by NUL
 
 // NULL when no provider has that path.
 const struct webhook_provider *webhook_provider_at(const char *path);
-// By detect(); NULL when no provider knows these headers.
-const struct webhook_provider *webhook_provider_of(const struct webhook_headers *headers);
 
-// Whatever a forge sends fits, forges themselves stop at 25 MB (GitHub, GitLab).
+// Forges send no more: GitHub and GitLab stop at 25 MB.
 #define WEBHOOK_BODY_MAX ((size_t)25 << 20)
 
 #endif

@@ -6,7 +6,7 @@
 
 #include <stddef.h>
 
-#define REF_MAX 300 // bytes: GitHub takes names of up to 255
+#define REF_MAX 266 // bytes: "refs/heads/" and the 255 that GitHub takes at most
 
 // A full ref such as "refs/heads/main": no component is empty, starts with '.' or ends with
 // ".lock"; no

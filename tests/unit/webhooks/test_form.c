@@ -50,6 +50,7 @@ static void refuses_bad_forms(void **state)
         "pay%6Coad=x",
         "{\"ref\":1}",
     };
+    assert_false(form_field(NULL, 0, "payload", &(struct buffer){0}, NULL));
     for (size_t i = 0; i < COUNT(bad); i++) {
         struct error err = {0};
         CLEANUP(buffer_finish) struct buffer out = {0};

@@ -139,12 +139,12 @@ static void refuses_all_without_a_secret(void **state)
     assert_non_null(strstr(err.text, "no secret is configured"));
 }
 
-static void points_out_the_wrong_path(void **state)
+static void knows_its_headers(void **state)
 {
     (void)state;
     struct test_headers h;
-    must_refuse(TEST_HEADERS(&h, JSON, "X-Gitlab-Event: Push Hook"), PUSH,
-                "hook of gitlab: its path is /webhooks/gitlab");
+    assert_true(webhook_github.detect(TEST_HEADERS(&h, JSON, EVENT)));
+    assert_false(webhook_github.detect(TEST_HEADERS(&h, JSON, "X-Gitlab-Event: Push Hook")));
 }
 
 static void gitea_signs_inside_the_form(void **state)
@@ -419,6 +419,18 @@ static void checks_the_headers(void **state)
     }
 }
 
+static void an_empty_body_may_be_null(void **state)
+{
+    (void)state;
+    struct test_headers h;
+    struct webhook_event event;
+    struct error err = {0};
+    TEST_HEADERS(&h, JSON, EVENT, signature_of(""));
+    assert_true(webhook_github.verify(&h.headers, NULL, 0, &secrets, REQUEST_NOW, NULL));
+    assert_false(webhook_github.decode(&h.headers, NULL, 0, &event, &err));
+    assert_int_equal(err.code, ERR_INVALID);
+}
+
 static void bounds_the_delivery_id(void **state)
 {
     (void)state;
@@ -451,7 +463,7 @@ int main(void)
         cmocka_unit_test(refuses_bad_signatures),
         cmocka_unit_test(refuses_reserialised_json),
         cmocka_unit_test(refuses_all_without_a_secret),
-        cmocka_unit_test(points_out_the_wrong_path),
+        cmocka_unit_test(knows_its_headers),
         cmocka_unit_test(gitea_signs_inside_the_form),
         cmocka_unit_test(decodes_a_push),
         cmocka_unit_test(decodes_a_form),
@@ -461,6 +473,7 @@ int main(void)
         cmocka_unit_test(takes_giteas_pusher),
         cmocka_unit_test(refuses_bad_payloads),
         cmocka_unit_test(checks_the_headers),
+        cmocka_unit_test(an_empty_body_may_be_null),
         cmocka_unit_test(bounds_the_delivery_id),
         cmocka_unit_test(makes_a_missing_delivery_id),
     };

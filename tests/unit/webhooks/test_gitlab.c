@@ -114,13 +114,12 @@ static void refuses_all_without_a_secret(void **state)
     must_refuse(TEST_HEADERS(&h, JSON, EVENT), PUSH, &none, "neither a token nor a signing token");
 }
 
-static void points_out_the_wrong_path(void **state)
+static void knows_its_headers(void **state)
 {
     (void)state;
-    const struct webhook_secrets none = {0};
     struct test_headers h;
-    must_refuse(TEST_HEADERS(&h, JSON, "X-GitHub-Event: push"), PUSH, &none,
-                "hook of github: its path is /webhooks/github");
+    assert_true(webhook_gitlab.detect(TEST_HEADERS(&h, JSON, EVENT)));
+    assert_false(webhook_gitlab.detect(TEST_HEADERS(&h, JSON, "X-GitHub-Event: push")));
 }
 
 static void sign(struct signed_request *out)
@@ -340,7 +339,7 @@ int main(void)
         cmocka_unit_test(takes_the_token),
         cmocka_unit_test(takes_a_token_beside_signing_when_told_so),
         cmocka_unit_test(refuses_all_without_a_secret),
-        cmocka_unit_test(points_out_the_wrong_path),
+        cmocka_unit_test(knows_its_headers),
         cmocka_unit_test(never_falls_back_from_signing),
         cmocka_unit_test(decodes_a_push),
         cmocka_unit_test(a_commit_that_is_not_the_head_is_not_shown),

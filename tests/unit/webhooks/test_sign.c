@@ -52,7 +52,7 @@ static struct webhook_event round_trip(const struct sign_request *how)
     test_headers_of(&h, &request);
     assert_string_equal(request.path, provider->path);
     assert_ptr_equal(webhook_provider_at(request.path), provider);
-    assert_ptr_equal(webhook_provider_of(&h.headers), provider);
+    assert_true(provider->detect(&h.headers));
     assert_true(webhook_secrets_add(&secrets, schemes[how->scheme].sort, how->secret, &err));
     if (!provider->verify(&h.headers, request.body.data, request.body.len, &secrets, how->now,
                           &err) ||
