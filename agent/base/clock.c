@@ -46,7 +46,7 @@ void wall_format(struct wall_time time, bool millis, char out[static RFC3339_SIZ
     if (time.ms == 0)
         return;
     int64_t fraction = ((time.ms % 1000) + 1000) % 1000;
-    time_t seconds = (time_t)((time.ms - fraction) / 1000);
+    time_t seconds = (time_t)(time.ms / 1000 - (time.ms % 1000 < 0)); // rounded down
     struct tm tm;
     if (!gmtime_r(&seconds, &tm))
         return;
@@ -54,19 +54,51 @@ void wall_format(struct wall_time time, bool millis, char out[static RFC3339_SIZ
     snprintf(out + used, RFC3339_SIZE - used, millis ? ".%03dZ" : "Z", (int)fraction);
 }
 
-// Reads "Z" or "+hh:mm" and gives seconds east of UTC.
-static bool parse_offset(const char *text, int *out)
+// Exactly `count` digits. (scanf() would take signs and spaces too.)
+static bool read_digits(const char **at, int count, int *out)
 {
-    if ((text[0] == 'Z' || text[0] == 'z') && text[1] == '\0') {
+    int value = 0;
+    for (; count > 0; count--, ++*at) {
+        if (!isdigit((unsigned char)**at))
+            return false;
+        value = value * 10 + (**at - '0');
+    }
+    *out = value;
+    return true;
+}
+
+// One of the characters of `set`.
+static bool read_one_of(const char **at, const char *set)
+{
+    return **at != '\0' && strchr(set, *(*at)++) != NULL;
+}
+
+// Up to nine digits, of which three count.
+static bool read_fraction(const char **at, int64_t *ms)
+{
+    int count = 0;
+    *ms = 0;
+    for (; isdigit((unsigned char)**at) && count < 9; count++, ++*at)
+        if (count < 3)
+            *ms = *ms * 10 + (**at - '0');
+    for (int missing = count; missing < 3; missing++)
+        *ms *= 10;
+    return count > 0;
+}
+
+// "Z" or "+hh:mm", to the end; gives seconds east of UTC.
+static bool read_offset(const char *at, int *out)
+{
+    if ((at[0] == 'Z' || at[0] == 'z') && at[1] == '\0') {
         *out = 0;
         return true;
     }
-    int hours, minutes, used = 0;
-    if ((text[0] != '+' && text[0] != '-') || !isdigit((unsigned char)text[1]) ||
-        sscanf(text + 1, "%2d:%2d%n", &hours, &minutes, &used) != 2 || used != 5 ||
-        text[6] != '\0' || hours > 23 || minutes < 0 || minutes > 59)
+    int sign = *at == '-' ? -1 : 1;
+    int hours, minutes;
+    if (!read_one_of(&at, "+-") || !read_digits(&at, 2, &hours) || !read_one_of(&at, ":") ||
+        !read_digits(&at, 2, &minutes) || *at != '\0' || hours > 23 || minutes > 59)
         return false;
-    *out = (hours * 3600 + minutes * 60) * (text[0] == '-' ? -1 : 1);
+    *out = sign * (hours * 3600 + minutes * 60);
     return true;
 }
 
@@ -77,41 +109,36 @@ static int days_in(int month, int year)
     return month == 1 && leap ? 29 : days[month];
 }
 
-static bool valid_fields(const struct tm *tm)
+static bool are_valid(const struct tm *tm)
 {
     return tm->tm_year >= 0 && tm->tm_mon >= 0 && tm->tm_mon <= 11 && tm->tm_mday >= 1 &&
-           tm->tm_mday <= days_in(tm->tm_mon, tm->tm_year + 1900) && tm->tm_hour >= 0 &&
-           tm->tm_hour <= 23 && tm->tm_min >= 0 && tm->tm_min <= 59 && tm->tm_sec >= 0 &&
-           tm->tm_sec <= 60;
+           tm->tm_mday <= days_in(tm->tm_mon, tm->tm_year + 1900) && tm->tm_hour <= 23 &&
+           tm->tm_min <= 59 && tm->tm_sec <= 60;
 }
 
 bool wall_parse(const char *text, struct wall_time *out)
 {
+    const char *at = text;
     struct tm tm = {0};
-    int used = 0;
-    if (!isdigit((unsigned char)text[0]) ||
-        sscanf(text, "%4d-%2d-%2d%*[Tt]%2d:%2d:%2d%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday,
-               &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &used) != 6 ||
-        used != 19)
+    if (!read_digits(&at, 4, &tm.tm_year) || !read_one_of(&at, "-") ||
+        !read_digits(&at, 2, &tm.tm_mon) || !read_one_of(&at, "-") ||
+        !read_digits(&at, 2, &tm.tm_mday) || !read_one_of(&at, "Tt") ||
+        !read_digits(&at, 2, &tm.tm_hour) || !read_one_of(&at, ":") ||
+        !read_digits(&at, 2, &tm.tm_min) || !read_one_of(&at, ":") ||
+        !read_digits(&at, 2, &tm.tm_sec))
         return false;
     tm.tm_year -= 1900;
     tm.tm_mon -= 1;
-    if (!valid_fields(&tm))
-        return false;
-    const char *rest = text + used;
     int64_t fraction = 0;
-    if (*rest == '.') {
-        int digits = 0;
-        for (rest++; isdigit((unsigned char)*rest) && digits < 9; rest++, digits++)
-            if (digits < 3)
-                fraction = fraction * 10 + (*rest - '0');
-        if (digits == 0)
-            return false;
-        for (; digits < 3; digits++)
-            fraction *= 10;
-    }
     int offset;
-    if (!parse_offset(rest, &offset))
+    if (!are_valid(&tm))
+        return false;
+    if (*at == '.') {
+        at++;
+        if (!read_fraction(&at, &fraction))
+            return false;
+    }
+    if (!read_offset(at, &offset))
         return false;
     out->ms = ((int64_t)timegm(&tm) - offset) * 1000 + fraction;
     return true;

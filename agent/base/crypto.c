@@ -106,8 +106,8 @@ bool hex_decode(const char *text, size_t text_len, uint8_t *out, size_t len)
     return true;
 }
 
-// EVP_DecodeBlock() skips leading and trailing white space and forgives data after padding, so the
-// alphabet and the place of '=' are checked first.
+// EVP_DecodeBlock() skips leading and trailing white space, forgives data after padding and ignores
+// bits that no encoder sets, so all that is checked first.
 static bool is_base64(const char *text, size_t len, size_t *padding)
 {
     static const char alphabet[] =
@@ -117,11 +117,16 @@ static bool is_base64(const char *text, size_t len, size_t *padding)
     size_t end = len;
     while (end > 0 && len - end < 2 && text[end - 1] == '=')
         end--;
-    for (size_t i = 0; i < end; i++)
-        if (text[i] == '\0' || !strchr(alphabet, text[i]))
+    size_t last = 0; // value of the last digit
+    for (size_t i = 0; i < end; i++) {
+        const char *digit = text[i] ? strchr(alphabet, text[i]) : NULL;
+        if (!digit)
             return false;
+        last = (size_t)(digit - alphabet);
+    }
+    static const size_t unused_bits[] = {0, 3, 15};
     *padding = len - end;
-    return true;
+    return (last & unused_bits[*padding]) == 0;
 }
 
 bool base64_decode(const char *text, size_t text_len, uint8_t *out, size_t room, size_t *len)

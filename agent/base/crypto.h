@@ -35,8 +35,8 @@ void hex_encode(const void *bytes, size_t len, char *out);
 // Exactly 2 * len hex digits of either case. False otherwise.
 bool hex_decode(const char *text, size_t text_len, uint8_t *out, size_t len);
 
-// Standard base64 with padding, no white space. Decodes into at most `room` bytes; false when it is
-// not that or does not fit.
+// Canonical standard base64 with padding, no white space. Decodes into at most `room` bytes; false
+// when it is not that or does not fit.
 bool base64_decode(const char *text, size_t text_len, uint8_t *out, size_t room, size_t *len);
 // The caller frees.
 char *base64_encode(const void *bytes, size_t len) __attribute__((returns_nonnull));

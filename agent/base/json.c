@@ -1,4 +1,5 @@
 #include "agent/base/json.h"
+#include "agent/base/text.h"
 
 #include <stdarg.h>
 #include <string.h>
@@ -20,9 +21,9 @@ static const json_t *walk(const json_t *value, va_list names)
 {
     for (const char *name; value && (name = va_arg(names, const char *));) {
         if (json_is_array(value)) {
-            char *end;
-            unsigned long index = strtoul(name, &end, 10);
-            value = *end ? NULL : json_array_get(value, index);
+            int64_t index;
+            bool ok = text_to_int(name, 0, INT32_MAX, &index);
+            value = ok ? json_array_get(value, (size_t)index) : NULL;
         } else {
             value = json_object_get(value, name);
         }

@@ -2,8 +2,8 @@
 #include "agent/base/buffer.h"
 #include "agent/base/clock.h"
 #include "agent/base/json.h"
+#include "agent/base/printable.h"
 
-#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -54,27 +54,24 @@ static void put_text(struct line *line, const char *text)
 static bool needs_quotes(const char *text)
 {
     for (const char *at = text; *at; at++)
-        if (!isgraph((unsigned char)*at) || *at == '"' || *at == '=' || *at == '\\')
+        if (*at == ' ' || *at == '"' || *at == '=' || *at == '\\')
             return true;
     return *text == '\0';
 }
 
-static void put_value(struct line *line, const char *text)
+static void put_value(struct line *line, const char *value)
 {
+    char text[LOG_VALUE_MAX];
+    printable_copy(text, sizeof text, value, strlen(value));
     if (!needs_quotes(text)) {
         put_text(line, text);
         return;
     }
     put_text(line, "\"");
     for (const char *at = text; *at; at++) {
-        char escaped[8];
         if (*at == '"' || *at == '\\')
-            snprintf(escaped, sizeof escaped, "\\%c", *at);
-        else if ((unsigned char)*at < ' ' || *at == 0x7f)
-            snprintf(escaped, sizeof escaped, "\\x%02x", (unsigned)*at & 0xff);
-        else
-            snprintf(escaped, sizeof escaped, "%c", *at);
-        put_text(line, escaped);
+            put_text(line, "\\");
+        put(line, at, 1);
     }
     put_text(line, "\"");
 }
@@ -114,22 +111,38 @@ static void log_text(enum log_level level, const char *message, va_list pairs)
     write_line(&line);
 }
 
+static json_t *printable(const char *value, size_t room)
+{
+    char text[LOG_VALUE_MAX];
+    printable_copy(text, room, value, strlen(value));
+    return json_string(text);
+}
+
+// Half a JSON line would be none: long values are cut until the line is short enough.
 static void log_json(enum log_level level, const char *message, va_list pairs)
 {
     char stamp[RFC3339_SIZE];
     wall_format(wall_now(), true, stamp);
-    CLEANUP(json_ptr)
-    json_t *object = json_pack("{s:s, s:s, s:s}", "time", stamp, "level", levels[level].word,
-                               "message", message);
-    for (const char *key; (key = va_arg(pairs, const char *));) {
-        const char *value = va_arg(pairs, const char *);
-        if (value)
-            json_object_set_new(object, key, json_string(value));
-    }
-    CLEANUP(free_ptr) char *text = json_write(object);
     struct line line = {.len = 0};
-    put_text(&line, text);
-    write_line(&line);
+    for (size_t room = LOG_VALUE_MAX; room >= 4; room /= 2) {
+        CLEANUP(json_ptr)
+        json_t *object = json_pack("{s:s, s:s, s:o}", "time", stamp, "level", levels[level].word,
+                                   "message", printable(message, LOG_VALUE_MAX));
+        va_list again;
+        va_copy(again, pairs);
+        for (const char *key; (key = va_arg(again, const char *));) {
+            const char *value = va_arg(again, const char *);
+            if (value)
+                json_object_set_new(object, key, printable(value, room));
+        }
+        va_end(again);
+        CLEANUP(free_ptr) char *text = json_write(object);
+        if (strlen(text) <= sizeof line.text - 2) {
+            put_text(&line, text);
+            write_line(&line);
+            return;
+        }
+    }
 }
 
 void log_line(enum log_level level, const char *message, ...)

@@ -8,7 +8,8 @@
 enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
 enum log_format { LOG_TEXT, LOG_JSON };
 
-#define LOG_LINE_MAX 2048
+#define LOG_LINE_MAX  2048
+#define LOG_VALUE_MAX 1024 // of one value, with NUL
 
 // Call once, before threads start.
 void log_setup(enum log_level level, enum log_format format);
@@ -18,5 +19,6 @@ void log_setup(enum log_level level, enum log_format format);
 //     log_line(LOG_INFO, "delivery stored", "delivery", id, "reason", reason, NULL);
 void log_line(enum log_level level, const char *message, ...) __attribute__((sentinel));
 
-// Bounds: lines are cut at LOG_LINE_MAX; control characters in values are escaped.
+// Bounds: a value is cut at LOG_VALUE_MAX, a line at LOG_LINE_MAX (in JSON by cutting its values
+// shorter, so that it stays JSON). Control characters become spaces, bytes that are not UTF-8 "?".
 #endif
