@@ -6,6 +6,7 @@
 #include "webhooks/event.h"
 #include "webhooks/signature.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -29,15 +30,8 @@ struct facts {
     char web_url[REPOSITORY_MAX + sizeof "https://"];
     char full_name[REPOSITORY_MAX + 1]; // "acme/report"
     char time[RFC3339_SIZE];
+    char delivery[DELIVERY_ID_MAX + 1];
     bool deleted;
-};
-
-struct scheme {
-    const struct webhook_provider *provider;
-    enum webhook_secret_sort secret;
-    json_t *(*payload)(enum sign_event event, const struct facts *facts, json_t *files);
-    const char *content_type;
-    bool is_form;
 };
 
 // --- payloads ---
@@ -127,16 +121,6 @@ static json_t *gitlab_payload(enum sign_event event, const struct facts *facts, 
                      "total_commits_count", facts->deleted ? 0 : 1);
 }
 
-static const struct scheme schemes[SIGN_SCHEME_COUNT] = {
-    [SIGN_GITHUB_JSON] = {&webhook_github, SECRET_HMAC, github_payload, "application/json", false},
-    [SIGN_GITHUB_FORM] = {&webhook_github, SECRET_HMAC, github_payload,
-                          "application/x-www-form-urlencoded", true},
-    [SIGN_GITLAB_TOKEN] = {&webhook_gitlab, SECRET_TOKEN, gitlab_payload, "application/json",
-                           false},
-    [SIGN_GITLAB_SIGNING] = {&webhook_gitlab, SECRET_SIGNING, gitlab_payload, "application/json",
-                             false},
-};
-
 // --- body ---
 static size_t listed_size(const json_t *payload, json_t *files)
 {
@@ -156,19 +140,6 @@ static void list_files(const json_t *payload, json_t *files, size_t size)
     }
     for (size_t more = (size - two) / (two - one); more > 0; more--)
         json_array_append_new(files, json_sprintf(LISTED_FILE, json_array_size(files)));
-}
-
-static bool make_body(const struct scheme *scheme, const struct sign_request *request,
-                      const struct facts *facts, struct buffer *out, struct error *err)
-{
-    CLEANUP(json_ptr) json_t *files = json_array();
-    CLEANUP(json_ptr) json_t *payload = scheme->payload(request->event, facts, files);
-    list_files(payload, files, request->body_size);
-    CLEANUP(free_ptr) char *text = json_write(payload);
-    if (!scheme->is_form)
-        return buffer_append(out, text, strlen(text), err);
-    CLEANUP(free_ptr) char *escaped = http_escape(text);
-    return buffer_printf(out, err, "payload=%s", escaped);
 }
 
 // --- facts ---
@@ -219,6 +190,16 @@ static bool set_ids(struct facts *facts, const struct sign_request *request, str
     return true;
 }
 
+static bool set_delivery(struct facts *facts, const char *delivery, struct error *err)
+{
+    if (!delivery) {
+        random_uuid(facts->delivery);
+        return true;
+    }
+    return event_check_delivery(delivery, err) &&
+           text_copy(facts->delivery, sizeof facts->delivery, delivery);
+}
+
 static bool set_urls(struct facts *facts, const char *url, struct error *err)
 {
     char identity[REPOSITORY_MAX + 1];
@@ -240,27 +221,39 @@ static void add_header(struct signed_request *out, const char *name, const char 
     size_t count = 0;
     while (out->headers[count])
         count++;
-    out->headers[count] =
-        xasprintf("%s: %s", name, value); // SIGN_HEADERS_MAX fits the longest list
+    assert(count < SIGN_HEADERS_MAX);
+    out->headers[count] = xasprintf("%s: %s", name, value);
 }
 
 static void add_github(struct signed_request *out, const struct sign_request *request,
-                       const char *delivery, const struct webhook_secret *secret)
+                       const struct facts *facts, const struct webhook_secret *secret)
 {
     add_header(out, "User-Agent", "GitHub-Hookshot/cronwright");
     add_header(out, "X-GitHub-Hook-ID", "12345678");
     add_header(out, "X-GitHub-Event", request->event == SIGN_PING ? "ping" : "push");
-    add_header(out, "X-GitHub-Delivery", delivery);
-    char signature[HUB_SIGNATURE_SIZE];
+    add_header(out, "X-GitHub-Delivery", facts->delivery);
     if (!secret)
         return;
+    char signature[HUB_SIGNATURE_SIZE];
     hub_signature_make(secret, buffer_text(&out->body), out->body.len, signature);
     add_header(out, "X-Hub-Signature-256", signature);
 }
 
+static void add_standard(struct signed_request *out, const struct sign_request *request,
+                         const struct facts *facts, const struct webhook_secret *secret)
+{
+    char timestamp[24];
+    char signature[STANDARD_SIGNATURE_SIZE];
+    snprintf(timestamp, sizeof timestamp, "%lld", (long long)(request->now.ms / 1000));
+    standard_signature_make(secret, facts->delivery, timestamp, buffer_text(&out->body),
+                            out->body.len, signature);
+    add_header(out, "webhook-id", facts->delivery);
+    add_header(out, "webhook-timestamp", timestamp);
+    add_header(out, "webhook-signature", signature);
+}
+
 static void add_gitlab(struct signed_request *out, const struct sign_request *request,
-                       const struct facts *facts, const char *delivery,
-                       const struct webhook_secret *secret)
+                       const struct facts *facts, const struct webhook_secret *secret)
 {
     char uuid[UUID_SIZE];
     random_uuid(uuid);
@@ -268,53 +261,73 @@ static void add_gitlab(struct signed_request *out, const struct sign_request *re
     add_header(out, "X-Gitlab-Event", ref_tag(facts->ref) ? "Tag Push Hook" : "Push Hook");
     add_header(out, "X-Gitlab-Webhook-UUID", uuid);
     add_header(out, "X-Gitlab-Instance", "https://gitlab.example.com");
-    add_header(out, "Idempotency-Key", delivery);
-    if (!secret)
-        return;
-    if (request->scheme == SIGN_GITLAB_TOKEN) {
+    add_header(out, "Idempotency-Key", facts->delivery);
+    if (secret && request->scheme == SIGN_GITLAB_TOKEN)
         add_header(out, "X-Gitlab-Token", request->secret);
-        return;
-    }
-    char timestamp[24];
-    char signature[STANDARD_SIGNATURE_SIZE];
-    snprintf(timestamp, sizeof timestamp, "%lld", (long long)(request->now.ms / 1000));
-    standard_signature_make(secret, delivery, timestamp, buffer_text(&out->body), out->body.len,
-                            signature);
-    add_header(out, "webhook-id", delivery);
-    add_header(out, "webhook-timestamp", timestamp);
-    add_header(out, "webhook-signature", signature);
+    else if (secret)
+        add_standard(out, request, facts, secret);
+}
+
+// --- requests ---
+static const struct forge {
+    const struct webhook_provider *provider;
+    json_t *(*payload)(enum sign_event event, const struct facts *facts, json_t *files);
+    void (*add_headers)(struct signed_request *out, const struct sign_request *request,
+                        const struct facts *facts, const struct webhook_secret *secret);
+    bool has_pings;
+} github = {&webhook_github, github_payload, add_github, true},
+  gitlab = {&webhook_gitlab, gitlab_payload, add_gitlab, false};
+
+static const struct scheme {
+    const struct forge *forge;
+    enum webhook_secret_sort secret;
+    bool is_form;
+} schemes[SIGN_SCHEME_COUNT] = {
+    [SIGN_GITHUB_JSON] = {&github, SECRET_HMAC, false},
+    [SIGN_GITHUB_FORM] = {&github, SECRET_HMAC, true},
+    [SIGN_GITLAB_TOKEN] = {&gitlab, SECRET_TOKEN, false},
+    [SIGN_GITLAB_SIGNING] = {&gitlab, SECRET_SIGNING, false},
+};
+
+static bool make_body(const struct scheme *scheme, const struct sign_request *request,
+                      const struct facts *facts, struct buffer *out, struct error *err)
+{
+    CLEANUP(json_ptr) json_t *files = json_array();
+    CLEANUP(json_ptr) json_t *payload = scheme->forge->payload(request->event, facts, files);
+    list_files(payload, files, request->body_size);
+    CLEANUP(free_ptr) char *text = json_write(payload);
+    if (!scheme->is_form)
+        return buffer_append(out, text, strlen(text), err);
+    CLEANUP(free_ptr) char *escaped = http_escape(text);
+    return buffer_printf(out, err, "payload=%s", escaped);
+}
+
+static bool set_facts(struct facts *facts, const struct sign_request *request, struct error *err)
+{
+    wall_format(request->now, false, facts->time);
+    return set_ref(facts, request, err) && set_ids(facts, request, err) &&
+           set_delivery(facts, request->delivery, err) && set_urls(facts, request->repository, err);
 }
 
 bool sign_request(const struct sign_request *request, struct signed_request *out, struct error *err)
 {
     const struct scheme *scheme = &schemes[request->scheme];
+    const struct forge *forge = scheme->forge;
     CLEANUP(webhook_secrets_finish) struct webhook_secrets secrets = {0};
-    CLEANUP(signed_request_finish) struct signed_request made = {.path = scheme->provider->path};
+    CLEANUP(signed_request_finish) struct signed_request made = {.path = forge->provider->path};
     struct facts facts = {0};
-    char delivery[DELIVERY_ID_MAX + 1];
-    if (scheme->provider == &webhook_gitlab && request->event == SIGN_PING)
+    if (request->event == SIGN_PING && !forge->has_pings)
         return error_set(err, ERR_UNSUPPORTED, "GitLab sends no ping");
     if (request->body_size > SIGN_BODY_MAX)
         return error_set(err, ERR_TOO_LARGE, "a body of more than %zu bytes", SIGN_BODY_MAX);
-    if (!request->delivery)
-        random_uuid(delivery);
-    else if (!event_check_delivery(request->delivery, err))
-        return false;
-    else
-        text_copy(delivery, sizeof delivery, request->delivery);
-    wall_format(request->now, false, facts.time);
-    if (!set_ref(&facts, request, err) || !set_ids(&facts, request, err) ||
-        !set_urls(&facts, request->repository, err) ||
-        !make_body(scheme, request, &facts, &made.body, err) ||
+    if (!set_facts(&facts, request, err) || !make_body(scheme, request, &facts, &made.body, err) ||
         (request->secret && !webhook_secrets_add(&secrets, scheme->secret, request->secret, err)))
         return false;
 
-    const struct webhook_secret *secret = request->secret ? &secrets.list[scheme->secret][0] : NULL;
-    add_header(&made, "Content-Type", scheme->content_type);
-    if (scheme->provider == &webhook_github)
-        add_github(&made, request, delivery, secret);
-    else
-        add_gitlab(&made, request, &facts, delivery, secret);
+    add_header(&made, "Content-Type",
+               scheme->is_form ? "application/x-www-form-urlencoded" : "application/json");
+    forge->add_headers(&made, request, &facts,
+                       request->secret ? &secrets.list[scheme->secret][0] : NULL);
     *out = made;
     made = (struct signed_request){0};
     return true;
