@@ -100,9 +100,9 @@ const char *text_nearest(const char *word, const char *const candidates[])
     return nearest;
 }
 
-// The character at `bytes`, or -1; its length goes to *used.
-static int32_t decode(const uint8_t *bytes, size_t len, size_t *used)
+int32_t text_character(const char *text, size_t len, size_t *used)
 {
+    const uint8_t *bytes = (const uint8_t *)text;
     static const struct {
         uint8_t mask, lead;
         int32_t least; // smaller ones must be written shorter
@@ -139,7 +139,7 @@ static size_t ascii_words(const char *bytes, size_t len)
 bool text_is_utf8(const char *bytes, size_t len)
 {
     for (size_t at = ascii_words(bytes, len), used; at < len;) {
-        if (decode((const uint8_t *)bytes + at, len - at, &used) < 0)
+        if (text_character(bytes + at, len - at, &used) < 0)
             return false;
         at += used;
         at += ascii_words(bytes + at, len - at);
@@ -163,7 +163,7 @@ size_t text_width(const char *text)
     size_t columns = 0;
     size_t len = strlen(text);
     for (size_t at = 0, used; at < len; at += used) {
-        int32_t code = decode((const uint8_t *)text + at, len - at, &used);
+        int32_t code = text_character(text + at, len - at, &used);
         if (code < 0) { // shown as one replacement character
             used = 1;
             columns++;

@@ -14,11 +14,15 @@ bool text_ends(const char *text, const char *suffix);
 // Decimal digits only, within [min, max].
 bool text_to_int(const char *text, int64_t min, int64_t max, int64_t *out);
 
-// The candidate nearest to `word` (Damerau-Levenshtein, at most a third of its length away); NULL when
-// none is near. `candidates` is ended by NULL.
+// The candidate nearest to `word` (Damerau-Levenshtein, at most a third of its length away); NULL
+// when none is near. `candidates` is ended by NULL.
 const char *text_nearest(const char *word, const char *const candidates[]);
 
-// Valid UTF-8 without surrogates or overlong forms?
+// The first character of UTF-8 text of at least one byte, and how many bytes it uses; -1 when it is
+// no character (a surrogate or an overlong form is none).
+int32_t text_character(const char *text, size_t len, size_t *used);
+
+// Whether it is such characters alone.
 bool text_is_utf8(const char *bytes, size_t len);
 
 // Columns a terminal uses for UTF-8 text (wcwidth; control characters count 0).
