@@ -279,7 +279,7 @@ static enum step job_succeeded(struct work *work, struct group *group, struct bu
     const struct config_registry *registry = config_registry(config, image.registry);
     struct registry_access access = {0};
     if (registry) {
-        access.auth_file = or_null(registry->auth.path);
+        access.auth = registry->auth.text;
         access.ca_file = or_null(registry->ca_file);
         access.plain_http = registry->plain_http;
     }
