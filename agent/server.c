@@ -3,6 +3,7 @@
 #include "agent/base/buffer.h"
 #include "agent/base/json.h"
 #include "agent/base/log.h"
+#include "agent/base/printable.h"
 #include "agent/base/text.h"
 #include "agent/connections.h"
 #include "agent/listener.h"
@@ -328,19 +329,24 @@ void server_answer_json(struct server_request *req, int status, json_t *body)
     json_decref(body);
 }
 
-// "detail" may quote what a client sent; jansson takes valid UTF-8 only.
-static json_t *text_or_nothing(const char *text)
+// It may quote what a client sent, or be cut in the middle of a character.
+static json_t *printable_or_nothing(const char *text)
 {
-    return text && text_is_utf8(text, strlen(text)) ? json_string(text) : NULL;
+    if (!text)
+        return NULL;
+    char clean[DETAIL_MAX];
+    printable_copy(clean, sizeof clean, text, strlen(text));
+    return json_string(clean);
 }
 
 static json_t *problem_json(const struct server_problem *problem)
 {
     const char *title =
         problem->title ? problem->title : MHD_get_reason_phrase_for((unsigned)problem->status);
-    json_t *json = json_pack("{s:s, s:s, s:i, s:o*, s:o*}", "type", "about:blank", "title", title,
-                             "status", problem->status, "detail", text_or_nothing(problem->detail),
-                             "reason", text_or_nothing(problem->reason));
+    json_t *json =
+        json_pack("{s:s, s:s, s:i, s:o*, s:o*}", "type", "about:blank", "title", title, "status",
+                  problem->status, "detail", printable_or_nothing(problem->detail), "reason",
+                  printable_or_nothing(problem->reason));
     if (problem->members)
         json_object_update(json, problem->members);
     json_decref(problem->members);
@@ -402,11 +408,12 @@ static ssize_t read_until_something(struct stream *stream, char *out, size_t roo
 {
     ssize_t got = 0;
     while (got == 0) {
-        if (stream->server->draining)
-            return MHD_CONTENT_READER_END_OF_STREAM;
         if (client_gone(stream->connection->fd))
             return MHD_CONTENT_READER_END_WITH_ERROR;
-        got = stream->read(stream->user, out, room, STREAM_WAIT_MS);
+        bool draining = stream->server->draining;
+        got = stream->read(stream->user, out, room, draining ? 0 : STREAM_WAIT_MS);
+        if (got == 0 && draining)
+            return MHD_CONTENT_READER_END_OF_STREAM;
     }
     if (got > 0)
         return got;

@@ -90,10 +90,10 @@ void server_answer_error(struct server_request *req, const struct error *err);
 // A body that is made while it is sent, in chunks (SERVER_THREADS only).
 //
 // `read` writes at most `room` bytes and returns how many. It may block up to `wait_ms` and return
-// 0 for "nothing yet": it is called again, unless the client went away or the server drains, which
-// ends the body. SERVER_STREAM_END ends the body, SERVER_STREAM_BROKEN cuts the connection so that
-// the client sees that something is missing. `release` is called once, when nothing will be read
-// any more, even if nothing ever was. Both run on the connection's thread.
+// 0 for "nothing yet": it is called again, unless the client went away, or the server drains, which
+// then ends the body. SERVER_STREAM_END ends the body, SERVER_STREAM_BROKEN cuts the connection so
+// that the client sees that something is missing. `release` is called once, when nothing will be
+// read any more, even if nothing ever was. Both run on the connection's thread.
 #define SERVER_STREAM_END    (-1)
 #define SERVER_STREAM_BROKEN (-2)
 typedef ssize_t (*server_stream_read)(void *user, char *out, size_t room, int64_t wait_ms);
@@ -149,9 +149,9 @@ bool server_start(const struct server_options *options, struct server **out,
 const char *server_address(const struct server *server);
 
 // Stops accepting, refuses new requests with 503 (but for SERVER_WHILE_DRAINING), says
-// "Connection: close" on every answer, ends streams, closes idle connections, and waits until no
-// connection is left: false when some were after `timeout_ms`. A listening socket from systemd
-// stays open, so that what comes next waits for the successor.
+// "Connection: close" on every answer, ends streams when they have nothing more to say, closes idle
+// connections, and waits until no connection is left: false when some were after `timeout_ms`. A
+// listening socket from systemd stays open, so that what comes next waits for the successor.
 bool server_drain(struct server *server, int64_t timeout_ms);
 // Answers what is still suspended with 503, closes all connections, ends the threads, frees. A
 // thread that answers a suspended request afterwards does no harm. NULL is fine. Handlers that are

@@ -75,6 +75,16 @@ static void answer_problem(struct server_request *req, void *user)
                                                    .members = json_pack("{s:s}", "run", "r-1")});
 }
 
+// Invalid UTF-8, and longer than a detail may be.
+static void answer_odd(struct server_request *req, void *user)
+{
+    (void)user;
+    char many[4000];
+    for (size_t i = 0; i < sizeof many; i++)
+        many[i] = i % 2 ? '\xa4' : '\xc3';
+    server_refuse(req, 400, "odd", "bad \xff byte, %.*s", (int)sizeof many, many);
+}
+
 // Handed to the test, which answers.
 static void answer_later(struct server_request *req, void *user)
 {
@@ -210,6 +220,7 @@ static const struct server_route routes[] = {
     {"GET", "/v1/{a}/x/{b}", answer_facts, 0},
     {"GET", "/never", answer_never, 0},
     {"GET", "/problem", answer_problem, 0},
+    {"GET", "/odd", answer_odd, 0},
     {"GET", "/open", answer_echo, SERVER_OPEN},
     {0},
 };
@@ -531,6 +542,16 @@ static void test_problems(void **state)
         json_pack("{s:s, s:s, s:i, s:s, s:s, s:s}", "type", "about:blank", "title", "Conflict",
                   "status", 409, "detail", "It runs.", "reason", "active-run", "run", "r-1");
     assert_true(json_equal(problem, wanted));
+}
+
+static void test_odd_text_in_a_problem(void **state)
+{
+    (void)state;
+    CLEANUP(json_ptr) json_t *problem = json_of("GET /odd HTTP/1.1\r\n" HOST "\r\n", 400);
+    const char *detail = json_text_at(problem, "detail", NULL);
+    assert_non_null(detail);
+    assert_true(text_starts(detail, "bad ? byte, ää"));
+    assert_true(strlen(detail) > 900);
 }
 
 static void test_head_has_no_body(void **state)
@@ -1220,6 +1241,7 @@ int main(void)
         TEST(test_parameters_and_headers, start_events),
         TEST(test_malformed_requests, start_events),
         TEST(test_problems, start_events),
+        TEST(test_odd_text_in_a_problem, start_events),
         TEST(test_head_has_no_body, start_events),
         TEST(test_admission, start_events),
         TEST(test_admission, start_threads),
