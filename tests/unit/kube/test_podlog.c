@@ -1,0 +1,246 @@
+// Following a log against answers that a real kubelet cannot be made to give.
+#include "deploy/kube/podlog.h"
+#include "tests/unit/kube/scripted.h"
+
+#define POD(phase, state)                                                                          \
+    OK "{\"metadata\":{\"uid\":\"u\"},\"spec\":{\"restartPolicy\":\"Never\"},\"status\":{"         \
+       "\"phase\":\"" phase "\",\"containerStatuses\":[{\"name\":\"main\",\"state\":{\"" state     \
+       "\":{}}}]}}"
+#define RUNNING POD("Running", "running")
+#define ENDED   POD("Succeeded", "terminated")
+#define WAITING                                                                                    \
+    ANSWER("400 Bad Request", "X-A: b")                                                            \
+    "{\"reason\":\"BadRequest\",\"message\":\"container is waiting to start\",\"code\":400}"
+#define LINE(second, text) "2026-11-24T08:01:" second ".000000001Z " text "\n"
+#define GET_POD            "GET /api/v1/namespaces/n/pods/p HTTP"
+#define GET_LOG            "GET /api/v1/namespaces/n/pods/p/log?container=main&timestamps=true&"
+
+static struct {
+    struct kube_client *client;
+    struct http_loop *loop;
+    struct podlog_hub *hub;
+    char path[128];
+} stage;
+
+static void begin(const char *file, const struct step *script, size_t count)
+{
+    struct error err;
+    snprintf(stage.path, sizeof stage.path, "%s/log", scripted.directory);
+    assert_true(file_write(stage.path, 0600, file, strlen(file), NULL));
+    play(script, count);
+    stage.client = scripted_client("{}");
+    stage.loop = http_loop_create();
+    stage.hub = podlog_hub_create(stage.client, stage.loop);
+    struct podlog_source source = {
+        .namespace_ = "n", .pod = "p", .uid = "u", .container = "main", .path = stage.path};
+    if (!podlog_follow(stage.hub, &source, &err))
+        fail_msg("%s", err.text);
+}
+
+#define BEGIN(file, script) begin(file, script, sizeof(script) / sizeof *(script))
+
+// Reads all, checks text and end, and that the whole script was played.
+static void expect(const char *text, enum podlog_state state, const char *why, size_t steps)
+{
+    struct podlog_reader *reader;
+    struct podlog_end end = {.state = PODLOG_FOLLOWING};
+    struct error err;
+    char got[4096] = "";
+    size_t len = 0, part = 1;
+    if (!podlog_reader_open(stage.hub, stage.path, 0, &reader, &err))
+        fail_msg("%s", err.text);
+    while (part > 0) {
+        if (!podlog_read(reader, mono_after(AWAIT_MS), got + len, sizeof got - 1 - len, &part, &end,
+                         &err))
+            fail_msg("%s after: %s", err.text, got);
+        len += part;
+        got[len] = '\0';
+    }
+    podlog_reader_close(reader);
+    assert_string_equal(got, text);
+    assert_int_equal(end.state, state);
+    assert_string_equal(end.why, why);
+    assert_int_equal(played(), steps);
+    podlog_hub_destroy(stage.hub);
+    http_loop_destroy(stage.loop);
+    kube_client_destroy(stage.client);
+}
+
+static void torn_log_is_joined(void **state)
+{
+    (void)state;
+    static const struct step script[] = {
+        STEP(GET_POD, RUNNING),
+        STEP(GET_LOG "follow=true HTTP",
+             ANSWER("200 OK", "Transfer-Encoding: chunked") "1000\r\n" LINE("10", "one")
+                 LINE("10", "two") LINE("11", "thr") "2026-11-24T08:01:12.0"),
+        STEP(GET_POD, ENDED),
+        STEP(GET_LOG "follow=false&sinceTime=2026-11-24T08%3A01%3A09Z HTTP",
+             OK LINE("10", "one") LINE("10", "two") LINE("11", "thr") LINE("12", "four")
+                 LINE("10", "five, late") "2026-11-24T08:01:13.5Z six"),
+    };
+    BEGIN("", script);
+    expect("one\ntwo\nthr\nfour\nfive, late\nsix\n", PODLOG_COMPLETE, "", 4);
+}
+
+static void waiting_container_is_waited_for(void **state)
+{
+    (void)state;
+    static const struct step script[] = {
+        STEP(GET_POD, POD("Pending", "waiting")),
+        STEP(GET_POD, RUNNING),
+        STEP(GET_LOG "follow=true HTTP", WAITING),
+        STEP(GET_POD, RUNNING),
+        STEP(GET_LOG "follow=true HTTP", OK LINE("10", "one")),
+        STEP(GET_POD, ENDED),
+        STEP(GET_LOG "follow=false", OK LINE("10", "one")),
+    };
+    BEGIN("", script);
+    expect("one\n", PODLOG_COMPLETE, "", 7);
+}
+
+static void word_of_the_kubelet_is_no_line(void **state)
+{
+    (void)state;
+    static const struct step script[] = {
+        STEP(GET_POD, ENDED),
+        STEP(GET_LOG "follow=false", OK LINE("10", "one") "unable to retrieve container logs\n"),
+        STEP(GET_POD, ENDED),
+        STEP(GET_LOG "follow=false",
+             OK "rest of a line from before\n" LINE("10", "one") LINE("11", "two")),
+    };
+    BEGIN("", script);
+    expect("one\ntwo\n", PODLOG_COMPLETE, "", 4);
+}
+
+static void rotated_lines_are_told(void **state)
+{
+    (void)state;
+    static const struct step script[] = {
+        STEP(GET_POD, ENDED),
+        STEP(GET_LOG "follow=false&sinceTime=2026-11-24T08%3A01%3A08Z", OK LINE("30", "later")),
+    };
+    BEGIN(LINE("10", "first"), script);
+    expect("first\nlater\n", PODLOG_LOST, "some lines were rotated away before they could be read",
+           2);
+}
+
+static void deleted_pod_ends_the_log(void **state)
+{
+    (void)state;
+    static const struct step lost[] = {
+        STEP(GET_POD, RUNNING),
+        STEP(GET_LOG, ANSWER("200 OK", "Transfer-Encoding: chunked") "1000\r\n" LINE("10", "one")),
+        STEP(GET_POD, ANSWER("404 Not Found", "X-A: b")),
+    };
+    static const struct step other[] = {
+        STEP(GET_POD, OK "{\"metadata\":{\"uid\":\"another\"},\"spec\":{},\"status\":{}}"),
+    };
+    BEGIN("", lost);
+    expect("one\n", PODLOG_LOST, "the pod was deleted before its log was read to the end", 3);
+    BEGIN("", other);
+    expect("", PODLOG_LOST, "the pod was deleted before its log was read to the end", 1);
+}
+
+static void missing_right_is_told_at_once(void **state)
+{
+    (void)state;
+    static const struct step script[] = {
+        STEP(GET_POD, RUNNING),
+        STEP(GET_LOG, ANSWER("403 Forbidden", "X-A: b") "{\"reason\":\"Forbidden\",\"message\":"
+                                                        "\"cannot get pods/log\"}"),
+    };
+    BEGIN("", script);
+    expect("", PODLOG_LOST, "403 Forbidden: cannot get pods/log", 2);
+}
+
+static void never_started_is_a_whole_log(void **state)
+{
+    (void)state;
+    static const struct step script[] = {
+        STEP(GET_POD, OK "{\"metadata\":{\"uid\":\"u\"},\"spec\":{},\"status\":{\"phase\":"
+                         "\"Failed\",\"reason\":\"Evicted\"}}"),
+    };
+    BEGIN("", script);
+    expect("", PODLOG_COMPLETE, "the container never started", 1);
+}
+
+static void ended_file_is_not_followed_again(void **state)
+{
+    (void)state;
+    static const struct step none[] = {STEP("no request at all", OK)};
+    BEGIN(LINE("10", "one") "= truncated too long\n", none);
+    expect("one\n", PODLOG_TRUNCATED, "too long", 0);
+    static const struct step again[] = {
+        STEP(GET_POD, ENDED),
+        STEP(GET_LOG "follow=false", OK LINE("10", "one") LINE("11", "two")),
+    };
+    BEGIN(LINE("10", "one") "= lost the agent was stopped\n", again);
+    expect("one\ntwo\n", PODLOG_COMPLETE, "", 2);
+}
+
+// --- readers of a file that nobody follows ---
+
+static struct podlog_reader *open_static(const char *text, uint64_t offset)
+{
+    struct podlog_reader *reader;
+    struct error err;
+    snprintf(stage.path, sizeof stage.path, "%s/static", scripted.directory);
+    assert_true(file_write(stage.path, 0600, text, strlen(text), NULL));
+    if (!podlog_reader_open(stage.hub, stage.path, offset, &reader, &err))
+        fail_msg("%s", err.text);
+    return reader;
+}
+
+static void offsets_count_the_text(void **state)
+{
+    (void)state;
+    static const char text[] = LINE("10", "one") LINE("11", "") LINE("12", "= lost") "= complete\n";
+    static const char stripped[] = "one\n\n= lost\n";
+    struct podlog_end end;
+    struct error err;
+    stage.hub = podlog_hub_create(NULL, NULL);
+    for (size_t offset = 0; offset <= strlen(stripped); offset++)
+        for (size_t room = 1; room < 6; room++) { // any cut gives the same
+            char got[64] = "";
+            size_t len = 0, part = 1;
+            struct podlog_reader *reader = open_static(text, offset);
+            while (part > 0) {
+                assert_true(podlog_read(reader, mono_now(), got + len, room, &part, &end, &err));
+                len += part;
+            }
+            assert_string_equal(got, stripped + offset);
+            assert_int_equal(end.state, PODLOG_COMPLETE);
+            podlog_reader_close(reader);
+        }
+    char byte;
+    size_t len;
+    struct podlog_reader *reader = open_static(text, strlen(stripped) + 1);
+    assert_false(podlog_read(reader, mono_now(), &byte, 1, &len, &end, &err));
+    assert_int_equal(err.code, ERR_INVALID);
+    podlog_reader_close(reader);
+    reader = open_static(LINE("10", "one"), 4);
+    assert_true(podlog_read(reader, mono_now(), &byte, 1, &len, &end, &err));
+    assert_int_equal(len, 0);
+    assert_int_equal(end.state, PODLOG_LOST);
+    podlog_reader_close(reader);
+    assert_false(podlog_reader_open(stage.hub, "/nonexistent/log", 0, &reader, &err));
+    assert_int_equal(err.code, ERR_NOT_FOUND);
+    podlog_hub_destroy(stage.hub);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(torn_log_is_joined),
+        cmocka_unit_test(waiting_container_is_waited_for),
+        cmocka_unit_test(word_of_the_kubelet_is_no_line),
+        cmocka_unit_test(rotated_lines_are_told),
+        cmocka_unit_test(deleted_pod_ends_the_log),
+        cmocka_unit_test(missing_right_is_told_at_once),
+        cmocka_unit_test(never_started_is_a_whole_log),
+        cmocka_unit_test(ended_file_is_not_followed_again),
+        cmocka_unit_test(offsets_count_the_text),
+    };
+    return cmocka_run_group_tests(tests, scripted_setup, scripted_teardown);
+}
