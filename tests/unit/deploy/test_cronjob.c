@@ -1,0 +1,263 @@
+// CronJobs as people write them → services.
+#include "deploy/cronjob.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+// Takes `metadata` and `containers` as JSON with ' for ".
+static const struct service *service_of(const char *metadata, const char *spec, const char *pod)
+{
+    CLEANUP(free_ptr)
+    char *text = xasprintf("{'metadata':{'namespace':'n','name':'r','uid':'u-1',"
+                           "'resourceVersion':'7','creationTimestamp':'2026-11-24T08:01:10Z'%s},"
+                           "'spec':{'schedule':'0 3 * * *'%s,'jobTemplate':{'spec':{'template':"
+                           "{'spec':{%s}}}}},"
+                           "'status':{'active':[{},{}],'lastScheduleTime':'2026-11-24T03:00:00Z'}}",
+                           metadata, spec, pod);
+    for (char *c = text; *c; c++)
+        if (*c == '\'')
+            *c = '"';
+    CLEANUP(json_ptr) json_t *json = NULL;
+    struct error err;
+    const struct service *service = NULL;
+    if (!json_read(text, strlen(text), 65536, &json, &err) ||
+        !service_from_json(json, &service, &err))
+        fail_msg("%s: %s", err.text, text);
+    return service;
+}
+
+#define ONE             "'containers':[{'name':'main','image':'h:5000/a/b:1.4@sha256:00'}]"
+#define TWO             "'containers':[{'name':'side','image':'s'},{'name':'main','image':'h/m:1'}]"
+#define SOURCE          "'cronwright.io/repository':'https://g/a/b','cronwright.io/branch':'main'"
+#define ANNOTATED(text) ",'annotations':{" text "}"
+
+static void defaults(void **state)
+{
+    (void)state;
+    CLEANUP(service_ptr) const struct service *service = service_of("", "", ONE);
+    assert_string_equal(service->namespace_, "n");
+    assert_string_equal(service->name, "r");
+    assert_string_equal(service->uid, "u-1");
+    assert_string_equal(service->resource_version, "7");
+    assert_string_equal(service->repository, "");
+    assert_string_equal(service->dockerfile, "Dockerfile");
+    assert_string_equal(service->context, ".");
+    assert_string_equal(service->build_args, "");
+    assert_string_equal(service->container, "main");
+    assert_string_equal(service->image, "h:5000/a/b:1.4@sha256:00");
+    assert_string_equal(service->destination, "h:5000/a/b");
+    assert_string_equal(service->commit, "");
+    assert_string_equal(service->owner, "");
+    assert_string_equal(service->problem, "");
+    assert_int_equal(service->state, SERVICE_STARTED);
+    assert_int_equal(service->active, 2);
+    assert_int_equal(service->last_schedule.ms, 1795489200000);
+    assert_int_equal(service->last_success.ms, 0);
+    assert_int_equal(service->patched_at.ms, 0);
+    assert_false(service->has_annotations);
+}
+
+static void everything_said(void **state)
+{
+    (void)state;
+    CLEANUP(service_ptr)
+    const struct service *service = service_of(
+        ANNOTATED(SOURCE ",'cronwright.io/dockerfile':'docker/Dockerfile',"
+                         "'cronwright.io/context':'src','cronwright.io/target':'prod',"
+                         "'cronwright.io/build-args':'{}','cronwright.io/image':'r.example/x:1',"
+                         "'cronwright.io/container':'main','cronwright.io/commit':'c0ffee',"
+                         "'cronwright.io/build':'b-51','cronwright.io/patched-image':'h/m:1',"
+                         "'cronwright.io/patched-at':'2026-11-24T08:01:10Z'"),
+        ",'timeZone':'Europe/Berlin','concurrencyPolicy':'Forbid'",
+        TWO ",'imagePullSecrets':[{'name':'p1'},{'name':'p2'}]");
+    assert_string_equal(service->repository, "https://g/a/b");
+    assert_string_equal(service->branch, "main");
+    assert_string_equal(service->dockerfile, "docker/Dockerfile");
+    assert_string_equal(service->context, "src");
+    assert_string_equal(service->target, "prod");
+    assert_string_equal(service->build_args, "");
+    assert_string_equal(service->destination, "r.example/x");
+    assert_int_equal(service->container_index, 1);
+    assert_string_equal(service->image, "h/m:1");
+    assert_string_equal(service->pull_secrets, "p1,p2");
+    assert_string_equal(service->commit, "c0ffee");
+    assert_string_equal(service->build, "b-51");
+    assert_int_equal(service->patched_at.ms, 1795507270000);
+    assert_string_equal(service->time_zone, "Europe/Berlin");
+    assert_string_equal(service->concurrency, "Forbid");
+    assert_true(service->has_annotations);
+    assert_string_equal(service->problem, "");
+}
+
+static void build_args_are_sorted(void **state)
+{
+    (void)state;
+    CLEANUP(json_ptr)
+    json_t *annotations =
+        json_pack("{s:s}", ANNOTATION_BUILD_ARGS, "{ \"B\": \"2\",\n\"A\": \"1 \\\"\" }");
+    CLEANUP(json_ptr)
+    json_t *json =
+        json_pack("{s:{s:s, s:s, s:s, s:O}, s:{s:{}}}", "metadata", "namespace", "n", "name", "r",
+                  "uid", "u", "annotations", annotations, "spec", "jobTemplate");
+    const struct service *service;
+    assert_true(service_from_json(json, &service, NULL));
+    assert_string_equal(service->build_args, "{\"A\":\"1 \\\"\",\"B\":\"2\"}");
+    service_drop(service);
+}
+
+static void problems_are_sentences(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *metadata, *pod, *problem;
+    } cases[] = {
+        {"", TWO,
+         "it has 2 containers: annotation cronwright.io/container must name the one that is "
+         "built"},
+        {ANNOTATED("'cronwright.io/container':'absent'"), TWO,
+         "annotation cronwright.io/container: there is no container \"absent\""},
+        {ANNOTATED("'cronwright.io/container':'absent'"), ONE,
+         "annotation cronwright.io/container: there is no container \"absent\""},
+        {ANNOTATED("'cronwright.io/repository':'https://g/a/b'"), ONE,
+         "annotation cronwright.io/branch is missing"},
+        {ANNOTATED(SOURCE ",'cronwright.io/build-args':'A=1'"), ONE,
+         "annotation cronwright.io/build-args is not a JSON object of texts"},
+        {ANNOTATED(SOURCE ",'cronwright.io/image':':1'"), ONE,
+         "annotation cronwright.io/image is not an image's name"},
+        {"", "'containers':[]",
+         "it has 0 containers: annotation cronwright.io/container must name the one that is "
+         "built"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        CLEANUP(service_ptr)
+        const struct service *service = service_of(cases[i].metadata, "", cases[i].pod);
+        assert_string_equal(service->problem, cases[i].problem);
+    }
+    CLEANUP(service_ptr) const struct service *undecided = service_of("", "", TWO);
+    assert_string_equal(undecided->container, "");
+    assert_string_equal(undecided->image, "");
+}
+
+static void states(void **state)
+{
+    (void)state;
+#define DRAFT ANNOTATED("'cronwright.io/state':'draft'")
+    static const struct {
+        const char *metadata, *spec;
+        enum service_state state;
+    } cases[] = {
+        {"", "", SERVICE_STARTED},
+        {"", ",'suspend':false", SERVICE_STARTED},
+        {"", ",'suspend':true", SERVICE_STOPPED},
+        {DRAFT, ",'suspend':true", SERVICE_DRAFT},
+        {DRAFT, "", SERVICE_STARTED}, // somebody resumed it by hand
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        CLEANUP(service_ptr)
+        const struct service *service = service_of(cases[i].metadata, cases[i].spec, ONE);
+        assert_int_equal(service->state, cases[i].state);
+    }
+}
+
+static void owners(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *metadata, *owner;
+    } cases[] = {
+        {ANNOTATED("'meta.helm.sh/release-name':'reports'"), "Helm release reports"},
+        {ANNOTATED("'argocd.argoproj.io/tracking-id':'app1:batch/CronJob:n/r'"),
+         "Argo CD application app1"},
+        {",'labels':{'argocd.argoproj.io/instance':'app2'}", "Argo CD application app2"},
+        {",'labels':{'kustomize.toolkit.fluxcd.io/name':'site'}", "Flux Kustomization site"},
+        {",'labels':{'helm.toolkit.fluxcd.io/name':'rel'},'annotations':"
+         "{'meta.helm.sh/release-name':'rel'}",
+         "Flux HelmRelease rel"},
+        {",'labels':{'app.kubernetes.io/instance':'x'}", ""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        CLEANUP(service_ptr)
+        const struct service *service = service_of(cases[i].metadata, "", ONE);
+        assert_string_equal(service->owner, cases[i].owner);
+    }
+}
+
+static void image_names(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"nginx", "nginx"},
+        {"nginx:1", "nginx"},
+        {"h:5000/a/b", "h:5000/a/b"},
+        {"h:5000/a/b:1", "h:5000/a/b"},
+        {"h/b@sha256:00", "h/b"},
+        {"h:5000/b:1@sha256:00", "h:5000/b"},
+        {"", NULL},
+        {":1", NULL},
+        {"@sha256:00", NULL},
+        {"h/", NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char out[64];
+        assert_int_equal(image_repository(cases[i][0], out, sizeof out), cases[i][1] != NULL);
+        if (cases[i][1])
+            assert_string_equal(out, cases[i][1]);
+    }
+    char small[4];
+    assert_true(image_repository("abc:1", small, sizeof small));
+    assert_false(image_repository("abcd:1", small, sizeof small));
+}
+
+static void reserved_tag_says_not_built(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *pod;
+        bool not_built;
+    } cases[] = {
+        {"'containers':[{'name':'m','image':'h:5000/a/b:cronwright-not-built'}]", true},
+        {"'containers':[{'name':'m','image':'h/cronwright-not-built'}]", false},
+        {"'containers':[{'name':'m','image':'h/b:x-cronwright-not-built'}]", false},
+        {ONE, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        CLEANUP(service_ptr) const struct service *service = service_of("", "", cases[i].pod);
+        assert_int_equal(service_not_built(service), cases[i].not_built);
+    }
+}
+
+static void other_objects_are_refused(void **state)
+{
+    (void)state;
+    static const char *const cases[] = {
+        "{}", "[]", "{\"metadata\":{\"name\":\"a\",\"namespace\":\"n\",\"uid\":\"u\"}}",
+        "{\"metadata\":{\"name\":1,\"namespace\":\"n\",\"uid\":\"u\"},\"spec\":{\"jobTemplate\":{}"
+        "}}"};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        CLEANUP(json_ptr) json_t *json = json_loads(cases[i], 0, NULL);
+        const struct service *service;
+        struct error err;
+        assert_false(service_from_json(json, &service, &err));
+        assert_int_equal(err.code, ERR_PROTOCOL);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(defaults),
+        cmocka_unit_test(everything_said),
+        cmocka_unit_test(build_args_are_sorted),
+        cmocka_unit_test(problems_are_sentences),
+        cmocka_unit_test(states),
+        cmocka_unit_test(owners),
+        cmocka_unit_test(image_names),
+        cmocka_unit_test(reserved_tag_says_not_built),
+        cmocka_unit_test(other_objects_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
