@@ -100,14 +100,14 @@ class Agent:
             "log": {"level": "debug"},
             "kubernetes": {"kubeconfig": str(place.kubeconfig), "namespaces": [place.namespace]},
             "git": {"helper": HELPER, "timeout": "60s",
-                    "credentials": [{"url": os.environ["GIT_URL"] + "/private",
+                    "credentials": [{"url": place.private_git_url,
                                      "username": os.environ["GIT_USERNAME"],
                                      "passwordFile": os.environ["GIT_PASSWORD_FILE"]}]},
             "registries": [{"host": place.cluster.registry, "plainHttp": True}],
             "builds": {"namespace": place.builds_namespace, "kanikoImage": place.cluster.kaniko_image,
                        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}}, "timeout": "2m"},
-            "allow": [{"namespaces": [place.namespace], "repositories": [place.git_url, place.private_git_url],
-                       "images": [place.images]}],
+            "allow": [{"namespaces": [place.namespace], "images": [place.images],
+                       "repositories": [place.git_url, place.private_git_url, place.locked_git_url]}],
         }
 
     # --- life ---

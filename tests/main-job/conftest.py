@@ -33,13 +33,12 @@ def new_place(account, tmp_path_factory):
         places.append(Place(account, tmp_path_factory.mktemp(word), word))
         return places[-1]
     yield make
-    failures = []
+    left = [pod for place in places for pod in place.left_running()]
     for place in places:
-        try:
-            place.finish()
-        except AssertionError as failure:
-            failures.append(failure)
-    assert not failures
+        place.remove()
+    for place in places:
+        place.await_gone()
+    assert not left, f"pods that were left running: {left}"
 
 
 @pytest.fixture(scope="session")

@@ -2,9 +2,10 @@
 
 import json
 import os
+import pathlib
 import secrets
 import shutil
-import pathlib
+import subprocess
 import threading
 
 from agents import TOP
@@ -49,7 +50,9 @@ class Place:
         self.builds_namespace = "cronwright-builds"
         self.namespace = f"mainjob-{word}-{secrets.token_hex(3)}"
         self.git_url = f"{os.environ['GIT_URL']}/{self.namespace}"
+        # Below /private a login is needed: the agent has one for the first of these.
         self.private_git_url = f"{os.environ['GIT_URL']}/private/{self.namespace}"
+        self.locked_git_url = f"{os.environ['GIT_URL']}/private/locked-{self.namespace}"
         self.images = f"{self.cluster.registry}/{self.namespace}"
         self.lock = threading.Lock()
         self.names = 0
@@ -63,9 +66,9 @@ class Place:
             self.names += 1
             return f"{word}-{self.names}"
 
-    def repository(self, word, files=None, private=False):
-        """A repository; with `files`, its first commit is pushed."""
-        folder = f"private/{self.namespace}" if private else self.namespace
+    def repository(self, word, files=None, below=None):
+        """A repository; with `files`, its first commit is pushed. `below` is one of the other URLs."""
+        folder = (below or self.git_url).removeprefix(os.environ["GIT_URL"] + "/")
         repository = Repository(f"{folder}/{self.name(word)}", self.directory)
         if files is not None:
             repository.push(files)
@@ -74,6 +77,10 @@ class Place:
     def service(self, word, **more):
         return Service(self, self.name(word), **more)
 
+    def push_image(self, reference):
+        """An image from nothing."""
+        subprocess.run([TOP / "tests/cluster/push-image", reference, "dir:/data=0755"], check=True, capture_output=True)
+
     def build_jobs(self, repository):
         """The Kaniko Jobs there are for a repository."""
         identity = repository.url.split("//")[1].removesuffix(".git")
@@ -81,29 +88,41 @@ class Place:
                 if job["metadata"]["annotations"].get(ANNOTATION + "repository") == identity]
 
     def own_build_jobs(self):
-        host = os.environ["GIT_URL"].split("//")[1]
-        prefixes = (f"{host}/{self.namespace}/", f"{host}/private/{self.namespace}/")
-        return [job["metadata"]["name"] for job in self.cluster.list("jobs", self.builds_namespace)
-                if job["metadata"].get("annotations", {}).get(ANNOTATION + "repository", "").startswith(prefixes)]
+        """Name → repository of the Kaniko Jobs for repositories of this place."""
+        prefixes = tuple(url.split("//")[1] + "/" for url in (self.git_url, self.private_git_url, self.locked_git_url))
+        found = {job["metadata"]["name"]: job["metadata"].get("annotations", {}).get(ANNOTATION + "repository", "")
+                 for job in self.cluster.list("jobs", self.builds_namespace)}
+        return {name: repository for name, repository in found.items() if repository.startswith(prefixes)}
 
     def live_pods(self):
-        own = set(self.own_build_jobs())
-        pods = [pod["metadata"]["name"] for pod in self.cluster.list("pods", self.builds_namespace)
-                if pod["status"].get("phase") not in ("Succeeded", "Failed")
-                and pod["metadata"]["labels"].get("batch.kubernetes.io/job-name") in own]
-        return pods + self.cluster.live_pods(self.namespace)
+        """Pods of services and of builds that are not yet over."""
+        found = []
+        for job, repository in self.own_build_jobs().items():
+            pods = self.cluster.live_pods(self.builds_namespace, f"batch.kubernetes.io/job-name={job}")
+            found += [f"{pod} building {repository}" for pod in pods]
+        return found + self.cluster.live_pods(self.namespace)
 
-    def finish(self):
-        """Takes everything away; a pod that is still running by now was left behind."""
-        left = self.live_pods()
+    def left_running(self):
+        """What still runs although nobody wants it any more. A pod's end is told a moment late."""
+        try:
+            eventually(lambda: not self.live_pods(), "no pod is left", 10)
+            return []
+        except AssertionError:
+            return self.live_pods()
+
+    def remove(self):
+        """Begins to take everything away."""
         for job in self.own_build_jobs():
             self.cluster.delete("jobs", self.builds_namespace, job)
         self.cluster.delete("namespaces", None, self.namespace)
-        shutil.rmtree(pathlib.Path(os.environ["GIT_ROOT"]) / self.namespace, ignore_errors=True)
-        shutil.rmtree(pathlib.Path(os.environ["GIT_ROOT"]) / "private" / self.namespace, ignore_errors=True)
+        for url in (self.git_url, self.private_git_url, self.locked_git_url):
+            path = pathlib.Path(os.environ["GIT_ROOT"]) / url.removeprefix(os.environ["GIT_URL"] + "/")
+            shutil.rmtree(path, ignore_errors=True)
+
+    def await_gone(self):
         eventually(lambda: self.cluster.get("namespaces", None, self.namespace) is None,
                    f"namespace {self.namespace} is gone", 120)
-        assert not left
+        eventually(lambda: not self.own_build_jobs(), "the builds' Jobs are gone")
 
 
 class Service:

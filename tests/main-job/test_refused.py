@@ -371,7 +371,7 @@ def test_too_large_without_content_length(agent, repository):
         try:
             for _ in range((BODY_MAX >> 20) + 1):
                 connection.sendall(chunk)
-        except (BrokenPipeError, ConnectionResetError):
+        except OSError:
             pass  # it has said enough
         assert read_status(connection) == "413"
 
@@ -399,7 +399,7 @@ def test_malformed_request(agent, raw):
             connection.sendall(raw)
             connection.shutdown(socket.SHUT_WR)
             answer = connection.recv(100)
-        except (BrokenPipeError, ConnectionResetError):
+        except OSError:  # it has closed the connection already
             answer = b""
     assert answer == b"" or answer.split()[1].startswith(b"4"), answer
     assert ask(agent.webhooks, "GET", "/healthz").status == 200
