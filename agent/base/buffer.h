@@ -15,10 +15,11 @@ struct buffer {
 
 #define BUFFER_CAP_DEFAULT ((size_t)64 << 20)
 
-// Appends; grows by what arrived (doubling), never beyond the cap: then ERR_TOO_LARGE and unchanged.
+// Appends; grows by what arrived (doubling), never beyond the cap: then ERR_TOO_LARGE and
+// unchanged.
 bool buffer_append(struct buffer *buf, const void *bytes, size_t len, struct error *err) MUST_CHECK;
-bool buffer_printf(struct buffer *buf, struct error *err, const char *fmt, ...) PRINTF_LIKE(3, 4)
-    MUST_CHECK;
+bool buffer_printf(struct buffer *buf, struct error *err, const char *fmt, ...)
+    PRINTF_LIKE(3, 4) MUST_CHECK;
 void buffer_clear(struct buffer *buf);  // keeps the allocation
 void buffer_finish(struct buffer *buf); // frees, leaves an empty buffer with the same cap
 void buffer_wipe(struct buffer *buf);   // overwrites, then frees: for secrets

@@ -19,8 +19,9 @@ struct yaml_document {
     json_t *places; // object: JSON Pointer → [line of value, column, line of key, column of key]
 };
 
-// One document. Anchors and aliases, tags other than the core ones, duplicate keys, several documents,
-// non-string keys and more than the caps above are errors (ERR_INVALID, text starting "LINE:COLUMN ").
+// One document. Anchors and aliases, tags other than the core ones, duplicate keys, several
+// documents, non-string keys and more than the caps above are errors (ERR_INVALID, text starting
+// "LINE:COLUMN ").
 bool yaml_read(const char *bytes, size_t len, size_t max, struct yaml_document *out,
                struct error *err) MUST_CHECK;
 void yaml_finish(struct yaml_document *document);
