@@ -29,13 +29,14 @@ struct follow {
     struct mono_time ends; // when to stop waiting for the log's last lines
 
     struct mono_time waiting; // since when; 0: not waiting
-    char reason[256];         // what for, as last said
+    char *reason;             // what for, as last said; NULL: not said
 };
 
 static void follow_ptr(struct follow *follow)
 {
     tail_close(follow->tail);
     free(follow->path);
+    free(follow->reason);
     json_decref(follow->state);
 }
 
@@ -68,9 +69,11 @@ static enum tail_end wait_for(struct follow *follow, const char *reason)
     struct screen *screen = &follow->session->screen;
     if (follow->waiting.ms == 0)
         follow->waiting = mono_now();
-    bool news = reason[0] != '\0' && strcmp(reason, follow->reason) != 0;
-    if (news)
-        (void)text_copy(follow->reason, sizeof(follow->reason), reason);
+    bool news = reason[0] != '\0' && (!follow->reason || strcmp(reason, follow->reason) != 0);
+    if (news) {
+        free(follow->reason);
+        follow->reason = xstrdup(reason);
+    }
     char waited[TIME_TEXT_SIZE];
     waited_text(follow, waited);
     if (screen->redraw)
@@ -86,10 +89,10 @@ static void waiting_over(struct follow *follow)
     struct screen *screen = &follow->session->screen;
     char waited[TIME_TEXT_SIZE];
     waited_text(follow, waited);
-    if (screen->redraw && follow->waiting.ms != 0 && follow->reason[0] != '\0')
+    if (screen->redraw && follow->reason != NULL)
         screen_say(screen, MARK_WAITING, "waiting %s: %s", waited, follow->reason);
     follow->waiting.ms = 0;
-    follow->reason[0] = '\0';
+    free(TAKE(follow->reason));
 }
 
 // --- the log ---
@@ -228,7 +231,10 @@ static enum log_end follow_step(struct follow *follow, int *number, struct error
     } else if (attempt == NULL && run_has_ended(run)) {
         return LOG_WHOLE;
     } else if (attempt == NULL || (is(attempt, "state", "pending") && !run_has_ended(run))) {
-        const char *reason = field(attempt ? attempt : run, "reason");
+        // That there will be another attempt was said when the last one ended.
+        const char *reason = attempt       ? field(attempt, "reason")
+                             : *number > 1 ? ""
+                                           : field(run, "reason");
         return wait_for(follow, reason) == TAIL_STOPPED ? LOG_STOPPED : LOG_MORE;
     } else {
         *number = (int)field_int(attempt, "attempt", *number);

@@ -84,7 +84,7 @@ static void add_last_run(struct table *table, const json_t *service, struct wall
     CLEANUP(free_ptr) char *marked = mark_text(table->screen, MARK_RUNNING, active);
     if (!json_is_object(run)) {
         table_cell(table, "%s", json_is_null(run) ? "never run" : "-"); // or not known now
-        table_mark(table, running ? MARK_RUNNING : MARK_NONE, "%s", active);
+        table_cell(table, "%s", running ? marked : "");
         table_cell(table, "-");
         return;
     }
@@ -323,7 +323,7 @@ static void show(const struct session *session, const json_t *json,
         row(i == 0 ? "running" : "", "%s", name ? name : "-");
     }
     const char *problem = field(json, "problem");
-    row("missing", "%s", problem[0] ? problem : "nothing");
+    row(problem[0] ? "problem" : "missing", "%s", problem[0] ? problem : "nothing");
     if (problem[0] == '\0')
         row("try", "cronwright run --follow %s/%s", service->namespace, service->name);
 }

@@ -8,9 +8,6 @@
 
 #include <string.h>
 
-#define BRANCH_DEFAULT "main"
-#define TAG_DEFAULT    "v1"
-
 static const struct {
     const char *setting; // where the agent keeps the secret
 } schemes[SIGN_SCHEME_COUNT] = {
@@ -151,13 +148,12 @@ int command_sign(struct session *session)
     if (!check_options(call, &err) || (file != NULL && !secret_file_read(file, &secret, &err)))
         return session_fail(session, &err);
     enum sign_event event = pick_event(call);
-    const char *branch = call_has(call, OPTION_BRANCH) ? call->text[OPTION_BRANCH] : BRANCH_DEFAULT;
-    const char *tag = call_has(call, OPTION_TAG) ? call->text[OPTION_TAG] : TAG_DEFAULT;
     struct sign_request request = {.scheme = pick_scheme(call, secret),
                                    .event = event,
                                    .secret = secret,
                                    .repository = call->text[OPTION_REPOSITORY],
-                                   .ref = event == SIGN_TAG ? tag : branch,
+                                   .ref =
+                                       call->text[event == SIGN_TAG ? OPTION_TAG : OPTION_BRANCH],
                                    .after = call->text[OPTION_COMMIT],
                                    .delivery = call->text[OPTION_DELIVERY],
                                    .now = session->now};

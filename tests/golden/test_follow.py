@@ -197,6 +197,14 @@ def test_a_deleted_pod_does_not_cut_its_log(shell, agent, clock):
     assert result.out == "one\ntwo\n" and result.status == 124
 
 
+def test_a_reason_is_said_once(shell, agent, clock):
+    start(agent, clock)
+    reason = "image cannot be pulled: " + "x" * 400
+    agent.get(RUN, *[answers.run(clock, state="pending", reason=reason)] * 3,
+              answers.run(clock, state="failed", reason=reason, exitCode=None, started=None))
+    assert shell.files(FOLLOW).err.count("waiting: image") == 1
+
+
 def test_what_the_log_lacks_is_said(shell, agent, clock):
     start(agent, clock)
     agent.get(LOGS, Log(b"one\n"))
