@@ -3,6 +3,7 @@
 #include "agent/base/json.h"
 #include "agent/base/printable.h"
 #include "agent/base/text.h"
+#include "build/recipe.h"
 
 #include <signal.h>
 #include <string.h>
@@ -50,11 +51,19 @@ bool git_request_context(const struct git_remote_branch *remote,
                          const struct git_context_request *context, struct buffer *out,
                          struct error *err)
 {
+    // The child takes one spelling of a path only.
+    char subdirectory[RECIPE_PATH_MAX + 1], dockerfile[RECIPE_PATH_MAX + 1];
+    const char *file =
+        context->dockerfile && *context->dockerfile ? context->dockerfile : "Dockerfile";
+    if (!recipe_path(context->subdirectory ? context->subdirectory : ".", "context", subdirectory,
+                     err) ||
+        !recipe_path(file, "dockerfile", dockerfile, err))
+        return false;
     CLEANUP(json_ptr) json_t *request = begin("context", remote);
     add_text(request, "commit", context->commit);
     add_text(request, "mirror", context->mirror);
-    add_text(request, "subdirectory", context->subdirectory);
-    add_text(request, "dockerfile", context->dockerfile);
+    add_text(request, "subdirectory", subdirectory);
+    add_text(request, "dockerfile", dockerfile);
     add_text(request, "output", context->output);
     json_object_set_new(request, "max_bytes", json_integer(context->max_bytes));
     json_object_set_new(request, "max_repository_bytes",

@@ -8,25 +8,25 @@
 
 // How to reach one registry. Texts are borrowed.
 struct registry_access {
-    const char *auth_file; // docker's config.json with "auths"; read at each call; NULL: anonymous
-    const char *ca_file;   // PEM; NULL: the system's
-    const char *proxy;     // URL; NULL: none
-    bool plain_http;       // only where a setting says so
+    const char *auth;          // text of a docker config.json with "auths"; NULL: anonymous
+    const char *ca_file;       // PEM; NULL: the system's
+    const char *proxy;         // URL; NULL: none
+    bool plain_http;           // only where a setting says so
     bool insecure_skip_verify; // only where a setting says so
 };
 
 // HEAD /v2/<path>/manifests/<digest>: true when the registry has it and, if it says
 // Docker-Content-Digest, means the same. `image` gives registry and path; its tag and digest are
 // not looked at. ERR_NOT_FOUND (it has not), ERR_UNAUTHORIZED, ERR_FORBIDDEN, ERR_UNAVAILABLE,
-// ERR_TIMEOUT, ERR_PROTOCOL, ERR_INVALID (auth file). Texts name host and repository, never
+// ERR_TIMEOUT, ERR_PROTOCOL, ERR_INVALID (auth). Texts name host and repository, never
 // credentials. `timeout_ms` covers all requests together.
 bool registry_confirm(const struct image_reference *image, const char *digest,
                       const struct registry_access *access, int64_t timeout_ms,
                       struct error *err) MUST_CHECK;
 
-// --- parts, for tests ---
+// --- parts, for tests: registry_auth.c ---
 
-#define REGISTRY_CHALLENGE_MAX 2048 // bytes of a WWW-Authenticate value
+#define REGISTRY_CHALLENGE_MAX 4096 // bytes of all WWW-Authenticate values together
 
 struct registry_challenge {
     bool bearer; // else basic
@@ -35,15 +35,15 @@ struct registry_challenge {
     char scope[512];
 };
 
-// Reads one WWW-Authenticate value (RFC 9110: several challenges may share it); Bearer goes before
-// Basic. ERR_PROTOCOL when neither is there or it is malformed or too long.
+// Reads WWW-Authenticate values, joined by commas (RFC 9110, section 11.6.1); Bearer goes before
+// Basic. ERR_PROTOCOL when neither is there, or what is there is malformed or too long.
 bool registry_challenge_parse(const char *value, struct registry_challenge *out,
                               struct error *err) MUST_CHECK;
 
 // The login for a registry out of docker's config.json; both NULL when it has none. The caller uses
-// secret_free(). Entries may be "host", "https://host", "https://host/v1/", and for Docker Hub any
-// of its names; "auth" (base64 of user:password) or "username" and "password". ERR_INVALID.
-bool registry_login(const char *config, size_t len, const char *registry, char **username,
-                    char **password, struct error *err) MUST_CHECK;
+// secret_free(). Keys may be "host", "https://host", "https://host/v1/", and for Docker Hub any of
+// its names; values "auth" (base64 of user:password) or "username" and "password". ERR_INVALID.
+bool registry_login(const char *config, const char *registry, char **username, char **password,
+                    struct error *err) MUST_CHECK;
 
 #endif

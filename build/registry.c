@@ -1,0 +1,207 @@
+#include "build/registry.h"
+
+#include "agent/base/http.h"
+#include "agent/base/json.h"
+#include "agent/base/text.h"
+
+#include <string.h>
+#include <strings.h>
+
+#define ANSWER_MAX       ((size_t)64 << 10)
+#define TOKEN_MAX        ((size_t)32 << 10)
+#define DOCKER_HUB       "docker.io"
+#define DOCKER_HUB_API   "registry-1.docker.io"
+#define CHALLENGE_HEADER "WWW-Authenticate:"
+
+// The digest may be of a manifest or of a list of them, in either dialect.
+#define ACCEPT                                                                                     \
+    "Accept: application/vnd.oci.image.manifest.v1+json, "                                         \
+    "application/vnd.oci.image.index.v1+json, "                                                    \
+    "application/vnd.docker.distribution.manifest.v2+json, "                                       \
+    "application/vnd.docker.distribution.manifest.list.v2+json"
+
+struct session {
+    const struct image_reference *image;
+    const struct registry_access *access;
+    struct mono_time deadline;
+    char *url;      // of the manifest
+    char *username; // NULL: none
+    char *password;
+    char *token; // "Authorization: Bearer …"; NULL: none
+};
+
+static void session_finish(struct session *session)
+{
+    free(session->url);
+    secret_free(session->username);
+    secret_free(session->password);
+    secret_free(session->token);
+}
+
+static bool perform(const struct session *session, const char *method, const char *url,
+                    bool with_login, const char *authorization, struct http_response *response,
+                    struct error *err)
+{
+    struct http_trust trust = {
+        .ca_file = session->access->ca_file,
+        .proxy = session->access->proxy,
+        .username = with_login ? session->username : NULL,
+        .password = with_login ? session->password : NULL,
+        .insecure_skip_verify = session->access->insecure_skip_verify,
+    };
+    struct http_request request = {
+        .method = method,
+        .url = url,
+        .headers = {ACCEPT, authorization},
+        .timeout_ms = mono_left(session->deadline),
+        .max_body = ANSWER_MAX,
+        .trust = &trust,
+    };
+    if (request.timeout_ms == 0)
+        return error_set(err, ERR_TIMEOUT, "no answer in time");
+    return http_perform(&request, response, err);
+}
+
+// All values of WWW-Authenticate, joined by commas.
+static bool challenge_of(const struct http_response *response, struct registry_challenge *out,
+                         struct error *err)
+{
+    CLEANUP(buffer_finish) struct buffer value = {.cap = REGISTRY_CHALLENGE_MAX};
+    for (const char *line = buffer_text(&response->headers); *line;) {
+        size_t len = strcspn(line, "\r\n");
+        size_t name = strlen(CHALLENGE_HEADER);
+        if (len >= name && strncasecmp(line, CHALLENGE_HEADER, name) == 0 &&
+            !buffer_printf(&value, NULL, "%s%.*s", value.len ? ", " : "", (int)(len - name),
+                           line + name))
+            return error_set(err, ERR_PROTOCOL, "an overlong WWW-Authenticate");
+        line += len;
+        line += strspn(line, "\r\n");
+    }
+    return registry_challenge_parse(buffer_text(&value), out, err);
+}
+
+// The login goes to the realm, so it must be as safe as the registry itself.
+static bool check_realm(const struct session *session, const char *realm, struct error *err)
+{
+    const char *rest = NULL;
+    if (text_starts(realm, "https://"))
+        rest = realm + strlen("https://");
+    else if (session->access->plain_http && text_starts(realm, "http://"))
+        rest = realm + strlen("http://");
+    if (!rest)
+        return error_set(err, ERR_PROTOCOL, "it sends the login to an address without https");
+    size_t host = strcspn(rest, "/?#");
+    if (host == 0 || memchr(rest, '@', host) || strpbrk(realm, " #"))
+        return error_set(err, ERR_PROTOCOL, "it names a malformed address to log in at");
+    return true;
+}
+
+static char *token_url(const struct session *session, const struct registry_challenge *challenge)
+{
+    CLEANUP(free_ptr) char *own_scope = xasprintf("repository:%s:pull", session->image->path);
+    CLEANUP(free_ptr) char *scope = http_escape(challenge->scope[0] ? challenge->scope : own_scope);
+    CLEANUP(free_ptr) char *service = http_escape(challenge->service);
+    return xasprintf("%s%cservice=%s&scope=%s", challenge->realm,
+                     strchr(challenge->realm, '?') ? '&' : '?', service, scope);
+}
+
+static bool take_token(struct session *session, const struct http_response *response,
+                       struct error *err)
+{
+    CLEANUP(json_ptr) json_t *answer = NULL;
+    if (response->status == 401 || response->status == 403)
+        return error_set(err, ERR_UNAUTHORIZED, "the login is refused");
+    if (response->status != 200)
+        return error_set(err, response->status >= 500 ? ERR_UNAVAILABLE : ERR_PROTOCOL,
+                         "its login server answers %d", response->status);
+    if (!json_read(buffer_text(&response->body), response->body.len, ANSWER_MAX, &answer, NULL))
+        return error_set(err, ERR_PROTOCOL, "its login server does not answer JSON");
+    const char *token = json_text_at(answer, "token", NULL);
+    token = token ? token : json_text_at(answer, "access_token", NULL);
+    if (!token || !*token || strlen(token) > TOKEN_MAX || strpbrk(token, " \t\r\n"))
+        return error_set(err, ERR_PROTOCOL, "its login server gives no token");
+    session->token = xasprintf("Authorization: Bearer %s", token);
+    return true;
+}
+
+static bool fetch_token(struct session *session, const struct registry_challenge *challenge,
+                        struct error *err)
+{
+    struct http_response response = {0};
+    if (!check_realm(session, challenge->realm, err))
+        return false;
+    CLEANUP(free_ptr) char *url = token_url(session, challenge);
+    if (!perform(session, "GET", url, true, NULL, &response, err))
+        return false;
+    bool taken = take_token(session, &response, err);
+    buffer_wipe(&response.body);
+    http_response_finish(&response);
+    return taken;
+}
+
+// What a second try needs after a 401.
+static bool log_in(struct session *session, const struct http_response *refusal, struct error *err)
+{
+    struct registry_challenge challenge;
+    if (!challenge_of(refusal, &challenge, err))
+        return false;
+    if (session->access->auth && !registry_login(session->access->auth, session->image->registry,
+                                                 &session->username, &session->password, err))
+        return false;
+    if (challenge.bearer)
+        return fetch_token(session, &challenge, err);
+    if (!session->username)
+        return error_set(err, ERR_UNAUTHORIZED, "a login is needed, and none is configured");
+    return true;
+}
+
+static bool judge(const struct session *session, const char *digest,
+                  const struct http_response *response, struct error *err)
+{
+    int status = response->status;
+    char said[IMAGE_DIGEST_SIZE];
+    if (status == 404)
+        return error_set(err, ERR_NOT_FOUND, "there is no %s", digest);
+    if (status == 401)
+        return error_set(err, ERR_UNAUTHORIZED,
+                         session->username ? "the login is refused"
+                                           : "a login is needed, and none is configured");
+    if (status == 403)
+        return error_set(err, ERR_FORBIDDEN, "reading it is not allowed");
+    if (status == 429 || status >= 500)
+        return error_set(err, ERR_UNAVAILABLE, "it answers %d", status);
+    if (status != 200)
+        return error_set(err, ERR_PROTOCOL, "it answers %d", status);
+    if (http_header(&response->headers, "Docker-Content-Digest", said, sizeof said) &&
+        strcmp(said, digest) != 0)
+        return error_set(err, ERR_PROTOCOL, "asked for %s, it speaks of %s", digest, said);
+    return true;
+}
+
+static bool confirm(struct session *session, const char *digest, struct error *err)
+{
+    CLEANUP(http_response_finish) struct http_response first = {0};
+    CLEANUP(http_response_finish) struct http_response second = {0};
+    if (!perform(session, "HEAD", session->url, false, NULL, &first, err))
+        return false;
+    if (first.status != 401)
+        return judge(session, digest, &first, err);
+    if (!log_in(session, &first, err) ||
+        !perform(session, "HEAD", session->url, !session->token, session->token, &second, err))
+        return false;
+    return judge(session, digest, &second, err);
+}
+
+bool registry_confirm(const struct image_reference *image, const char *digest,
+                      const struct registry_access *access, int64_t timeout_ms, struct error *err)
+{
+    if (!image_digest_is_valid(digest))
+        return error_set(err, ERR_INVALID, "registry %s: a malformed digest", image->registry);
+    CLEANUP(session_finish)
+    struct session session = {.image = image, .access = access, .deadline = mono_after(timeout_ms)};
+    bool hub = strcmp(image->registry, DOCKER_HUB) == 0;
+    session.url = xasprintf("%s://%s/v2/%s/manifests/%s", access->plain_http ? "http" : "https",
+                            hub ? DOCKER_HUB_API : image->registry, image->path, digest);
+    return confirm(&session, digest, err) ||
+           error_wrap(err, "registry %s, %s", image->registry, image->path);
+}
