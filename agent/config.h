@@ -164,10 +164,12 @@ void config_errors_print(const struct config_errors *errors, const char *path, F
 void config_errors_finish(struct config_errors *errors);
 
 // Whether a service in `ns` may build `repository` (the clone URL of its annotation) into `image`
-// (without a tag): some entry of `allow` must have all three. Deny by default. A prefix ends at a
-// border of path components: "registry.example/acme" holds for "registry.example/acme/report", not
-// for "registry.example/acme2". A ".git" at the end of a repository does not count. Names with
-// empty, "." or ".." components are allowed by "*" alone.
+// (without a tag): one entry of `allow` must hold for all three. Deny by default. A prefix is
+// compared byte by byte, scheme included, and ends at a border of path components:
+// "registry.example/acme" holds for "registry.example/acme/report", not for
+// "registry.example/acme2". A ".git" or "/" at the end does not count. A name that a server could
+// read as another one ("..",
+// "//", "%2e", "?") is allowed by "*" alone.
 bool config_allows(const struct config *config, const char *ns, const char *repository,
                    const char *image);
 
