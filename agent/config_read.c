@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #define CONFIG_ERROR_TEXT 512
-#define KEY_MAX           128 // longer keys are unknown
 
 #ifndef CRONWRIGHT_GIT_HELPER
 #error "the build says where cronwright-git is installed"
