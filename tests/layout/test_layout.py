@@ -44,7 +44,7 @@ ADAPTERS = {
     "curl/curl.h": {"agent/base/http.c"},
     "yaml.h": {"agent/base/yaml.c"},
     "systemd/sd-daemon.h": {"agent/base/systemd.c"},
-    "yajl/yajl_parse.h": {"webhooks/json_stream.c"},
+    "yajl/yajl_parse.h": {"webhooks/payload.c"},
 }
 
 
