@@ -105,12 +105,19 @@ static char *token_url(const struct session *session, const struct registry_chal
                      strchr(challenge->realm, '?') ? '&' : '?', service, scope);
 }
 
+static bool unauthorized(const struct session *session, struct error *err)
+{
+    return error_set(err, ERR_UNAUTHORIZED,
+                     session->username ? "the login is refused"
+                                       : "a login is needed, and none is configured");
+}
+
 static bool take_token(struct session *session, const struct http_response *response,
                        struct error *err)
 {
     CLEANUP(json_ptr) json_t *answer = NULL;
     if (response->status == 401 || response->status == 403)
-        return error_set(err, ERR_UNAUTHORIZED, "the login is refused");
+        return unauthorized(session, err);
     if (response->status != 200)
         return error_set(err, response->status >= 500 ? ERR_UNAVAILABLE : ERR_PROTOCOL,
                          "its login server answers %d", response->status);
@@ -151,7 +158,7 @@ static bool log_in(struct session *session, const struct http_response *refusal,
     if (challenge.bearer)
         return fetch_token(session, &challenge, err);
     if (!session->username)
-        return error_set(err, ERR_UNAUTHORIZED, "a login is needed, and none is configured");
+        return unauthorized(session, err);
     return true;
 }
 
@@ -163,9 +170,7 @@ static bool judge(const struct session *session, const char *digest,
     if (status == 404)
         return error_set(err, ERR_NOT_FOUND, "there is no %s", digest);
     if (status == 401)
-        return error_set(err, ERR_UNAUTHORIZED,
-                         session->username ? "the login is refused"
-                                           : "a login is needed, and none is configured");
+        return unauthorized(session, err);
     if (status == 403)
         return error_set(err, ERR_FORBIDDEN, "reading it is not allowed");
     if (status == 429 || status >= 500)
@@ -196,7 +201,8 @@ bool registry_confirm(const struct image_reference *image, const char *digest,
                       const struct registry_access *access, int64_t timeout_ms, struct error *err)
 {
     if (!image_digest_is_valid(digest))
-        return error_set(err, ERR_INVALID, "registry %s: a malformed digest", image->registry);
+        return error_set(err, ERR_INVALID, "registry %s, %s: a malformed digest", image->registry,
+                         image->path);
     CLEANUP(session_finish)
     struct session session = {.image = image, .access = access, .deadline = mono_after(timeout_ms)};
     bool hub = strcmp(image->registry, DOCKER_HUB) == 0;
