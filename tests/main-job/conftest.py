@@ -59,9 +59,10 @@ def agent(place):
 def pytest_runtest_makereport(item, call):
     report = (yield).get_result()
     if report.failed:
-        for name, value in getattr(item, "funcargs", {}).items():
-            if isinstance(value, Agent):
-                report.sections.append((f"log of {name}", value.log_text()[-6000:]))
+        agents = {id(value): (name, value) for name, value in getattr(item, "funcargs", {}).items()
+                  if isinstance(value, Agent)}
+        for name, value in agents.values():
+            report.sections.append((f"log of {name}", value.log_text()[-4000:]))
 
 
 sys.dont_write_bytecode = True
