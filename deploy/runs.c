@@ -1,6 +1,7 @@
 #include "deploy/runs.h"
 #include "agent/base/crypto.h"
 #include "agent/base/printable.h"
+#include "agent/base/text.h"
 #include "deploy/cronjob_json.h"
 #include "deploy/runs_json.h"
 
@@ -378,7 +379,8 @@ static bool replace_active(const struct creation *creation, const struct job_lis
     return true;
 }
 
-static bool settle_active(const struct creation *creation, struct error *err)
+static bool settle_active(const struct creation *creation, struct run_created *out,
+                          struct error *err)
 {
     if (creation->request->if_active == RUN_ALLOW)
         return true;
@@ -392,8 +394,9 @@ static bool settle_active(const struct creation *creation, struct error *err)
         return true;
     if (creation->request->if_active == RUN_REPLACE)
         return replace_active(creation, &active, err);
-    return error_set(err, ERR_CONFLICT, "run %s is active",
-                     json_text_at(active.jobs[0], "metadata", "name", NULL));
+    text_copy(out->active, sizeof out->active,
+              json_text_at(active.jobs[0], "metadata", "name", NULL));
+    return error_set(err, ERR_CONFLICT, "run %s is active", out->active);
 }
 
 // POSTs the Job. When the name is taken: by an earlier request with this key (found), or by chance,
@@ -455,7 +458,7 @@ static bool create(struct creation *creation, struct run_created *out, struct er
     if (*creation->key && !find_earlier(creation, &job, err))
         return false;
     created.existed = job != NULL;
-    if (!job && (!settle_active(creation, err) || !post_job(creation, &job, &created, err)))
+    if (!job && (!settle_active(creation, out, err) || !post_job(creation, &job, &created, err)))
         return false;
     // The run exists now: what its pods are doing is told if it can be had.
     if (!view(creation->client, creation->service, job, &created.run, NULL) &&
@@ -471,6 +474,7 @@ bool run_create(struct kube_client *client, const char *namespace_, const char *
                 const struct run_request *request, struct run_created *out, struct error *err)
 {
     CLEANUP(creation_finish) struct creation creation = {.client = client, .request = request};
+    *out = (struct run_created){0};
     return (begin(&creation, namespace_, cronjob, err) && create(&creation, out, err)) ||
            error_wrap(err, "run of %.*s/%.*s", KUBE_LABEL_MAX, namespace_, KUBE_NAME_MAX, cronjob);
 }

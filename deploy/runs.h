@@ -80,12 +80,14 @@ struct run_request {
 
 struct run_created {
     struct run *run;
-    bool existed;     // an earlier request with this key had made it
-    json_t *warnings; // the API server's, an array of texts; or NULL
+    bool existed;               // an earlier request with this key had made it
+    json_t *warnings;           // the API server's, an array of texts; or NULL
+    char active[RUN_NAME_SIZE]; // when it was refused for an active run: that one; else ""
 };
 
 // Exactly what `kubectl create job --from=cronjob/NAME` does, with our annotations added: the
-// CronJob is read, never written. Errors: ERR_NOT_FOUND; ERR_CONFLICT (active run, not built yet,
+// CronJob is read, never written. `out` is set on failure too, but for `active` empty. Errors:
+// ERR_NOT_FOUND; ERR_CONFLICT (active run, not built yet,
 // key used for something else); ERR_TIMEOUT (the replaced run would not go).
 bool run_create(struct kube_client *client, const char *namespace_, const char *cronjob,
                 const struct run_request *request, struct run_created *out,

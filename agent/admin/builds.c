@@ -76,9 +76,9 @@ static bool named_build(const struct admin *admin, struct server_request *req, s
 
 static bool add_patch(void *user, const struct patch_record *patch)
 {
-    json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:o}", "namespace", patch->namespace, "name",
-                             patch->name, "oldImage", patch->old_image, "newImage",
-                             patch->new_image, "at", admin_time(patch->at));
+    json_t *json = json_pack("{s:s, s:s, s:o, s:s, s:o}", "namespace", patch->namespace, "name",
+                             patch->name, "oldImage", json_text_or_null(patch->old_image),
+                             "newImage", patch->new_image, "at", admin_time(patch->at));
     return json_array_append_new(user, json) == 0;
 }
 

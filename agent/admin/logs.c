@@ -36,14 +36,16 @@ static void release_log(void *user)
 
 void admin_answer_log(struct server_request *req, const struct admin *admin, const char *path)
 {
-    bool follow;
+    bool follow, timestamps;
     int64_t offset;
     if (!admin_query_bool(req, "follow", &follow) ||
+        !admin_query_bool(req, "timestamps", &timestamps) ||
         !admin_query_int(req, "offset", 0, INT64_MAX, 0, &offset))
         return;
     struct log_stream *stream = xalloc(sizeof *stream);
     struct error err;
-    if (!podlog_reader_open(admin->logs, path, (uint64_t)offset, &stream->reader, &err)) {
+    if (!podlog_reader_open(admin->logs, path, (uint64_t)offset, timestamps, &stream->reader,
+                            &err)) {
         free(stream);
         if (err.code == ERR_NOT_FOUND)
             server_refuse(req, 404, "no-log", "there is no log yet");

@@ -6,7 +6,8 @@
 #include "deploy/kube/podlog.h"
 
 // Answers with the texts of a log file (deploy/kube/podlog.h) from byte ?offset= on: what the
-// client has not been given yet. With ?follow=true until the log's end; otherwise what is there.
+// client has not been given yet. With ?timestamps=true each line comes after its time. With
+// ?follow=true until the log's end; otherwise what is there.
 void admin_answer_log(struct server_request *req, const struct admin *admin, const char *path);
 
 #endif

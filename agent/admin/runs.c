@@ -124,6 +124,16 @@ static bool read_key(struct server_request *req, struct run_request *out)
     return false;
 }
 
+static void refuse_for_active(struct server_request *req, const struct run_created *created,
+                              const struct error *err)
+{
+    server_answer_problem(
+        req, &(struct server_problem){.status = 409,
+                                      .reason = "active-run",
+                                      .detail = err->text,
+                                      .members = json_pack("{s:s}", "run", created->active)});
+}
+
 static void create_run(struct server_request *req, void *user)
 {
     const struct admin *admin = user;
@@ -138,7 +148,10 @@ static void create_run(struct server_request *req, void *user)
     struct run_created created = {0};
     struct error err;
     if (!run_create(admin->kube, service->namespace_, service->name, &request, &created, &err)) {
-        server_answer_error(req, &err);
+        if (*created.active)
+            refuse_for_active(req, &created, &err);
+        else
+            server_answer_error(req, &err);
         return;
     }
     CLEANUP(free_ptr)
@@ -156,21 +169,6 @@ static void create_run(struct server_request *req, void *user)
 }
 
 // --- one run ---
-
-static void get_run(struct server_request *req, void *user)
-{
-    const struct admin *admin = user;
-    CLEANUP(service_ptr)
-    const struct service *service = admin_named_service(admin, req, ROLE_VIEWER);
-    if (!service)
-        return;
-    CLEANUP(run_ptr) struct run *run = NULL;
-    struct error err;
-    if (run_get(admin->kube, service, server_param(req, "run"), &run, &err))
-        server_answer_json(req, 200, admin_run_json(service, run, true));
-    else
-        server_answer_error(req, &err);
-}
 
 static void cancel_run(struct server_request *req, void *user)
 {
@@ -223,14 +221,25 @@ static struct run *run_with_attempt(struct server_request *req, const struct adm
     }
 }
 
+static char *run_log_directory(const struct admin *admin, const struct run *run)
+{
+    return xasprintf("%s/logs/runs/%s/%s", admin->config->state_directory, run->namespace_,
+                     run->name);
+}
+
+static char *attempt_log_path(const struct admin *admin, const struct run *run,
+                              const struct run_attempt *attempt)
+{
+    CLEANUP(free_ptr) char *directory = run_log_directory(admin, run);
+    return xasprintf("%s/%s.log", directory, attempt->pod);
+}
+
 // Sees to it that the attempt's log is on its way into its file. The caller frees the path.
 static char *follow_attempt(const struct admin *admin, const struct run *run,
                             const struct run_attempt *attempt, struct error *err)
 {
-    CLEANUP(free_ptr)
-    char *directory =
-        xasprintf("%s/logs/runs/%s/%s", admin->config->state_directory, run->namespace_, run->name);
-    CLEANUP(free_ptr) char *path = xasprintf("%s/%s.log", directory, attempt->pod);
+    CLEANUP(free_ptr) char *directory = run_log_directory(admin, run);
+    CLEANUP(free_ptr) char *path = attempt_log_path(admin, run, attempt);
     struct podlog_source source = {.namespace_ = run->namespace_,
                                    .pod = attempt->pod,
                                    .uid = attempt->pod_uid,
@@ -238,6 +247,37 @@ static char *follow_attempt(const struct admin *admin, const struct run *run,
                                    .path = path};
     return directory_make(directory, err) && podlog_follow(admin->logs, &source, err) ? TAKE(path)
                                                                                       : NULL;
+}
+
+// How far the last attempt's log is, as far as it was asked for: "complete", "following", …
+static json_t *log_state(const struct admin *admin, const struct run *run)
+{
+    if (run->attempt_count == 0)
+        return json_null();
+    CLEANUP(free_ptr)
+    char *path = attempt_log_path(admin, run, &run->attempts[run->attempt_count - 1]);
+    struct podlog_end end;
+    struct error err;
+    return podlog_look(admin->logs, path, &end, &err) ? json_string(podlog_state_word(end.state))
+                                                      : json_string("none");
+}
+
+static void get_run(struct server_request *req, void *user)
+{
+    const struct admin *admin = user;
+    CLEANUP(service_ptr)
+    const struct service *service = admin_named_service(admin, req, ROLE_VIEWER);
+    if (!service)
+        return;
+    CLEANUP(run_ptr) struct run *run = NULL;
+    struct error err;
+    if (!run_get(admin->kube, service, server_param(req, "run"), &run, &err)) {
+        server_answer_error(req, &err);
+        return;
+    }
+    json_t *json = admin_run_json(service, run, true);
+    json_object_set_new(json, "log", log_state(admin, run));
+    server_answer_json(req, 200, json);
 }
 
 static void get_run_log(struct server_request *req, void *user)

@@ -1,6 +1,7 @@
 #include "deploy/services.h"
 #include "agent/admin/runs.h"
-#include "agent/base/text.h"
+#include "agent/base/log.h"
+#include "agent/intake.h"
 #include "agent/pipeline/pipeline.h"
 
 #include <string.h>
@@ -100,6 +101,20 @@ static bool add_runs(const struct admin *admin, const struct service *service, j
     return true;
 }
 
+// How many requests were refused, and the last one: a wrong secret is the commonest fault. Only for
+// who sees all namespaces, since such a request belongs to none.
+static json_t *refused_json(const struct admin *admin, const struct config_token *token)
+{
+    struct refused_request last;
+    size_t count;
+    uint64_t all = intake_refused_list(admin->intake, &last, 1, &count);
+    if (!admin_sees(token, "*") || count == 0)
+        return json_pack("{s:i, s:n}", "count", 0, "last");
+    return json_pack("{s:I, s:{s:o, s:s, s:i, s:s}}", "count", (json_int_t)all, "last", "time",
+                     admin_time(last.time), "peer", last.peer, "status", last.status, "reason",
+                     last.reason);
+}
+
 static void list_services(struct server_request *req, void *user)
 {
     const struct admin *admin = user;
@@ -114,15 +129,16 @@ static void list_services(struct server_request *req, void *user)
             continue;
         json_t *json = service_json(admin, service);
         struct error err;
-        if (mono_past(deadline) || !add_runs(admin, service, json, &err)) {
-            json_object_set_new(json, "lastRun", json_null());
-            json_object_set_new(json, "running", json_array());
-        }
+        // What cannot be told is left out: null would say that it never ran.
+        if (!mono_past(deadline) && !add_runs(admin, service, json, &err))
+            log_line(LOG_WARNING, "runs cannot be listed", "namespace", service->namespace_,
+                     "service", service->name, "error", err.text, NULL);
         json_array_append_new(list, json);
     }
     service_list_finish(&services);
     server_answer_json(req, 200,
-                       json_pack("{s:o, s:{s:s}}", "services", list, "webhooks", "listen",
+                       json_pack("{s:o, s:o, s:{s:s}}", "services", list, "refused",
+                                 refused_json(admin, token), "webhooks", "listen",
                                  admin->webhooks_address));
 }
 

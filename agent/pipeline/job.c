@@ -224,7 +224,7 @@ static void read_log_end(struct work *work, const struct build *build, struct bu
     CLEANUP(free_ptr) char *path = pipeline_build_log(work->pipeline, build->id);
     CLEANUP(podlog_reader_ptr) struct podlog_reader *reader = NULL;
     struct error err;
-    if (!podlog_reader_open(work->pipeline->parts.logs, path, 0, &reader, &err))
+    if (!podlog_reader_open(work->pipeline->parts.logs, path, 0, false, &reader, &err))
         return;
     struct mono_time deadline = mono_after(LOG_END_WAIT_MS);
     struct podlog_end end;

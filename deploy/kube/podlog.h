@@ -62,18 +62,23 @@ struct podlog_end {
     char why[PODLOG_WHY_MAX]; // a sentence; "" for PODLOG_COMPLETE
 };
 
-// Reads the file from byte `offset` of its texts: what the client has been given so far. A file
-// whose end has not come and that nobody follows is read up to where it stops and ends as
-// PODLOG_LOST. ERR_NOT_FOUND: no such file. ERR_INVALID: the offset is beyond all that is there
-// (and nobody follows).
-bool podlog_reader_open(struct podlog_hub *hub, const char *path, uint64_t offset,
+// Reads the file from byte `offset` of its texts (of its lines, when `timestamps` are to be given
+// too): what the client has been given so far. A file whose end has not come and that nobody
+// follows is read up to where it stops and ends as PODLOG_LOST. ERR_NOT_FOUND: no such file.
+bool podlog_reader_open(struct podlog_hub *hub, const char *path, uint64_t offset, bool timestamps,
                         struct podlog_reader **out, struct error *err) MUST_CHECK;
 void podlog_reader_close(struct podlog_reader *reader); // NULL is fine
 
 // Up to `room` bytes, as soon as there are any. *len = 0: the end, and why in `end`. ERR_TIMEOUT at
-// the deadline (call again to go on); ERR_CANCELLED when the hub goes.
+// the deadline (call again to go on); ERR_CANCELLED when the hub goes; ERR_INVALID when the log
+// ended before the offset.
 bool podlog_read(struct podlog_reader *reader, struct mono_time deadline, char *out, size_t room,
                  size_t *len, struct podlog_end *end, struct error *err) MUST_CHECK;
+
+// How far the log in this file is, as a reader at its end would be told. ERR_NOT_FOUND: no such
+// file.
+bool podlog_look(struct podlog_hub *hub, const char *path, struct podlog_end *out,
+                 struct error *err) MUST_CHECK;
 
 static inline void podlog_reader_ptr(struct podlog_reader **reader)
 {

@@ -15,6 +15,7 @@ struct podlog_reader {
     struct podlog_file *file; // NULL: nobody follows it
     uint64_t position;        // in the file, of chunk's end
     uint64_t skip;            // bytes of text not to be given
+    bool timestamps;          // the times are text too
     char *chunk;
     size_t start;          // of what is left of the chunk
     size_t len;            //
@@ -23,7 +24,9 @@ struct podlog_reader {
     struct podlog_end end; // PODLOG_FOLLOWING: not met yet
 };
 
-bool podlog_reader_open(struct podlog_hub *hub, const char *path, uint64_t offset,
+static const struct podlog_end not_followed = {PODLOG_LOST, "the log was not followed to its end"};
+
+bool podlog_reader_open(struct podlog_hub *hub, const char *path, uint64_t offset, bool timestamps,
                         struct podlog_reader **out, struct error *err)
 {
     // First the file that is followed: if it ends between the two, its last line is there to be
@@ -38,6 +41,7 @@ bool podlog_reader_open(struct podlog_hub *hub, const char *path, uint64_t offse
     reader->fd = fd;
     reader->file = file;
     reader->skip = offset;
+    reader->timestamps = timestamps;
     reader->chunk = xalloc(CHUNK_SIZE);
     *out = reader;
     return true;
@@ -99,7 +103,7 @@ static bool fill(struct podlog_reader *reader, struct mono_time deadline, struct
         if (reader->file)
             reader->end = reader->file->end; // final: it does not change any more
         else
-            reader->end = (struct podlog_end){PODLOG_LOST, "the log was not followed to its end"};
+            reader->end = not_followed;
         return true;
     }
     uint64_t left = size - reader->position;
@@ -130,7 +134,12 @@ static void advance(struct podlog_reader *reader, size_t bytes)
 // At a line's start: passes its time, or takes the last line.
 static bool pass_prefix(struct podlog_reader *reader, struct error *err)
 {
-    if (reader->trailer.len == 0 && *rest(reader) != '=') {
+    bool trailer = reader->trailer.len > 0 || *rest(reader) == '=';
+    if (!trailer && reader->timestamps) {
+        reader->in_text = true;
+        return true;
+    }
+    if (!trailer) {
         const char *blank = memchr(rest(reader), ' ', reader->len);
         reader->in_text = blank != NULL;
         advance(reader, blank ? (size_t)(blank + 1 - rest(reader)) : reader->len);
@@ -183,5 +192,27 @@ bool podlog_read(struct podlog_reader *reader, struct mono_time deadline, char *
         return error_set(err, ERR_INVALID, "the log ended before the offset");
     *len = given;
     *end = given ? (struct podlog_end){.state = PODLOG_FOLLOWING} : reader->end;
+    return true;
+}
+
+bool podlog_look(struct podlog_hub *hub, const char *path, struct podlog_end *out,
+                 struct error *err)
+{
+    struct podlog_file *file = podlog_hub_find(hub, path);
+    if (file) {
+        pthread_mutex_lock(&file->mutex);
+        *out = file->end;
+        pthread_mutex_unlock(&file->mutex);
+        podlog_file_release(file);
+        return true;
+    }
+    CLEANUP(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    uint64_t size;
+    struct podlog_end end;
+    if (fd < 0)
+        return error_errno(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, errno, "%s", path);
+    if (!podlog_file_end(fd, &size, &end, err))
+        return error_wrap(err, "%s", path);
+    *out = end.state == PODLOG_FOLLOWING ? not_followed : end;
     return true;
 }

@@ -41,7 +41,7 @@ static struct podlog_reader *reader_of(struct podlog_hub *hub, const char *pod, 
     char path[128];
     struct podlog_reader *reader = NULL;
     path_of(pod, path);
-    assert_ok(podlog_reader_open(hub, path, offset, &reader, &err));
+    assert_ok(podlog_reader_open(hub, path, offset, false, &reader, &err));
     return reader;
 }
 

@@ -47,7 +47,7 @@ static void expect(const char *text, enum podlog_state state, const char *why, s
     struct error err;
     char got[4096] = "";
     size_t len = 0, part = 1;
-    if (!podlog_reader_open(stage.hub, stage.path, 0, &reader, &err))
+    if (!podlog_reader_open(stage.hub, stage.path, 0, false, &reader, &err))
         fail_msg("%s", err.text);
     while (part > 0) {
         if (!podlog_read(reader, mono_after(AWAIT_MS), got + len, sizeof got - 1 - len, &part, &end,
@@ -181,50 +181,78 @@ static void ended_file_is_not_followed_again(void **state)
 
 // --- readers of a file that nobody follows ---
 
-static struct podlog_reader *open_static(const char *text, uint64_t offset)
+static struct podlog_reader *open_static(const char *text, uint64_t offset, bool timestamps)
 {
     struct podlog_reader *reader;
     struct error err;
     snprintf(stage.path, sizeof stage.path, "%s/static", scripted.directory);
     assert_true(file_write(stage.path, 0600, text, strlen(text), NULL));
-    if (!podlog_reader_open(stage.hub, stage.path, offset, &reader, &err))
+    if (!podlog_reader_open(stage.hub, stage.path, offset, false, &reader, &err))
         fail_msg("%s", err.text);
     return reader;
 }
 
-static void offsets_count_the_text(void **state)
+// Reads on from any offset, by any amount: it gives the same.
+static void assert_reads(const char *text, bool timestamps, const char *wanted)
+{
+    struct podlog_end end;
+    struct error err;
+    for (size_t offset = 0; offset <= strlen(wanted); offset++)
+        for (size_t room = 1; room < 6; room++) {
+            char got[256] = "";
+            size_t len = 0, part = 1;
+            struct podlog_reader *reader = open_static(text, offset, timestamps);
+            while (part > 0) {
+                assert_true(podlog_read(reader, mono_now(), got + len, room, &part, &end, &err));
+                len += part;
+            }
+            assert_string_equal(got, wanted + offset);
+            assert_int_equal(end.state, PODLOG_COMPLETE);
+            podlog_reader_close(reader);
+        }
+}
+
+static void offsets_count_what_is_given(void **state)
 {
     (void)state;
+    static const char lines[] = LINE("10", "one") LINE("11", "") LINE("12", "= lost");
     static const char text[] = LINE("10", "one") LINE("11", "") LINE("12", "= lost") "= complete\n";
     static const char stripped[] = "one\n\n= lost\n";
     struct podlog_end end;
     struct error err;
     stage.hub = podlog_hub_create(NULL, NULL);
-    for (size_t offset = 0; offset <= strlen(stripped); offset++)
-        for (size_t room = 1; room < 6; room++) { // any cut gives the same
-            char got[64] = "";
-            size_t len = 0, part = 1;
-            struct podlog_reader *reader = open_static(text, offset);
-            while (part > 0) {
-                assert_true(podlog_read(reader, mono_now(), got + len, room, &part, &end, &err));
-                len += part;
-            }
-            assert_string_equal(got, stripped + offset);
-            assert_int_equal(end.state, PODLOG_COMPLETE);
-            podlog_reader_close(reader);
-        }
+    assert_reads(text, false, stripped);
+    assert_reads(text, true, lines);
     char byte;
     size_t len;
-    struct podlog_reader *reader = open_static(text, strlen(stripped) + 1);
+    struct podlog_reader *reader = open_static(text, strlen(stripped) + 1, false);
     assert_false(podlog_read(reader, mono_now(), &byte, 1, &len, &end, &err));
     assert_int_equal(err.code, ERR_INVALID);
     podlog_reader_close(reader);
-    reader = open_static(LINE("10", "one"), 4);
+    reader = open_static(LINE("10", "one"), 4, false);
     assert_true(podlog_read(reader, mono_now(), &byte, 1, &len, &end, &err));
     assert_int_equal(len, 0);
     assert_int_equal(end.state, PODLOG_LOST);
     podlog_reader_close(reader);
-    assert_false(podlog_reader_open(stage.hub, "/nonexistent/log", 0, &reader, &err));
+    assert_false(podlog_reader_open(stage.hub, "/nonexistent/log", 0, false, &reader, &err));
+    assert_int_equal(err.code, ERR_NOT_FOUND);
+    podlog_hub_destroy(stage.hub);
+}
+
+static void end_is_told_without_reading(void **state)
+{
+    (void)state;
+    struct podlog_end end;
+    struct error err;
+    stage.hub = podlog_hub_create(NULL, NULL);
+    podlog_reader_close(open_static(LINE("10", "one") "= truncated too long\n", 0, false));
+    assert_true(podlog_look(stage.hub, stage.path, &end, &err));
+    assert_int_equal(end.state, PODLOG_TRUNCATED);
+    assert_string_equal(end.why, "too long");
+    podlog_reader_close(open_static(LINE("10", "one"), 0, false));
+    assert_true(podlog_look(stage.hub, stage.path, &end, &err));
+    assert_int_equal(end.state, PODLOG_LOST);
+    assert_false(podlog_look(stage.hub, "/nonexistent/log", &end, &err));
     assert_int_equal(err.code, ERR_NOT_FOUND);
     podlog_hub_destroy(stage.hub);
 }
@@ -240,7 +268,8 @@ int main(void)
         cmocka_unit_test(missing_right_is_told_at_once),
         cmocka_unit_test(never_started_is_a_whole_log),
         cmocka_unit_test(ended_file_is_not_followed_again),
-        cmocka_unit_test(offsets_count_the_text),
+        cmocka_unit_test(offsets_count_what_is_given),
+        cmocka_unit_test(end_is_told_without_reading),
     };
     return cmocka_run_group_tests(tests, scripted_setup, scripted_teardown);
 }
