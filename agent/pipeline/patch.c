@@ -51,19 +51,44 @@ static enum verdict decide(struct work *work, const struct service *service,
 }
 
 static bool record(struct work *work, const struct service *service, const struct build *build,
-                   const char *image)
+                   const char *old_image, const char *image)
 {
     struct patch_record record = {.build = build->id, .at = wall_now()};
     text_copy(record.namespace, sizeof record.namespace, service->namespace_);
     text_copy(record.name, sizeof record.name, service->name);
-    text_copy(record.old_image, sizeof record.old_image, service->image);
+    text_copy(record.old_image, sizeof record.old_image, old_image);
     text_copy(record.new_image, sizeof record.new_image, image);
     CLEANUP(free_ptr) char *who = xasprintf("%s/%s", service->namespace_, service->name);
     char id[32];
     snprintf(id, sizeof id, "b-%" PRId64, build->id);
     log_line(LOG_INFO, "image patched", "service", who, "build", id, "image", image, "before",
-             service->image, NULL);
+             *old_image ? old_image : NULL, NULL);
     return store_patch_add(work->pipeline->parts.store, &record, &work->err);
+}
+
+struct sought_patch {
+    const struct service *service;
+    bool found;
+};
+
+static bool is_patch_of(void *user, const struct patch_record *patch)
+{
+    struct sought_patch *sought = user;
+    sought->found = strcmp(patch->namespace, sought->service->namespace_) == 0 &&
+                    strcmp(patch->name, sought->service->name) == 0;
+    return !sought->found;
+}
+
+// The service has this build's image. When we died between the patch and its record, the record is
+// made now; what the image was before is not known any more.
+static bool make_up_record(struct work *work, const struct service *service,
+                           const struct build *build, const char *image)
+{
+    struct sought_patch sought = {.service = service};
+    return build->state == BUILD_DONE ||
+           (store_patch_list(work->pipeline->parts.store, build->id, is_patch_of, &sought,
+                             &work->err) &&
+            (sought.found || record(work, service, build, "", image)));
 }
 
 // Patches one service; what was read before is used first, and read again after each conflict.
@@ -78,10 +103,13 @@ static enum verdict patch_service(struct work *work, const struct service *known
     CLEANUP(service_ptr) const struct service *service = service_hold(known);
     for (int i = 0; i < PATCH_TRIES; i++) {
         enum verdict verdict = decide(work, service, build, image);
+        if (verdict == VERDICT_ALREADY && !make_up_record(work, service, build, image))
+            return VERDICT_FAILED;
         if (verdict != VERDICT_PATCHED)
             return verdict;
         if (cronjob_patch_image(kube, service, image, annotations, NULL, &work->err))
-            return record(work, service, build, image) ? VERDICT_PATCHED : VERDICT_FAILED;
+            return record(work, service, build, service->image, image) ? VERDICT_PATCHED
+                                                                       : VERDICT_FAILED;
         if (work->err.code != ERR_CONFLICT && work->err.code != ERR_NOT_FOUND)
             return VERDICT_FAILED;
         const struct service *fresh;
@@ -134,7 +162,7 @@ enum step step_patch(struct work *work, struct group *group, struct build *build
     }
     if (build->state == BUILD_DONE && patched == 0)
         return STEP_NEXT;
-    build->patched += patched;
+    build->patched += build->state == BUILD_DONE ? patched : live;
     build->patch_ms = mono_now().ms - began.ms;
     const char *reason = live ? "deployed" : pinned ? "pinned" : "superseded";
     return build_end(work, build, BUILD_DONE, reason, detail, &work->err)

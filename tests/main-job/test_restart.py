@@ -81,7 +81,7 @@ class Work:
         [job] = self.place.build_jobs(self.repository)
         assert job["metadata"]["name"] == build["job"]
         patches = self.agent.get(f"/v1/builds/{build['build']}")["patches"]
-        assert [patch["newImage"] for patch in patches] in ([self.service.image()], [])
+        assert [patch["newImage"] for patch in patches] == [self.service.image()] and build["services"] == 1
         assert self.service.get()["metadata"]["generation"] == 2  # made, and patched once
         return build
 
