@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -248,9 +249,23 @@ static bool open_events(struct agent *agent, struct error *err)
     return true;
 }
 
+// Connections, watches, followers and children each need descriptors; the usual soft limit of 1024
+// is there for programs that use select(2).
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        log_line(LOG_WARNING, "the limit of open files cannot be raised", "error", strerror(errno),
+                 NULL);
+}
+
 static bool start(struct agent *agent, struct error *err)
 {
     const struct config *config = &agent->config;
+    raise_descriptor_limit();
     if (!open_events(agent, err) || !directory_make(config->state_directory, err) ||
         !store_open(config->state_directory, &agent->store, err) || !start_kubernetes(agent, err))
         return false;
