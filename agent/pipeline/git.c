@@ -94,6 +94,8 @@ enum step step_head(struct work *work, bool *fresh)
     case CHILD_ENDED:
         break;
     }
+    if (answers.state != GIT_DONE && work->newest > tag)
+        return ask_head(work, name); // it failed before somebody pushed: that says nothing of now
     if (answers.state != GIT_DONE) {
         work->err = answers.error;
         return work_failed(work, *answers.reason ? answers.reason : "fetch-failed");

@@ -17,6 +17,17 @@ from gatekeepers import Gatekeeper
 from places import ANNOTATION, report
 from waiting import eventually
 
+# Waits before it does anything, or with its answer, while there is a file that says so.
+HELD_HELPER = """#!/bin/sh
+hold() {{ [ ! -e "$1" ] || : >"$1.reached"; while [ -e "$1" ]; do sleep 0.05; done; }}
+hold {barrier}
+[ -e {barrier}.answer ] || exec {helper}
+answer=$({helper})
+status=$?
+hold {barrier}.answer
+echo "$answer"
+exit $status
+"""
 SLOW = 'RUN ["/bin/busybox", "sleep", "3"]'
 
 
@@ -34,7 +45,7 @@ def gatekeeper(own_place):
 
 @pytest.fixture(scope="module")
 def barrier(own_place):
-    """While this file exists no Git child does anything."""
+    """While this file exists no Git child does anything; with ".answer", none gives its answer."""
     return own_place.directory / "barrier"
 
 
@@ -42,8 +53,7 @@ def barrier(own_place):
 def mortal_agent(own_place, barrier):
     """An agent of this module's own, to be killed."""
     helper = own_place.directory / "cronwright-git"
-    helper.write_text(f"#!/bin/sh\n[ ! -e {barrier} ] || : >{barrier}.reached\n"
-                      f"while [ -e {barrier} ]; do /bin/sleep 0.05; done\nexec {HELPER}\n")
+    helper.write_text(HELD_HELPER.format(barrier=barrier, helper=HELPER))
     helper.chmod(helper.stat().st_mode | stat.S_IXUSR)
     agent = Agent(own_place, own_place.directory, git={"helper": str(helper)})
     agent.config["allow"][0]["repositories"] = ["*"]
@@ -179,6 +189,20 @@ def test_image_changed_at_the_moment_of_the_patch(mortal, own_place, gatekeeper)
     held.release()
     mortal.outcome_of(second, "pinned")
     assert work.service.image() == own_place.cluster.busybox_image
+
+
+def test_answer_from_before_a_push_does_not_end_it(mortal, own_place, barrier):
+    """The remote was asked while the branch was not there yet."""
+    held = barrier.with_name("barrier.answer")
+    held.touch()
+    repository = own_place.repository("early")
+    service = own_place.service("early", repository=repository).seen_by(mortal)
+    eventually(held.with_name("barrier.answer.reached").exists, "the answer is held")
+    commit = repository.push(report(own_place.cluster, "early"))
+    delivery = mortal.accept(forges.github(forges.github_push(repository.url, commit), FORGE_SECRETS["github"]))
+    held.unlink()
+    mortal.outcome_of(delivery, "deployed")
+    assert service.annotation("commit") == commit
 
 
 def test_stopped_by_sigterm_while_kaniko_runs(mortal, own_place):
