@@ -39,7 +39,7 @@ char *xasprintf(const char *fmt, ...) PRINTF_LIKE(1, 2) __attribute__((malloc, r
 void secret_free(char *secret); // wipes a NUL-terminated secret, then frees it; NULL is fine
 
 // --- scope cleanup: `CLEANUP(free_ptr) char *name = …;` and TAKE(name) to hand it on ---
-#define CLEANUP(function) __attribute__((cleanup(function)))
+#define CLEANUP(function) __attribute__((cleanup(function), unused)) // unused: clang asks for it
 #define TAKE(pointer)                                                                              \
     ({                                                                                             \
         __typeof__(pointer) taken_ = (pointer);                                                    \

@@ -235,8 +235,7 @@ static void other_objects_are_refused(void **state)
     (void)state;
     static const char *const cases[] = {
         "{}", "[]", "{\"metadata\":{\"name\":\"a\",\"namespace\":\"n\",\"uid\":\"u\"}}",
-        "{\"metadata\":{\"name\":1,\"namespace\":\"n\",\"uid\":\"u\"},\"spec\":{\"jobTemplate\":{}"
-        "}}"};
+        "{\"metadata\":{\"name\":1},\"spec\":{\"jobTemplate\":{}}}"};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         CLEANUP(json_ptr) json_t *json = json_loads(cases[i], 0, NULL);
         const struct service *service;
