@@ -49,7 +49,7 @@ static const struct payload_field *take_pending(struct reader *reader)
 
 static void wrong_shape(struct reader *reader, const struct payload_field *field, const char *why)
 {
-    if (field && reader->shape->code == ERR_NONE)
+    if (reader->shape->code == ERR_NONE)
         error_set(reader->shape, ERR_INVALID, "the payload's \"%s\" is %s", field->name, why);
 }
 
