@@ -105,6 +105,10 @@ struct kaniko_result {
 // `pod` NULL: none seen (yet). Both as the API server returns them.
 void kaniko_result(const json_t *job, const json_t *pod, struct kaniko_result *out);
 
+// Adds what the log's end says to a failed build's verdict: pods often do not say why. Other
+// verdicts stay as they are.
+void kaniko_explain(const char *log, size_t len, struct kaniko_result *result);
+
 // The pod to judge by out of a PodList's items: the newest of this Job's. NULL when there is none.
 const json_t *kaniko_newest_pod(const json_t *job, const json_t *pods);
 

@@ -145,20 +145,36 @@ static void judge_success(const json_t *terminated, struct kaniko_result *out)
 
 static void judge_exit(const json_t *pod, const json_t *terminated, struct kaniko_result *out)
 {
-    // The log's end, when Kaniko failed before it wrote a digest there.
     const char *message = json_text_at(terminated, "message", NULL);
-    char cause[KANIKO_DETAIL_SIZE];
-    if (!message || !kaniko_log_reason(message, strlen(message), cause, sizeof cause))
-        snprintf(cause, sizeof cause, "Kaniko ended with exit %d", out->exit_code);
-    if (!same_text(json_text_at(terminated, "reason", NULL), "OOMKilled")) {
-        judge(out, KANIKO_FAILED, "build-failed", "%s", cause);
-        out->transient = kaniko_cause_is_transient(cause);
-        return;
-    }
     const char *limit =
         json_text_at(pod, "spec", "containers", "0", "resources", "limits", "memory", NULL);
-    judge(out, KANIKO_FAILED, "out-of-memory", "out of memory%s%s%s: %s", limit ? " (limit " : "",
-          limit ? limit : "", limit ? ")" : "", cause);
+    if (same_text(json_text_at(terminated, "reason", NULL), "OOMKilled"))
+        judge(out, KANIKO_FAILED, "out-of-memory", "out of memory%s%s%s", limit ? " (limit " : "",
+              limit ? limit : "", limit ? ")" : "");
+    else
+        judge(out, KANIKO_FAILED, "build-failed", "Kaniko ended with exit %d", out->exit_code);
+    // The log's end, when Kaniko failed before it wrote a digest there.
+    if (message)
+        kaniko_explain(message, strlen(message), out);
+}
+
+void kaniko_explain(const char *log, size_t len, struct kaniko_result *result)
+{
+    char cause[KANIKO_DETAIL_SIZE];
+    bool build_failed = strcmp(result->reason, "build-failed") == 0;
+    bool no_memory = strcmp(result->reason, "out-of-memory") == 0;
+    if (result->state != KANIKO_FAILED || (!build_failed && !no_memory) ||
+        !kaniko_log_reason(log, len, cause, sizeof cause))
+        return;
+    if (build_failed) {
+        text_copy(result->detail, sizeof result->detail, cause);
+        result->transient = kaniko_cause_is_transient(cause);
+    } else {
+        result->detail[strcspn(result->detail, ":")] = '\0'; // an earlier explanation
+        char known[KANIKO_DETAIL_SIZE];
+        strcpy(known, result->detail);
+        judge(result, KANIKO_FAILED, "out-of-memory", "%s: %s", known, cause);
+    }
 }
 
 // Waiting reasons of a container that its kubelet goes on trying.

@@ -453,6 +453,23 @@ static void limits_are_set(void **state)
     free(limits);
 }
 
+// As the agent's user, which is not root: much below /proc is then out of reach.
+static void runs_without_privileges(void **state)
+{
+    (void)state;
+    need_server();
+    if (geteuid() != 0)
+        skip(); // then all the other tests show it
+    repository_with_weight();
+    json_t *request = head_request("/git/origin.git");
+    char *text = json_write(request);
+    json_decref(request);
+    write_text("request", text);
+    free(text);
+    sh("setpriv --reuid=65534 --regid=65534 --clear-groups " GIT_PROGRAM " < request > answers;"
+       "grep -q '\"event\":\"head\"' answers");
+}
+
 // --- TLS ---
 
 static pid_t start_tls_server(int tls_port)
@@ -530,6 +547,7 @@ int main(void)
         cmocka_unit_test(a_torn_answer_is_told_and_forgotten),
         cmocka_unit_test(killed_in_mid_fetch),
         cmocka_unit_test(limits_are_set),
+        cmocka_unit_test(runs_without_privileges),
         cmocka_unit_test(certificates_are_checked),
     };
     return cmocka_run_group_tests(tests, server_start, server_stop);

@@ -71,7 +71,7 @@ static void malformed_references_are_refused(void **state)
         "a:b:c",
         "a:t/x",
         "a@sha256:12",
-        "a@" DIGEST "0",
+        ("a@" DIGEST "0"),
         "a@sha256:0123456789ABCDEF0123456789abcdef0123456789abcdef0123456789abcdef",
         "a@md5:0123456789abcdef0123456789abcdef",
         "@" DIGEST,
@@ -143,7 +143,7 @@ static void digests(void **state)
     assert_false(image_digest_is_valid("sha256:"));
     assert_false(image_digest_is_valid(DIGEST "\n"));
     assert_false(image_digest_is_valid(" " DIGEST));
-    assert_false(image_digest_is_valid(DIGEST + 7));
+    assert_false(image_digest_is_valid(&DIGEST[7]));
 }
 
 int main(void)

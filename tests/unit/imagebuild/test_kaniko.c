@@ -383,6 +383,41 @@ static void a_digest_counts_only_on_exit_0(void **state)
     }
 }
 
+static void a_log_explains_a_failed_build(void **state)
+{
+    (void)state;
+    static const char run[] = "time=\"x\" level=info msg=\"RUN make\"\nerror building image: error "
+                              "building stage: failed to execute command: waiting for process to "
+                              "exit: exit status 2\n";
+    static const char push[] = "error pushing image: failed to push to destination r.example/a:t: "
+                               "dial tcp r.example: connect: connection refused\n";
+    struct kaniko_result result;
+    judge_state("{\"terminated\": {\"exitCode\": 2, \"message\": \"" DIGEST "\"}}", &result);
+    kaniko_explain(run, strlen(run), &result);
+    assert_string_equal(result.detail, "RUN make: exit 2");
+    assert_false(result.transient);
+    kaniko_explain(push, strlen(push), &result);
+    assert_true(result.transient);
+    kaniko_explain("noise", 5, &result);
+    assert_non_null(strstr(result.detail, "connection refused"));
+
+    judge_state("{\"terminated\": {\"exitCode\": 255, \"reason\": \"OOMKilled\"}}", &result);
+    assert_string_equal(result.detail, "out of memory (limit 512Mi)");
+    for (int twice = 0; twice < 2; twice++) {
+        kaniko_explain(run, strlen(run), &result);
+        assert_string_equal(result.detail, "out of memory (limit 512Mi): RUN make: exit 2");
+        assert_string_equal(result.reason, "out-of-memory");
+    }
+
+    kaniko_result(NULL, NULL, &result); // what is known better than by its log
+    kaniko_explain(run, strlen(run), &result);
+    assert_string_equal(result.reason, "deleted");
+    assert_string_equal(result.detail, "the Job was deleted");
+    judge_state("{\"terminated\": {\"exitCode\": 0, \"message\": \"" DIGEST "\"}}", &result);
+    kaniko_explain(run, strlen(run), &result);
+    assert_int_equal(result.state, KANIKO_SUCCEEDED);
+}
+
 static void pending_says_why(void **state)
 {
     (void)state;
@@ -524,6 +559,7 @@ int main(void)
         cmocka_unit_test(an_existing_job_means),
         cmocka_unit_test(recorded_jobs_are_judged),
         cmocka_unit_test(a_digest_counts_only_on_exit_0),
+        cmocka_unit_test(a_log_explains_a_failed_build),
         cmocka_unit_test(pending_says_why),
         cmocka_unit_test(pods_that_the_cluster_took),
         cmocka_unit_test(jobs_that_are_gone),
