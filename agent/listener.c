@@ -1,6 +1,7 @@
 #include "agent/listener.h"
 
 #include "agent/base/buffer.h"
+#include "agent/base/text.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -66,10 +67,9 @@ static bool nobody_listens(const struct sockaddr_un *address)
 static bool listen_unix(const char *path, struct listener *out, struct error *err)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof address.sun_path)
+    if (!text_copy(address.sun_path, sizeof address.sun_path, path))
         return error_set(err, ERR_INVALID, "unix:%s: longer than %zu bytes", path,
                          sizeof address.sun_path - 1);
-    strcpy(address.sun_path, path);
     if (nobody_listens(&address))
         unlink(path);
     CLEANUP(close_fd) int fd = make_socket(AF_UNIX);

@@ -154,7 +154,7 @@ static bool put_host(const struct parts *parts, char *out, size_t *used, struct 
         return fail(err, "its host is not a name or an address");
     for (size_t i = 0; i < sizeof folding / sizeof folding[0]; i++)
         if (strcmp(out, folding[i].ssh_host) == 0)
-            strcpy(out, folding[i].host); // shorter
+            text_copy(out, REPOSITORY_MAX + 1, folding[i].host);
     *used = strlen(out);
     return true;
 }
@@ -172,7 +172,7 @@ static bool put_port(const struct parts *parts, char *out, size_t *used, struct 
         return fail(err, "its port is not a number from 1 to 65535");
     if (parts->scheme && (!parts->scheme->port_matters || port == parts->scheme->default_port))
         return true;
-    *used += (size_t)sprintf(out + *used, ":%d", (int)port);
+    *used += (size_t)snprintf(out + *used, REPOSITORY_MAX + 1 - *used, ":%d", (int)port);
     return true;
 }
 
@@ -234,7 +234,7 @@ static bool put_path(const struct parts *parts, bool fold, char *out, size_t *us
         if (strcmp(segment, ".") == 0 || strcmp(segment, "..") == 0)
             return fail(err, "its path holds \".\" or \"..\"");
         if (*segment)
-            end += (size_t)sprintf(out + end, "/%s", segment);
+            end += (size_t)snprintf(out + end, REPOSITORY_MAX + 1 - end, "/%s", segment);
     }
     if (end == *used)
         return fail(err, "it has no path");

@@ -117,8 +117,8 @@ static void leftovers_of_a_killed_run_do_no_harm(void **state)
     repository_make();
     commit_to("main", "First", commit);
     free(context_sha256(context_request("main", commit)));
-    sh("cd mirror; r=$(find refs/cronwright -type f); touch $r.lock config.lock HEAD.lock"
-       " objects/pack/pack_git2_abc objects/pack/tmp_pack_x; printf 'three' > ../tree/data");
+    sh("printf 'three' > work/data; cd mirror; r=$(find refs/cronwright -type f);"
+       " touch $r.lock config.lock HEAD.lock objects/pack/pack_git2_abc objects/pack/tmp_pack_x");
     commit_to("main", "Second", commit);
     struct reply reply = ask(context_request("main", commit));
     assert_done(&reply);
