@@ -13,7 +13,7 @@ static char commit[GIT_COMMIT_SIZE];
 static void many_kinds_of_files(void)
 {
     repository_make();
-    sh("cd work; mkdir -p sub/deeper empty; printf '#!/bin/sh\\n' > run.sh; chmod 755 run.sh;"
+    sh("cd tree; mkdir -p sub/deeper empty; printf '#!/bin/sh\\n' > run.sh; chmod 755 run.sh;"
        "ln -s ../data sub/link; : > sub/nothing; printf 'x' > 'sub/with space';"
        "printf 'u' > 'sub/\xc3\xa4\xe2\x82\xac.txt'; printf 'l' > $(printf 'sub/latin\\351');"
        "printf 'b' > sub/deeper/" LONG_NAME "; ln -s " LONG_NAME " sub/deeper/long-link;"
@@ -70,16 +70,16 @@ static void same_tree_same_bytes(void **state)
     free(again);
 
     // Another commit, another author, another time, packed otherwise, in another mirror.
-    sh("cd work; GIT_AUTHOR_NAME=Ben GIT_AUTHOR_DATE='2001-02-03T04:05:06Z'"
+    sh("cd tree; GIT_AUTHOR_NAME=Ben GIT_AUTHOR_DATE='2001-02-03T04:05:06Z'"
        " git commit -q --allow-empty -m Other; git push -q origin HEAD:refs/heads/main;"
        " git -C ../origin.git repack -q -a -d -F; rm -rf ../mirror");
-    char *other = sh_output("git -C work rev-parse HEAD");
+    char *other = sh_output("git -C tree rev-parse HEAD");
     assert_string_not_equal(other, commit);
     again = context_sha256(context_request("main", other));
     assert_string_equal(again, first);
     free(again);
 
-    sh("cd work; chmod 644 run.sh");
+    sh("cd tree; chmod 644 run.sh");
     commit_to("main", "Mode", commit);
     again = context_sha256(context_request("main", commit));
     assert_string_not_equal(again, first);
@@ -92,7 +92,7 @@ static void a_directory_is_the_context(void **state)
 {
     (void)state;
     repository_make();
-    sh("cd work; mkdir -p app/docker; mv Dockerfile app/docker/; printf 'x' > app/x");
+    sh("cd tree; mkdir -p app/docker; mv Dockerfile app/docker/; printf 'x' > app/x");
     commit_to("main", "Ä subject\nwith more", commit);
     json_t *request = context_request("main", commit);
     json_object_set_new(request, "subdirectory", json_string("app"));
@@ -103,7 +103,7 @@ static void a_directory_is_the_context(void **state)
     assert_string_equal(list, "docker/ docker/Dockerfile x ");
     free(list);
     const json_t *context = event(&reply, "context");
-    char *tree = sh_output("git -C work rev-parse HEAD:app");
+    char *tree = sh_output("git -C tree rev-parse HEAD:app");
     assert_string_equal(json_text_at(context, "tree", NULL), tree);
     free(tree);
     assert_string_equal(json_text_at(context, "subject", NULL), "Ä subject with more");
@@ -115,10 +115,10 @@ static void subject_is_made_printable(void **state)
 {
     (void)state;
     repository_make();
-    sh("cd work; git add -A; printf 'bad \\377 \\033[31mred \\342\\200\\256rtl' > ../message;"
+    sh("cd tree; git add -A; printf 'bad \\377 \\033[31mred \\342\\200\\256rtl' > ../message;"
        "git -c i18n.commitEncoding=ISO-8859-1 commit -q -F ../message; git push -q origin "
        "HEAD:main");
-    char *head = sh_output("git -C work rev-parse HEAD");
+    char *head = sh_output("git -C tree rev-parse HEAD");
     struct reply reply = ask(context_request("main", head));
     assert_done(&reply);
     const char *subject = json_text_at(event(&reply, "context"), "subject", NULL);
@@ -133,7 +133,7 @@ static void missing_things_are_named(void **state)
 {
     (void)state;
     repository_make();
-    sh("cd work; mkdir app; printf 'x' > app/x; mkdir folder; mv Dockerfile folder/Dockerfile;"
+    sh("cd tree; mkdir app; printf 'x' > app/x; mkdir folder; mv Dockerfile folder/Dockerfile;"
        "printf 'FROM scratch\\n' > Top");
     commit_to("main", "First", commit);
     assert_error(ask(context_request("main", commit)), GIT_ERROR_WORD_DOCKERFILE,
@@ -164,7 +164,7 @@ static void a_dockerfile_may_be_a_link(void **state)
 {
     (void)state;
     repository_make();
-    sh("cd work; mv Dockerfile Dockerfile.real; ln -s Dockerfile.real Dockerfile");
+    sh("cd tree; mv Dockerfile Dockerfile.real; ln -s Dockerfile.real Dockerfile");
     commit_to("main", "First", commit);
     free(context_sha256(context_request("main", commit)));
 }
@@ -184,12 +184,12 @@ static void what_is_odd_is_noted(void **state)
 {
     (void)state;
     repository_make();
-    sh("cd work; mkdir -p a/b; ln -s /etc/passwd a/absolute; ln -s ../../.. a/b/up; ln -s "
+    sh("cd tree; mkdir -p a/b; ln -s /etc/passwd a/absolute; ln -s ../../.. a/b/up; ln -s "
        "../../data a/b/fine;"
        "ln -s x/../../../y a/b/fine2; ln -s ../x/../../y outside; ln -s . here;"
        "printf 'version https://git-lfs.github.com/spec/v1\\noid sha256:00\\nsize 1\\n' > "
        "model.bin;"
-       "git -C ../work init -q inner; cd inner; git commit -q --allow-empty -m x; cd ..;"
+       "git -C ../tree init -q inner; cd inner; git commit -q --allow-empty -m x; cd ..;"
        "git add inner 2>/dev/null");
     commit_to("main", "First", commit);
     struct reply reply = ask(context_request("main", commit));
@@ -208,7 +208,7 @@ static void notes_are_bounded(void **state)
 {
     (void)state;
     repository_make();
-    sh("cd work; for i in $(seq 40); do ln -s / l$i; done");
+    sh("cd tree; for i in $(seq 40); do ln -s / l$i; done");
     commit_to("main", "First", commit);
     struct reply reply = ask(context_request("main", commit));
     assert_done(&reply);

@@ -21,7 +21,7 @@ static void nothing_is_fetched_twice(void **state)
 {
     (void)state;
     repository_make();
-    sh("cd work; head -c 200000 /dev/urandom > big");
+    sh("cd tree; head -c 200000 /dev/urandom > big");
     commit_to("main", "First", commit);
     struct reply reply = ask(context_request("main", commit));
     assert_done(&reply);
@@ -82,7 +82,7 @@ static void a_forced_push_supersedes(void **state)
     repository_make();
     char old[GIT_COMMIT_SIZE];
     commit_to("main", "First", commit);
-    sh("cd work; printf 'secret' > data; git commit -q -a --amend -m Amended;"
+    sh("cd tree; printf 'secret' > data; git commit -q -a --amend -m Amended;"
        "git rev-parse HEAD > ../old; git push -q -f origin HEAD:main;"
        "git commit -q --amend -m 'Amended again'; git push -q -f origin HEAD:main");
     char *text = sh_output("cat old");
@@ -90,7 +90,7 @@ static void a_forced_push_supersedes(void **state)
     free(text);
     sh("git -C origin.git reflog expire --expire=now --all; git -C origin.git gc -q --prune=now");
     assert_error(ask(context_request("main", old)), GIT_ERROR_WORD_SUPERSEDED, old, NULL);
-    char *head = sh_output("git -C work rev-parse HEAD");
+    char *head = sh_output("git -C tree rev-parse HEAD");
     free(context_sha256(context_request("main", head)));
     free(head);
 }
@@ -101,7 +101,7 @@ static void a_branch_may_become_a_directory(void **state)
     repository_make();
     commit_to("a", "First", commit);
     free(context_sha256(context_request("a", commit)));
-    sh("git -C origin.git update-ref -d refs/heads/a; printf 'two' > work/data");
+    sh("git -C origin.git update-ref -d refs/heads/a; printf 'two' > tree/data");
     commit_to("a/b", "Second", commit);
     struct reply reply = ask(context_request("a/b", commit));
     assert_done(&reply);
@@ -117,7 +117,7 @@ static void leftovers_of_a_killed_run_do_no_harm(void **state)
     repository_make();
     commit_to("main", "First", commit);
     free(context_sha256(context_request("main", commit)));
-    sh("printf 'three' > work/data; cd mirror; r=$(find refs/cronwright -type f);"
+    sh("printf 'three' > tree/data; cd mirror; r=$(find refs/cronwright -type f);"
        " touch $r.lock config.lock HEAD.lock objects/pack/pack_git2_abc objects/pack/tmp_pack_x");
     commit_to("main", "Second", commit);
     struct reply reply = ask(context_request("main", commit));
@@ -155,7 +155,7 @@ static void damage_heals_itself(void **state)
     for (size_t i = 0; i < sizeof damages / sizeof damages[0]; i++) {
         repository_make();
         // From a real server everything comes as one pack; the local transport copies objects.
-        sh("cd work; head -c 5000 /dev/urandom > big");
+        sh("cd tree; head -c 5000 /dev/urandom > big");
         commit_to("main", "First", commit);
         char *first = context_sha256(context_request("main", commit));
         sh("cd mirror; git repack -q -a -d; chmod -R u+w .; %s", damages[i].command);
@@ -166,7 +166,7 @@ static void damage_heals_itself(void **state)
         free(first);
 
         // The same before something new is fetched.
-        sh("printf 'new' > work/data; rm -rf mirror");
+        sh("printf 'new' > tree/data; rm -rf mirror");
         struct reply reply = ask(context_request("main", commit));
         assert_done(&reply);
         reply_finish(&reply);
@@ -180,7 +180,7 @@ static void a_mirror_over_its_size_is_made_anew(void **state)
 {
     (void)state;
     repository_make();
-    sh("cd work; head -c 100000 /dev/urandom > big");
+    sh("cd tree; head -c 100000 /dev/urandom > big");
     commit_to("main", "First", commit);
     free(context_sha256(context_request("main", commit)));
     sh("head -c 3000000 /dev/zero > mirror/objects/pack/pack-old.pack");

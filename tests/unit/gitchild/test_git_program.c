@@ -1,36 +1,13 @@
 // The program itself against a real Git server: lighttpd with git http-backend on a free port of
 // this machine. Skipped, loudly, where lighttpd is not installed.
-#include "agent/base/clock.h"
 #include "tests/unit/gitchild/workspace.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <signal.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
 
-#define WAIT_MS 20000
-
-static int port;
-static pid_t server = -1;
+static int port; // of the server; 0: there is none
 static char commit[GIT_COMMIT_SIZE];
 
 // --- the server ---
-
-// A socket on a free port of this machine: listening, unless the port is only asked for.
-static int socket_on_free_port(bool listening, int *its_port)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof address;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&address, len), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
-    if (listening)
-        assert_int_equal(listen(fd, 8), 0);
-    *its_port = ntohs(address.sin_port);
-    return fd;
-}
 
 static const char CONFIGURATION[] =
     "server.modules = (\"mod_access\", \"mod_alias\", \"mod_auth\", \"mod_authn_file\", "
@@ -64,57 +41,13 @@ static const char CONFIGURATION[] =
 static const char BROKEN[] =
     "export PATH_TRANSLATED=%s$PATH_INFO; unset PATH_INFO GIT_PROJECT_ROOT\n"
     "case $PATH_TRANSLATED in\n"
-    "*/git-upload-pack) /usr/lib/git-core/git-http-backend | head -c 60000; %s ;;\n"
+    "*/git-upload-pack) /usr/lib/git-core/git-http-backend | head -c 300000; %s ;;\n"
     "*) exec /usr/lib/git-core/git-http-backend ;;\n"
     "esac\n";
 
-static void write_text(const char *name, const char *text)
-{
-    struct error err;
-    char *path = xasprintf("%s/%s", workspace, name);
-    assert_true(file_write(path, 0600, text, strlen(text), &err));
-    free(path);
-}
-
-static void write_configuration(void)
-{
-    const char *w = workspace;
-    char *text = xasprintf(CONFIGURATION, port, w, w, w, w, port, w, w, w);
-    write_text("lighttpd.conf", text);
-    free(text);
-    write_text("users", "builder:correct horse\n");
-    sh("mkdir -p busy torn hung");
-    write_text("busy/git", "printf 'Status: 503\\r\\nContent-Type: text/plain\\r\\n\\r\\nbusy'\n");
-    char *torn = xasprintf(BROKEN, w, "true");
-    write_text("torn/git", torn);
-    free(torn);
-    char *hung = xasprintf(BROKEN, w, "exec sleep 30");
-    write_text("hung/git", hung);
-    free(hung);
-}
-
-static bool answers_on(int its_port)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)its_port),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool answers = connect(fd, (struct sockaddr *)&address, sizeof address) == 0;
-    close(fd);
-    return answers;
-}
-
-static void wait_until_it_answers(int its_port)
-{
-    struct mono_time deadline = mono_after(WAIT_MS);
-    while (!answers_on(its_port)) {
-        assert_false(mono_past(deadline));
-        usleep(10000);
-    }
-}
-
 static int server_start(void **state)
 {
+    const char *w = workspace;
     if (workspace_make(state) != 0)
         return -1;
     if (access("/usr/sbin/lighttpd", X_OK) != 0) {
@@ -122,31 +55,21 @@ static int server_start(void **state)
         return 0;
     }
     close(socket_on_free_port(false, &port));
-    write_configuration();
-    char *path = xasprintf("%s/lighttpd.conf", workspace);
-    server = fork();
-    if (server == 0) {
-        setpgid(0, 0);
-        execl("/usr/sbin/lighttpd", "lighttpd", "-D", "-f", path, (char *)NULL);
-        _exit(127);
-    }
-    free(path);
+    write_text("lighttpd.conf", CONFIGURATION, port, w, w, w, w, port, w, w, w);
+    write_text("users", "builder:correct horse\n");
+    sh("mkdir -p busy torn hung");
+    write_text("busy/git", "printf 'Status: 503\\r\\nContent-Type: text/plain\\r\\n\\r\\nbusy'\n");
+    write_text("torn/git", BROKEN, w, "true");
+    write_text("hung/git", BROKEN, w, "exec sleep 30");
+    start("/usr/sbin/lighttpd",
+          (const char *const[]){"lighttpd", "-D", "-f", "lighttpd.conf", NULL});
     wait_until_it_answers(port);
     return 0;
 }
 
-static int server_stop(void **state)
-{
-    if (server > 0) {
-        kill(-server, SIGTERM);
-        waitpid(server, NULL, 0);
-    }
-    return workspace_remove(state);
-}
-
 static void need_server(void)
 {
-    if (server < 0)
+    if (!port)
         skip();
 }
 
@@ -176,7 +99,7 @@ static struct reply ask_program(json_t *request)
 {
     char *text = json_write(request);
     json_decref(request);
-    write_text("request", text);
+    write_text("request", "%s", text);
     free(text);
     char *status = sh_output("env -i " GIT_PROGRAM " < request > answers || echo $?");
     struct reply reply = {.status = *status ? atoi(status) : 0};
@@ -190,7 +113,7 @@ static struct reply ask_program(json_t *request)
 static void repository_with_weight(void)
 {
     repository_make();
-    sh("cd work; head -c 500000 /dev/urandom > big");
+    sh("cd tree; head -c 500000 /dev/urandom > big");
     commit_to("main", "First", commit);
 }
 
@@ -210,10 +133,10 @@ static void head_and_context_over_http(void **state)
     assert_done(&reply);
     assert_true(json_int_or(json_at(event(&reply, "fetched"), "bytes", NULL), -1) > 500000);
     reply_finish(&reply);
-    sh("tar -xzOf out.tar.gz big | cmp - work/big");
+    sh("tar -xzOf out.tar.gz big | cmp - tree/big");
 
     // What is new only.
-    sh("printf 'two' > work/data");
+    sh("printf 'two' > tree/data");
     commit_to("main", "Second", commit);
     reply = ask_program(fetch_request("/git/origin.git"));
     assert_done(&reply);
@@ -291,7 +214,7 @@ static void a_proxy_is_asked_for_https(void **state)
     free(url);
     char *text = json_write(request);
     json_decref(request);
-    write_text("request", text);
+    write_text("request", "%s", text);
     free(text);
     char *command = xasprintf("cd %s; env -i " GIT_PROGRAM " < request", workspace);
     FILE *answers = popen(command, "r");
@@ -396,7 +319,7 @@ static pid_t start_that_hangs(void)
     json_t *request = fetch_request("/hung/git/origin.git");
     char *text = json_write(request);
     json_decref(request);
-    write_text("request", text);
+    write_text("request", "%s", text);
     free(text);
     char *path = xasprintf("%s/request", workspace);
     pid_t pid = fork();
@@ -410,7 +333,7 @@ static pid_t start_that_hangs(void)
         _exit(127);
     }
     free(path);
-    struct mono_time deadline = mono_after(WAIT_MS);
+    struct mono_time deadline = mono_after(SCRATCH_WAIT_MS);
     for (;;) {
         char *found = sh_output("find mirror -name 'pack_git2_*' -size +0 2>/dev/null || true");
         bool there = *found;
@@ -464,7 +387,7 @@ static void runs_without_privileges(void **state)
     json_t *request = head_request("/git/origin.git");
     char *text = json_write(request);
     json_decref(request);
-    write_text("request", text);
+    write_text("request", "%s", text);
     free(text);
     sh("setpriv --reuid=65534 --regid=65534 --clear-groups " GIT_PROGRAM " < request > answers;"
        "grep -q '\"event\":\"head\"' answers");
@@ -472,29 +395,16 @@ static void runs_without_privileges(void **state)
 
 // --- TLS ---
 
-static pid_t start_tls_server(int tls_port)
+static void start_tls_server(int tls_port)
 {
     sh("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 "
        "-keyout key.pem -out cert.pem -subj /CN=localhost -addext subjectAltName=DNS:localhost "
        "2>/dev/null");
-    char *accept = xasprintf("%d", tls_port);
-    char *cert = xasprintf("%s/cert.pem", workspace);
-    char *key = xasprintf("%s/key.pem", workspace);
-    pid_t pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0) {
-        int null = open("/dev/null", O_RDWR);
-        for (int fd = 0; fd < 3; fd++)
-            dup2(null, fd);
-        execlp("openssl", "openssl", "s_server", "-accept", accept, "-cert", cert, "-key", key,
-               "-www", (char *)NULL);
-        _exit(127);
-    }
-    free(accept);
-    free(cert);
-    free(key);
+    char *accept_port = xasprintf("%d", tls_port);
+    start("openssl", (const char *const[]){"openssl", "s_server", "-accept", accept_port, "-cert",
+                                           "cert.pem", "-key", "key.pem", "-www", NULL});
+    free(accept_port);
     wait_until_it_answers(tls_port);
-    return pid;
 }
 
 static void certificates_are_checked(void **state)
@@ -502,7 +412,7 @@ static void certificates_are_checked(void **state)
     (void)state;
     int tls_port;
     close(socket_on_free_port(false, &tls_port));
-    pid_t pid = start_tls_server(tls_port);
+    start_tls_server(tls_port);
     char *url = xasprintf("https://localhost:%d/git", tls_port);
     char *by_number = xasprintf("https://127.0.0.1:%d/git", tls_port);
     char *ca = xasprintf("%s/cert.pem", workspace);
@@ -526,8 +436,6 @@ static void certificates_are_checked(void **state)
     json_object_set_new(request, "url", json_string(url));
     json_object_set_new(request, "ca_file", json_string("/nowhere/ca.pem"));
     assert_error(ask_program(request), GIT_ERROR_WORD_TLS, "/nowhere/ca.pem", NULL);
-    kill(pid, SIGTERM);
-    waitpid(pid, NULL, 0);
     free(url);
     free(by_number);
     free(ca);
@@ -550,5 +458,5 @@ int main(void)
         cmocka_unit_test(runs_without_privileges),
         cmocka_unit_test(certificates_are_checked),
     };
-    return cmocka_run_group_tests(tests, server_start, server_stop);
+    return cmocka_run_group_tests(tests, server_start, workspace_remove);
 }

@@ -2,60 +2,12 @@
 #ifndef CRONWRIGHT_TESTS_GITCHILD_WORKSPACE_H
 #define CRONWRIGHT_TESTS_GITCHILD_WORKSPACE_H
 
-#include "agent/base/buffer.h"
-#include "agent/base/file.h"
 #include "agent/base/json.h"
 #include "build/git/child.h"
 #include "build/git/limits.h"
+#include "tests/unit/scratch.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-
-#pragma GCC diagnostic ignored "-Wunused-function" // each program uses some of these
-
-static char workspace[64];
-
-// Runs a shell command in the workspace and asserts that it succeeds.
-static void __attribute__((format(printf, 1, 2))) sh(const char *fmt, ...)
-{
-    va_list args;
-    va_start(args, fmt);
-    char *command = NULL;
-    assert_true(vasprintf(&command, fmt, args) > 0);
-    va_end(args);
-    char *whole = xasprintf("set -e; cd '%s'; %s", workspace, command);
-    int status = system(whole);
-    if (status != 0)
-        fail_msg("status %d of: %s", status, command);
-    free(whole);
-    free(command);
-}
-
-// What a shell command prints, without its last newline; the caller frees.
-static char *sh_output(const char *command)
-{
-    char *whole = xasprintf("set -e; cd '%s'; %s", workspace, command);
-    FILE *pipe = popen(whole, "r");
-    assert_non_null(pipe);
-    struct buffer output = {0};
-    char bytes[4096];
-    for (size_t len; (len = fread(bytes, 1, sizeof bytes, pipe));)
-        assert_true(buffer_append(&output, bytes, len, NULL));
-    assert_int_equal(pclose(pipe), 0);
-    free(whole);
-    if (output.len && output.data[output.len - 1] == '\n')
-        output.data[output.len - 1] = '\0';
-    return output.data ? output.data : xstrdup("");
-}
 
 static int workspace_make(void **state)
 {
@@ -68,37 +20,33 @@ static int workspace_make(void **state)
     };
     for (size_t i = 0; i < sizeof environment / sizeof environment[0]; i++)
         setenv(environment[i][0], environment[i][1], 1);
-    strcpy(workspace, "/tmp/cronwright-test-XXXXXX");
-    if (!mkdtemp(workspace))
-        return -1;
     struct fault fault;
-    return limits_set_libgit2(&fault) ? 0 : -1;
+    return scratch_make() && limits_set_libgit2(&fault) ? 0 : -1;
 }
 
 static int workspace_remove(void **state)
 {
     (void)state;
-    struct error err;
-    return directory_remove(workspace, &err) ? 0 : -1;
+    return scratch_remove() ? 0 : -1;
 }
 
-// --- a repository "work" whose bare twin is "origin.git" ---
+// --- a repository "tree" whose bare twin is "origin.git" ---
 
 static void repository_make(void)
 {
-    sh("rm -rf work origin.git mirror mirror.lock out.tar.gz*;"
-       "git init -q --bare -b main origin.git; git init -q -b main work; cd work;"
+    sh("rm -rf tree origin.git mirror mirror.lock out.tar.gz*;"
+       "git init -q --bare -b main origin.git; git init -q -b main tree; cd tree;"
        "git remote add origin ../origin.git;"
        "printf 'FROM scratch\\n' > Dockerfile; printf 'one\\n' > data");
 }
 
-// Commits everything in "work", pushes it to a branch, and gives the commit.
+// Commits everything in "tree", pushes it to a branch, and gives the commit.
 static void commit_to(const char *branch, const char *message, char out[static GIT_COMMIT_SIZE])
 {
-    sh("cd work; git add -A; git commit -q --allow-empty -m '%s'; git push -q -f ../origin.git "
+    sh("cd tree; git add -A; git commit -q --allow-empty -m '%s'; git push -q -f ../origin.git "
        "HEAD:refs/heads/%s",
        message, branch);
-    char *commit = sh_output("git -C work rev-parse HEAD");
+    char *commit = sh_output("git -C tree rev-parse HEAD");
     assert_true(strlen(commit) < GIT_COMMIT_SIZE);
     strcpy(out, commit);
     free(commit);

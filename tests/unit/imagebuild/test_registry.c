@@ -1,32 +1,14 @@
 // Registries: the parsers, and the look-up against real ones (docker-registry on free ports of this
 // machine: open, with a password, with tokens, with TLS). Skipped, loudly, where that is not
 // installed. A scripted server gives only the answers that the real ones cannot be made to give.
-#include "agent/base/clock.h"
 #include "agent/base/crypto.h"
-#include "agent/base/file.h"
 #include "agent/base/http.h"
 #include "build/registry.h"
+#include "tests/unit/scratch.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-
-#define WAIT_MS    20000
 #define TIMEOUT_MS 10000
-#define NO_DIGEST  "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+#define NO_DIGEST "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
 // --- parsers ---
 
@@ -154,84 +136,9 @@ static void logins_are_found(void **state)
 
 // --- real registries ---
 
-static char workspace[64];
 static bool have_registry;
-static pid_t children[8];
-static int child_count;
 static int open_port, basic_port, token_port, tls_port, login_port;
 static char digest[IMAGE_DIGEST_SIZE];
-
-static void __attribute__((format(printf, 1, 2))) sh(const char *fmt, ...)
-{
-    va_list args;
-    va_start(args, fmt);
-    char *command = NULL;
-    assert_true(vasprintf(&command, fmt, args) > 0);
-    va_end(args);
-    char *whole = xasprintf("set -e; cd '%s'; %s", workspace, command);
-    if (system(whole) != 0)
-        fail_msg("failed: %s", command);
-    free(whole);
-    free(command);
-}
-
-static int socket_on_free_port(bool listening, int *port)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof address;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&address, len), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
-    if (listening)
-        assert_int_equal(listen(fd, 8), 0);
-    *port = ntohs(address.sin_port);
-    return fd;
-}
-
-static void wait_until_it_answers(int port)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)port),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    struct mono_time deadline = mono_after(WAIT_MS);
-    for (;;) {
-        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        bool answers = connect(fd, (struct sockaddr *)&address, sizeof address) == 0;
-        close(fd);
-        if (answers)
-            return;
-        assert_false(mono_past(deadline));
-        usleep(10000);
-    }
-}
-
-static void start(const char *program, const char *first, const char *second, const char *third)
-{
-    pid_t pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (chdir(workspace) != 0 || !freopen("log", "a", stdout) || !freopen("log", "a", stderr))
-            _exit(127);
-        execlp(program, program, first, second, third, (char *)NULL);
-        _exit(127);
-    }
-    children[child_count++] = pid;
-}
-
-static void __attribute__((format(printf, 2, 3))) write_text(const char *name, const char *fmt, ...)
-{
-    va_list args;
-    va_start(args, fmt);
-    char *text = NULL;
-    assert_true(vasprintf(&text, fmt, args) >= 0);
-    va_end(args);
-    char *path = xasprintf("%s/%s", workspace, name);
-    struct error err;
-    assert_true(file_write(path, 0600, text, strlen(text), &err));
-    free(path);
-    free(text);
-}
 
 // All keep their images in one directory.
 static void start_registry(const char *name, int *port, const char *tls, const char *auth)
@@ -242,7 +149,7 @@ static void start_registry(const char *name, int *port, const char *tls, const c
         "version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: %s/images}}\n"
         "http: {addr: \"127.0.0.1:%d\", secret: x%s}\n%s",
         workspace, *port, tls, auth);
-    start("docker-registry", "serve", name, NULL);
+    start("docker-registry", (const char *const[]){"docker-registry", "serve", name, NULL});
 }
 
 // Where tokens are given: a file behind a login.
@@ -260,7 +167,8 @@ static void start_login_server(void)
         "\"valid-user\"))\n",
         login_port, workspace, workspace);
     write_text("users", "builder:correct horse\n");
-    start("lighttpd", "-D", "-f", "lighttpd.conf");
+    start("/usr/sbin/lighttpd",
+          (const char *const[]){"lighttpd", "-D", "-f", "lighttpd.conf", NULL});
 }
 
 // A JSON Web Token, as the registry checks it, that allows to pull one repository.
@@ -294,21 +202,17 @@ static void push_an_image(void)
        "$u/manifests/1;"
        "printf 'sha256:%%s' $(sha256sum < manifest | cut -c1-64) > digest",
        open_port);
-    char *path = xasprintf("%s/digest", workspace);
-    struct buffer text = {0};
-    struct error err;
-    assert_true(file_read(path, sizeof digest - 1, &text, &err));
-    strcpy(digest, text.data);
-    buffer_finish(&text);
-    free(path);
+    char *text = sh_output("cat digest");
+    assert_true(strlen(text) < sizeof digest);
+    strcpy(digest, text);
+    free(text);
 }
 
 static int servers_start(void **state)
 {
     (void)state;
     http_setup();
-    strcpy(workspace, "/tmp/cronwright-test-XXXXXX");
-    if (!mkdtemp(workspace))
+    if (!scratch_make())
         return -1;
     have_registry =
         access("/usr/bin/docker-registry", X_OK) == 0 && access("/usr/sbin/lighttpd", X_OK) == 0;
@@ -316,7 +220,6 @@ static int servers_start(void **state)
         fprintf(stderr, "SKIPPED: docker-registry or lighttpd is not installed\n");
         return 0;
     }
-    setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 1);
     sh("mkdir tokens images; openssl req -x509 -newkey rsa:2048 -nodes -days 2 -keyout key.pem "
        "-out "
        "cert.pem -subj /CN=localhost -addext subjectAltName=DNS:localhost 2>openssl.log");
@@ -347,12 +250,7 @@ static int servers_start(void **state)
 static int servers_stop(void **state)
 {
     (void)state;
-    for (int i = 0; i < child_count; i++) {
-        kill(children[i], SIGTERM);
-        waitpid(children[i], NULL, 0);
-    }
-    struct error err;
-    return directory_remove(workspace, &err) ? 0 : -1;
+    return scratch_remove() ? 0 : -1;
 }
 
 // Asks localhost for a digest of a repository; the error's code, ERR_NONE for success.
