@@ -61,7 +61,9 @@ static bool has_key(const json_t *job, const char *key_hash)
 static bool job_list_item(void *user, const json_t *object)
 {
     struct job_list *list = user;
-    if (!job_is_controlled_by(object, list->uid) || (list->active_only && job_is_finished(object)))
+    if (!job_is_controlled_by(object, list->uid) ||
+        (list->active_only && job_is_finished(object)) ||
+        (list->other_than && has_key(object, list->other_than)))
         return true;
     size_t at = list->count;
     while (at > 0 && age_of(list->jobs[at - 1]) < age_of(object))

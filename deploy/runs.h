@@ -86,9 +86,9 @@ struct run_created {
 };
 
 // Exactly what `kubectl create job --from=cronjob/NAME` does, with our annotations added: the
-// CronJob is read, never written. `out` is set on failure too, but for `active` empty. Errors:
-// ERR_NOT_FOUND; ERR_CONFLICT (active run, not built yet,
-// key used for something else); ERR_TIMEOUT (the replaced run would not go).
+// CronJob is read, never written. Errors: ERR_NOT_FOUND; ERR_CONFLICT (active run, not built yet,
+// key used for something else); ERR_TIMEOUT (the replaced run would not go). `out` is set on
+// failure too, empty but for `active`.
 bool run_create(struct kube_client *client, const char *namespace_, const char *cronjob,
                 const struct run_request *request, struct run_created *out,
                 struct error *err) MUST_CHECK;

@@ -143,7 +143,7 @@ static inline size_t played(void)
 static inline struct kube_client *scripted_client(const char *user)
 {
     struct error err;
-    struct kube_access *access;
+    struct kube_access *access = NULL;
     CLEANUP(free_ptr) char *path = xasprintf("%s/config", scripted.directory);
     CLEANUP(free_ptr)
     char *text = xasprintf("clusters: [{name: c, cluster: {server: 'http://127.0.0.1:%d'}}]\n"

@@ -187,7 +187,7 @@ static struct podlog_reader *open_static(const char *text, uint64_t offset, bool
     struct error err;
     snprintf(stage.path, sizeof stage.path, "%s/static", scripted.directory);
     assert_true(file_write(stage.path, 0600, text, strlen(text), NULL));
-    if (!podlog_reader_open(stage.hub, stage.path, offset, false, &reader, &err))
+    if (!podlog_reader_open(stage.hub, stage.path, offset, timestamps, &reader, &err))
         fail_msg("%s", err.text);
     return reader;
 }
