@@ -147,9 +147,8 @@ static bool failed_instruction(const struct findings *found, char *out, size_t r
     return true;
 }
 
-// "… failed to get fileinfo for /kaniko/buildcontext/app.py: lstat …: no such file or directory",
-// or
-// "/kaniko/0/app" for what COPY --from=0 wants. Kaniko looks before it names the instruction.
+// "… lstat /kaniko/buildcontext/app.py: no such file or directory", or "/kaniko/0/app" for what
+// COPY --from=0 wants. Kaniko looks for files before it names the instruction.
 static bool missing_file(const struct findings *found, char *out, size_t room)
 {
     static const char context[] = "/kaniko/buildcontext/";

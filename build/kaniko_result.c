@@ -98,9 +98,12 @@ judge(struct kaniko_result *out, enum kaniko_state state, const char *reason, co
     va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
+    size_t len = strlen(text);
+    while (len > 0 && text[len - 1] == ' ') // as the kubelet's messages end
+        len--;
     out->state = state;
     text_copy(out->reason, sizeof out->reason, reason);
-    printable_copy(out->detail, sizeof out->detail, text, strlen(text));
+    printable_copy(out->detail, sizeof out->detail, text, len);
 }
 
 static const json_t *kaniko_status(const json_t *pod)
@@ -114,7 +117,7 @@ static const json_t *kaniko_status(const json_t *pod)
     return NULL;
 }
 
-static const char *or_dash(const char *text)
+static const char *or_unknown(const char *text)
 {
     return text && *text ? text : "no reason given";
 }
@@ -205,7 +208,7 @@ static void judge_waiting(const json_t *waiting, struct kaniko_result *out)
                   message ? ": " : "", message ? message : "");
             return;
         }
-    judge(out, KANIKO_PENDING, "starting", "the container waits: %s", or_dash(reason));
+    judge(out, KANIKO_PENDING, "starting", "the container waits: %s", or_unknown(reason));
 }
 
 static void judge_unstarted(const json_t *pod, struct kaniko_result *out)
@@ -218,7 +221,7 @@ static void judge_unstarted(const json_t *pod, struct kaniko_result *out)
         if (same_text(json_text_at(condition, "type", NULL), "PodScheduled") &&
             same_text(json_text_at(condition, "status", NULL), "False")) {
             judge(out, KANIKO_PENDING, "unschedulable", "no node takes the pod: %s",
-                  or_dash(json_text_at(condition, "message", NULL)));
+                  or_unknown(json_text_at(condition, "message", NULL)));
             return;
         }
     }
@@ -236,7 +239,7 @@ static bool judge_taken_pod(const json_t *pod, struct kaniko_result *out)
         // The Job replaces such a pod by itself.
         judge(out, KANIKO_PENDING, "disrupted",
               "the cluster took the pod away (%s); another follows",
-              or_dash(json_text_at(disruption, "reason", NULL)));
+              or_unknown(json_text_at(disruption, "reason", NULL)));
         return true;
     }
     if (!same_text(json_text_at(pod, "status", "phase", NULL), "Failed") || !reason)
@@ -245,7 +248,7 @@ static bool judge_taken_pod(const json_t *pod, struct kaniko_result *out)
     bool own = message && strstr(message, "phemeral");
     out->transient = !own;
     judge(out, KANIKO_FAILED, same_text(reason, "Evicted") ? "evicted" : "pod-failed", "%s: %s",
-          reason, or_dash(message));
+          reason, or_unknown(message));
     return true;
 }
 
@@ -289,7 +292,7 @@ static void judge_failed_job(const json_t *job, const json_t *condition, bool ha
         out->transient = false;
     } else if (!has_pod || out->state != KANIKO_FAILED) {
         judge(out, KANIKO_FAILED, "pod-lost", "the Job failed and its pod is gone: %s",
-              or_dash(message));
+              or_unknown(message));
         out->transient = true;
     }
 }
