@@ -336,6 +336,9 @@ static bool transfer_judge(const struct transfer *transfer, CURLcode rc, int *st
     if (answered < 200 || answered > 599)
         return error_set(err, ERR_PROTOCOL, "%s: answered with status %d", transfer->peer,
                          answered);
+    if (!transfer->head_ended) // libcurl takes what came of it for an answer without a body
+        return error_set(err, ERR_UNAVAILABLE, "%s: closed in the middle of the answer's head",
+                         transfer->peer);
     *status = answered;
     return true;
 }

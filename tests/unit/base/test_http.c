@@ -78,6 +78,13 @@ static bool serve_torn(int fd, const char *request)
     return false;
 }
 
+static bool serve_torn_head(int fd, const char *request)
+{
+    (void)request;
+    say(fd, "HTTP/1.1 201 Created\r\nContent-Type: text/pl");
+    return false;
+}
+
 static bool serve_torn_chunk(int fd, const char *request)
 {
     (void)request;
@@ -205,6 +212,7 @@ static const struct {
     {"/echo", serve_echo},
     {"/head", serve_head},
     {"/torn", serve_torn},
+    {"/torn-head", serve_torn_head},
     {"/torn-chunk", serve_torn_chunk},
     {"/chunks", serve_chunks},
     {"/bad-chunk", serve_bad_chunk},
@@ -536,6 +544,7 @@ static void test_broken_answers(void **state)
 {
     (void)state;
     assert_fails("/torn", ERR_UNAVAILABLE);
+    assert_fails("/torn-head", ERR_UNAVAILABLE);
     assert_fails("/torn-chunk", ERR_UNAVAILABLE);
     assert_fails("/reset", ERR_UNAVAILABLE);
     assert_fails("/nothing", ERR_UNAVAILABLE);
