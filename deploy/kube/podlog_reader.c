@@ -26,27 +26,6 @@ struct podlog_reader {
 
 static const struct podlog_end not_followed = {PODLOG_LOST, "the log was not followed to its end"};
 
-bool podlog_reader_open(struct podlog_hub *hub, const char *path, uint64_t offset, bool timestamps,
-                        struct podlog_reader **out, struct error *err)
-{
-    // First the file that is followed: if it ends between the two, its last line is there to be
-    // read.
-    struct podlog_file *file = podlog_hub_find(hub, path);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        podlog_file_release(file);
-        return error_errno(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, errno, "%s", path);
-    }
-    struct podlog_reader *reader = xalloc(sizeof *reader);
-    reader->fd = fd;
-    reader->file = file;
-    reader->skip = offset;
-    reader->timestamps = timestamps;
-    reader->chunk = xalloc(CHUNK_SIZE);
-    *out = reader;
-    return true;
-}
-
 void podlog_reader_close(struct podlog_reader *reader)
 {
     if (!reader)
@@ -159,7 +138,8 @@ static bool pass_prefix(struct podlog_reader *reader, struct error *err)
 static bool give(struct podlog_reader *reader, char *out, size_t room, size_t *given,
                  struct error *err)
 {
-    while (reader->len > 0 && *given < room && reader->end.state == PODLOG_FOLLOWING) {
+    while (reader->len > 0 && (*given < room || reader->skip > 0) &&
+           reader->end.state == PODLOG_FOLLOWING) {
         if (!reader->in_text) {
             if (!pass_prefix(reader, err))
                 return false;
@@ -178,6 +158,48 @@ static bool give(struct podlog_reader *reader, char *out, size_t room, size_t *g
     return true;
 }
 
+static bool ended_early(struct error *err)
+{
+    return error_set(err, ERR_INVALID, "the log ended before the offset");
+}
+
+// Passes over what is not to be given, in a file that nobody follows.
+static bool skip_ahead(struct podlog_reader *reader, struct error *err)
+{
+    char nothing;
+    size_t given = 0;
+    while (reader->skip > 0 && reader->end.state == PODLOG_FOLLOWING)
+        if ((reader->len == 0 && !fill(reader, mono_now(), err)) ||
+            !give(reader, &nothing, 0, &given, err))
+            return false;
+    return reader->skip == 0 || ended_early(err);
+}
+
+bool podlog_reader_open(struct podlog_hub *hub, const char *path, uint64_t offset, bool timestamps,
+                        struct podlog_reader **out, struct error *err)
+{
+    // First the file that is followed: if it ends between the two, its last line is there to be
+    // read.
+    struct podlog_file *file = podlog_hub_find(hub, path);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        podlog_file_release(file);
+        return error_errno(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, errno, "%s", path);
+    }
+    struct podlog_reader *reader = xalloc(sizeof *reader);
+    reader->fd = fd;
+    reader->file = file;
+    reader->skip = offset;
+    reader->timestamps = timestamps;
+    reader->chunk = xalloc(CHUNK_SIZE);
+    if (!file && !skip_ahead(reader, err)) {
+        podlog_reader_close(reader);
+        return error_wrap(err, "%s", path);
+    }
+    *out = reader;
+    return true;
+}
+
 bool podlog_read(struct podlog_reader *reader, struct mono_time deadline, char *out, size_t room,
                  size_t *len, struct podlog_end *end, struct error *err)
 {
@@ -189,7 +211,7 @@ bool podlog_read(struct podlog_reader *reader, struct mono_time deadline, char *
             return false;
     }
     if (given == 0 && reader->skip > 0)
-        return error_set(err, ERR_INVALID, "the log ended before the offset");
+        return ended_early(err);
     *len = given;
     *end = given ? (struct podlog_end){.state = PODLOG_FOLLOWING} : reader->end;
     return true;

@@ -225,10 +225,11 @@ static void offsets_count_what_is_given(void **state)
     assert_reads(text, true, lines);
     char byte;
     size_t len;
-    struct podlog_reader *reader = open_static(text, strlen(stripped) + 1, false);
-    assert_false(podlog_read(reader, mono_now(), &byte, 1, &len, &end, &err));
+    struct podlog_reader *reader;
+    podlog_reader_close(open_static(text, strlen(stripped), false));
+    assert_false(
+        podlog_reader_open(stage.hub, stage.path, strlen(stripped) + 1, false, &reader, &err));
     assert_int_equal(err.code, ERR_INVALID);
-    podlog_reader_close(reader);
     reader = open_static(LINE("10", "one"), 4, false);
     assert_true(podlog_read(reader, mono_now(), &byte, 1, &len, &end, &err));
     assert_int_equal(len, 0);
