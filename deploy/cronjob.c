@@ -140,34 +140,29 @@ static void read_recipe(struct service *service, const json_t *cronjob)
     service->has_annotations = json_is_object(json_at(cronjob, "metadata", "annotations", NULL));
 }
 
-static void use_container(struct service *service, const json_t *container, size_t index)
-{
-    text_field_set(&service->container, json_text_at(container, "name", NULL));
-    text_field_set(&service->image, json_text_at(container, "image", NULL));
-    service->container_index = (int)index;
-}
-
 static void choose_container(struct service *service, const json_t *cronjob, const json_t *pod)
 {
     const json_t *containers = json_at(pod, "containers", NULL);
-    const char *wanted = annotation(cronjob, ANNOTATION_CONTAINER);
+    const char *said = annotation(cronjob, ANNOTATION_CONTAINER);
     size_t count = json_array_size(containers), i;
+    bool choice = said && *said;
+    const char *wanted = choice       ? said
+                         : count == 1 ? json_text_at(containers, "0", "name", NULL)
+                                      : NULL;
     json_t *container;
-    if ((!wanted || !*wanted) && count == 1) {
-        use_container(service, json_array_get(containers, 0), 0);
-        return;
-    }
     json_array_foreach(containers, i, container)
     {
         const char *name = json_text_at(container, "name", NULL);
-        if (wanted && name && strcmp(name, wanted) == 0) {
-            use_container(service, container, i);
-            return;
-        }
+        if (!wanted || !*wanted || !name || strcmp(name, wanted) != 0)
+            continue;
+        text_field_set(&service->container, name);
+        text_field_set(&service->image, json_text_at(container, "image", NULL));
+        service->container_index = (int)i;
+        return;
     }
-    if (wanted && *wanted)
+    if (choice)
         set_problem(service, "annotation " ANNOTATION_CONTAINER ": there is no container \"%.63s\"",
-                    wanted);
+                    said);
     else
         set_problem(service,
                     "it has %zu containers: annotation " ANNOTATION_CONTAINER

@@ -36,8 +36,8 @@ bool podlog_stamp(const char *line, size_t len, int64_t *ns, size_t *prefix)
     size_t used = (size_t)(blank - line);
     memcpy(text, line, used);
     text[used] = '\0';
-    if (!wall_parse(text, &time))
-        return false;
+    if (!wall_parse(text, &time) || time.ms < 0 || time.ms / 1000 >= INT64_MAX / NS)
+        return false; // no time, or none that fits: before 1970, after 2262
     int64_t fraction = 0;
     int64_t unit = NS;
     const char *dot = strchr(text, '.');

@@ -30,6 +30,8 @@ static void stamps(void **state)
                                         " x",
                                         "= complete",
                                         "2026-11-24 08:01:10Z x",
+                                        "3370-11-24T08:01:10Z x",
+                                        "1969-12-31T23:59:59Z x",
                                         "0000000000000000000000000000000000000000000000000000 x"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         assert_false(podlog_stamp(wrong[i], strlen(wrong[i]), &ns, &prefix));

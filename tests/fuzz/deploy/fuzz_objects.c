@@ -1,0 +1,53 @@
+// Whatever stands in a CronJob, a Job or a pod, it is read within bounds, and what is read makes
+// sense.
+//
+// Input: {"cronjob": …, "job": …, "pods": […]}.
+#include "deploy/runs.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check_run(const struct run *run)
+{
+    for (size_t i = 0; i < run->attempt_count; i++) {
+        const struct run_attempt *attempt = &run->attempts[i];
+        bool failed = attempt->state == RUN_FAILED;
+        if (failed != (*attempt->reason != '\0') && (failed || attempt->state == RUN_SUCCEEDED))
+            abort(); // a failure has a reason, a success none
+        if (i > 0 && attempt->created.ms < run->attempts[i - 1].created.ms)
+            abort();
+    }
+    if (run->state == RUN_SUCCEEDED && *run->reason)
+        abort();
+}
+
+static void check_service(const struct service *service)
+{
+    char destination[1024];
+    if (!*service->container && !*service->problem)
+        abort(); // without a container there is something to say
+    if (*service->destination &&
+        (!image_repository(service->destination, destination, sizeof destination) ||
+         strcmp(destination, service->destination) != 0))
+        abort(); // it has neither tag nor digest
+    if (service->container_index < 0)
+        abort();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    CLEANUP(json_ptr) json_t *input = NULL;
+    CLEANUP(service_ptr) const struct service *service = NULL;
+    CLEANUP(run_ptr) struct run *run = NULL;
+    if (!kube_json_read((const char *)data, size, &input, NULL) ||
+        !service_from_json(json_at(input, "cronjob", NULL), &service, NULL))
+        return 0;
+    check_service(service);
+    if (run_from_json(json_at(input, "job", NULL), json_at(input, "pods", NULL), service, &run,
+                      NULL))
+        check_run(run);
+    return 0;
+}
