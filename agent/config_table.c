@@ -198,7 +198,7 @@ const struct config_setting config_settings[] = {
      .help = "Certificates to trust (PEM) instead of the system's.",
      .example = "/etc/cronwright/git-ca.pem"},
     {"git.timeout", CONFIG_DURATION, AT(git.timeout_ms), .standard = "5m", .min = SECONDS(1),
-     .max = HOURS(6), .help = "How long one fetch may take."},
+     .max = HOURS(1), .help = "How long one fetch may take."},
     {"git.maxConcurrent", CONFIG_INT, AT(git.max_concurrent), .standard = "4", .min = 1, .max = 64,
      .help = "Fetches at once."},
     {"git.maxRepositoryBytes", CONFIG_SIZE, AT(git.max_repository_bytes), .standard = "2GiB",

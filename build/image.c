@@ -2,6 +2,7 @@
 
 #include "agent/base/text.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define DOCKER_HUB     "docker.io"
@@ -159,16 +160,14 @@ static bool split_name(const char *name, struct image_reference *out, struct err
                          name);
     for (size_t i = 0; i < host; i++)
         out->registry[i] = (char)(name[i] >= 'A' && name[i] <= 'Z' ? name[i] - 'A' + 'a' : name[i]);
+    const char *parent = "";
     if (!host || is_docker_hub(out->registry)) {
-        strcpy(out->registry, DOCKER_HUB);
-        if (!strchr(path, '/'))
-            strcpy(out->path, "library/");
+        text_copy(out->registry, sizeof out->registry, DOCKER_HUB);
+        parent = strchr(path, '/') ? "" : "library/";
     }
-    if (strlen(out->registry) + 1 + strlen(out->path) + strlen(path) > IMAGE_REPOSITORY_MAX)
-        return error_set(err, ERR_INVALID, "image: a name of more than %d bytes",
-                         IMAGE_REPOSITORY_MAX);
-    strcat(out->path, path);
-    return true;
+    size_t room = IMAGE_REPOSITORY_MAX - strlen(out->registry); // for path, after a slash
+    return (size_t)snprintf(out->path, room, "%s%s", parent, path) < room ||
+           error_set(err, ERR_INVALID, "image: a name of more than %d bytes", IMAGE_REPOSITORY_MAX);
 }
 
 bool image_parse(const char *text, struct image_reference *out, struct error *err)
@@ -191,7 +190,7 @@ bool image_parse(const char *text, struct image_reference *out, struct error *er
             return error_set(err, ERR_INVALID,
                              "image \"%s\": a digest is \"sha256:\" and 64 lower-case hex digits",
                              name);
-        strcpy(parsed.digest, digest);
+        text_copy(parsed.digest, sizeof parsed.digest, digest);
     }
     char *slash = strrchr(name, '/');
     char *tag = strchr(slash ? slash : name, ':');

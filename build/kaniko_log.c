@@ -56,11 +56,11 @@ static void take_line(const char *line, struct findings *found)
     if (message_of(line, message, sizeof message)) {
         static const char retrieving[] = "Retrieving image manifest ";
         if (starts_with_instruction(message))
-            strcpy(found->instruction, message);
+            text_copy(found->instruction, sizeof found->instruction, message);
         else if (text_starts(message, retrieving))
-            strcpy(found->image, message + strlen(retrieving));
+            text_copy(found->image, sizeof found->image, message + strlen(retrieving));
     } else if (text_starts(line, "error ") || text_starts(line, "Error: ")) {
-        strcpy(found->error, line);
+        text_copy(found->error, sizeof found->error, line);
     }
 }
 
@@ -100,7 +100,7 @@ static void shorten(char *instruction)
     }
     while (cut > 0 && instruction[cut - 1] == ' ')
         cut--;
-    strcpy(instruction + cut, "…");
+    memcpy(instruction + cut, "…", sizeof "…");
 }
 
 // Kaniko's wrapping says where in Kaniko, not where in the Dockerfile.

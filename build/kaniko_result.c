@@ -143,7 +143,7 @@ static void judge_success(const json_t *terminated, struct kaniko_result *out)
         return;
     }
     out->state = KANIKO_SUCCEEDED;
-    strcpy(out->digest, digest);
+    text_copy(out->digest, sizeof out->digest, digest);
 }
 
 static void judge_exit(const json_t *pod, const json_t *terminated, struct kaniko_result *out)
@@ -175,7 +175,7 @@ void kaniko_explain(const char *log, size_t len, struct kaniko_result *result)
     } else {
         result->detail[strcspn(result->detail, ":")] = '\0'; // an earlier explanation
         char known[KANIKO_DETAIL_SIZE];
-        strcpy(known, result->detail);
+        text_copy(known, sizeof known, result->detail);
         judge(result, KANIKO_FAILED, "out-of-memory", "%s: %s", known, cause);
     }
 }

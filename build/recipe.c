@@ -53,7 +53,7 @@ bool recipe_path(const char *path, const char *what, char out[static RECIPE_PATH
         part += len + (part[len] == '/');
     }
     plain[used] = '\0';
-    strcpy(out, used ? plain : ".");
+    text_copy(out, RECIPE_PATH_MAX + 1, used ? plain : ".");
     return true;
 }
 

@@ -240,20 +240,12 @@ static void read_log_end(struct work *work, const struct build *build, struct bu
     }
 }
 
-// Says the failing instruction, as the end of the log names it, instead of the pod's status.
-static void explain(struct work *work, const struct build *build, struct kaniko_result *result)
-{
-    CLEANUP(buffer_finish) struct buffer log = {0};
-    char reason[KANIKO_DETAIL_SIZE];
-    read_log_end(work, build, &log);
-    if (kaniko_log_reason(buffer_text(&log), log.len, reason, sizeof reason))
-        text_copy(result->detail, sizeof result->detail, reason);
-}
-
 static enum step job_failed(struct work *work, struct group *group, struct build *build,
                             struct kaniko_result *result)
 {
-    explain(work, build, result);
+    CLEANUP(buffer_finish) struct buffer log = {0};
+    read_log_end(work, build, &log);
+    kaniko_explain(buffer_text(&log), log.len, result);
     if (result->transient && build->attempt < BUILD_ATTEMPTS_MAX) {
         log_line(LOG_WARNING, "build failed through no fault of its own: next attempt", "job",
                  build->job, "reason", result->reason, NULL);

@@ -172,12 +172,19 @@ static char *make_directory(const struct config *config, const char *name, struc
     return directory_make(path, err) ? TAKE(path) : NULL;
 }
 
+// Of archives whose maker or taker died: each is made anew when it is wanted.
+static char *make_empty_directory(const struct config *config, const char *name, struct error *err)
+{
+    CLEANUP(free_ptr) char *path = xasprintf("%s/%s", config->state_directory, name);
+    return directory_remove(path, err) ? make_directory(config, name, err) : NULL;
+}
+
 bool pipeline_create(const struct pipeline_parts *parts, struct pipeline **out, struct error *err)
 {
     struct pipeline *pipeline = xalloc(sizeof *pipeline);
     pipeline->parts = *parts;
     pthread_mutex_init(&pipeline->places, NULL);
-    pipeline->context_directory = make_directory(parts->config, "contexts", err);
+    pipeline->context_directory = make_empty_directory(parts->config, "contexts", err);
     pipeline->mirror_directory = make_directory(parts->config, "mirrors", err);
     pipeline->log_directory = make_directory(parts->config, "logs/builds", err);
     if (!pipeline->context_directory || !pipeline->mirror_directory || !pipeline->log_directory) {
