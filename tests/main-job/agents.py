@@ -235,7 +235,7 @@ class Agent:
                        "CRONWRIGHT_URL": url or f"http://{self.admin}",
                        "CRONWRIGHT_TOKEN_FILE": str(self.secret_file(token)), **SANITIZERS}
         return subprocess.Popen([PROGRAM, *words], env=environment, stdin=subprocess.DEVNULL,
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, **streams)
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0, **streams)
 
     def cli(self, *words, status=0, timeout=120, **more):
         """(standard output, standard error) of a command that ends with `status`."""

@@ -1,0 +1,260 @@
+"""Logs of runs: not a line lost or repeated, through waiting, retries, broken connections and restarts."""
+
+import http.client
+import random
+import re
+import signal
+import subprocess
+
+import pytest
+
+from agents import Agent, ask
+from forwarders import Forwarder
+from waiting import eventually
+
+
+def shell(script, **more):
+    return {"command": ["/bin/busybox", "sh", "-c", script], **more}
+
+
+# Lines of all lengths, also none, a long one, not ASCII, not even UTF-8; the last one is not ended.
+LINES = 120
+SCRIPT = r"""
+i=0
+while [ $i -lt LINES ]; do
+    i=$((i + 1))
+    case $((i % 6)) in
+    0) echo ;;
+    1) echo "line $i" ;;
+    2) printf 'line %d: größe ж 雪 \t\033[31mred\033[0m \r end\n' $i ;;
+    3) printf 'line %d \377\376 raw\n' $i ;;
+    4) printf 'line %d %02000d\n' $i $i ;;
+    5) echo "line $i on stderr" >&2 ;;
+    esac
+    sleep PAUSE
+done
+printf 'the end'
+"""
+
+
+def script(lines=LINES, pause=0):
+    return SCRIPT.replace("LINES", str(lines)).replace("sleep PAUSE", f"sleep {pause}" if pause else ":")
+
+
+def expected(lines=LINES):
+    kinds = ["\n", "line {i}\n", "line {i}: größe ж 雪 \t\033[31mred\033[0m \r end\n",
+             "line {i} \udcff\udcfe raw\n", "line {i} {i:02000d}\n", "line {i} on stderr\n"]
+    text = "".join(kinds[i % 6].format(i=i) for i in range(1, lines + 1)) + "the end\n"
+    return text.encode(errors="surrogateescape")
+
+
+@pytest.fixture(scope="module")
+def log_place(new_place):
+    return new_place("logs")
+
+
+@pytest.fixture(scope="module")
+def talker(log_place):
+    """An agent of this module's own, since it is restarted."""
+    agent = Agent(log_place, log_place.directory).start()
+    yield agent
+    agent.finish()
+
+
+@pytest.fixture(scope="module")
+def whole(talker, log_place):
+    """(service, run, its log): a run that is over."""
+    service = log_place.service("whole", container=shell(script())).seen_by(talker)
+    run = service.force(talker).json["name"]
+    log = talker.api("GET", f"{service.path}/runs/{run}/logs?follow=true")
+    assert log.status == 200 and log.headers["Content-Type"] == "text/plain; charset=utf-8"
+    return service, run, log.body
+
+
+def slow_service(log_place, talker, word, lines=60):
+    """Writes for about three seconds."""
+    return log_place.service(word, container=shell(script(lines, 0.05))).seen_by(talker)
+
+
+def test_log_is_what_was_written(talker, whole):
+    """Each line once, and those of standard output in order: the kubelet mixes in the others as they come."""
+    service, run, log = whole
+    got, wanted = (text.splitlines(keepends=True) for text in (log, expected()))
+    assert sorted(got) == sorted(wanted)
+    assert [line for line in got if b"stderr" not in line] == [line for line in wanted if b"stderr" not in line]
+    service.ended(talker, run)
+    assert talker.api("GET", f"{service.path}/runs/{run}/logs").body == log
+    assert talker.get(f"{service.path}/runs/{run}")["log"] == "complete"
+
+
+def test_offsets_give_the_rest(talker, whole):
+    service, run, log = whole
+    chance = random.Random(3)
+    for offset in [0, 1, len(log) - 1, len(log)] + [chance.randrange(len(log)) for _ in range(12)]:
+        answer = talker.api("GET", f"{service.path}/runs/{run}/logs?follow=true&offset={offset}")
+        assert answer.status == 200 and answer.body == log[offset:], offset
+    assert talker.api("GET", f"{service.path}/runs/{run}/logs?offset={len(log) + 1}").status == 400
+    for offset in ("-1", "x", "", "99999999999999999999"):
+        assert talker.api("GET", f"{service.path}/runs/{run}/logs?offset={offset}").status == 400
+
+
+def test_timestamps(talker, whole):
+    service, run, log = whole
+    stamped = talker.api("GET", f"{service.path}/runs/{run}/logs?timestamps=true").body
+    stamps = [line.split(b" ", 1) for line in stamped.split(b"\n")[:-1]]
+    assert all(re.fullmatch(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z", stamp) for stamp, _ in stamps)
+    assert b"".join(line + b"\n" for _, line in stamps) == log
+
+
+def test_following_through_cut_connections(talker, log_place):
+    """Each reconnect asks for what it has not got yet, in mid-line, in mid-character."""
+    service = slow_service(log_place, talker, "cut")
+    run = service.force(talker).json["name"]
+    way, chance, received = Forwarder(talker.admin), random.Random(5), b""
+    cuts = [chance.randrange(300, 4000) for _ in range(12)]
+    for budget in cuts + [None]:
+        if budget is not None:
+            way.cut_after.append(budget)
+        received += follow_until_cut(way.address, f"{service.path}/runs/{run}/logs?follow=true&offset={len(received)}")
+    way.close()
+    assert way.cuts >= 5
+    complete = talker.api("GET", f"{service.path}/runs/{run}/logs?follow=true").body
+    assert received == complete and b"the end" in complete
+
+
+def follow_until_cut(address, path):
+    """The bytes of the body that came, however it ended."""
+    connection = http.client.HTTPConnection(address, timeout=60)
+    got = b""
+    try:
+        connection.request("GET", path, headers={"Authorization": "Bearer admin-0123456789abcdef"})
+        response = connection.getresponse()
+        assert response.status == 200, response.read()
+        while chunk := response.read1(1000):
+            got += chunk
+    except (OSError, http.client.HTTPException) as fault:
+        got += getattr(fault, "partial", b"")
+    finally:
+        connection.close()
+    return got
+
+
+def test_following_from_before_there_is_a_pod(talker, log_place):
+    """Asked for at once: the answer waits for the container."""
+    service = log_place.service("early", container=shell("sleep 1; echo here"), template={
+        "initContainers": [{"name": "init", "image": log_place.cluster.busybox_image,
+                            "command": ["/bin/busybox", "sleep", "2"]}]}).seen_by(talker)
+    run = service.force(talker).json["name"]
+    assert talker.api("GET", f"{service.path}/runs/{run}/logs?follow=true").text == "here\n"
+
+
+def test_many_readers_of_one_log(talker, log_place):
+    service = slow_service(log_place, talker, "readers")
+    run = service.force(talker).json["name"]
+    commands = [talker.command("logs", "--follow", "--run", run, service.full_name) for _ in range(6)]
+    logs = {process.communicate(timeout=60)[0] for process in commands}
+    assert len(logs) == 1
+    assert logs == {talker.api("GET", f"{service.path}/runs/{run}/logs").body}
+
+
+def test_log_is_kept_for_the_agent_alone(talker, log_place):
+    service = log_place.service("gone", container=shell("echo kept")).seen_by(talker)
+    run = service.force(talker).json["name"]
+    assert talker.api("GET", f"{service.path}/runs/{run}/logs?follow=true").text == "kept\n"
+    service.ended(talker, run)
+    [pod] = service.pods_of(run)
+    kept = talker.directory / "state/logs/runs" / service.namespace / run
+    assert [file.name for file in kept.iterdir()] == [f"{pod['metadata']['name']}.log"]
+    assert all(file.stat().st_mode & 0o077 == 0 for file in kept.iterdir())
+
+
+# --- by the command line ---
+
+def test_command_follows_through_cut_connections(talker, log_place):
+    service = slow_service(log_place, talker, "command")
+    way, chance = Forwarder(talker.admin), random.Random(7)
+    way.cut_after = [chance.randrange(200, 3000) for _ in range(15)]
+    out, err = run_command(talker, service, url=f"http://{way.address}")
+    way.close()
+    assert way.cuts > 3
+    check_whole(talker, service, out)
+    assert "succeeded" in err
+
+
+def test_command_follows_through_a_restart_of_the_agent(talker, log_place):
+    """Stopped in mid-log, and started again at the same address."""
+    service = slow_service(log_place, talker, "restart", lines=80)
+    process = talker.command("run", "--follow", service.full_name)
+    first = process.stdout.readline() + process.stdout.readline()
+    talker.stop()
+    talker.start()
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    check_whole(talker, service, first + out)
+
+
+def test_command_follows_through_a_crash_of_the_agent(talker, log_place):
+    service = slow_service(log_place, talker, "crash", lines=80)
+    process = talker.command("run", "--follow", service.full_name)
+    first = process.stdout.readline() + process.stdout.readline()
+    talker.kill()
+    talker.start()
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    check_whole(talker, service, first + out)
+
+
+def run_command(talker, service, **more):
+    process = talker.command("run", "--follow", service.full_name, **more)
+    out, err = process.communicate(timeout=90)
+    assert process.returncode == 0, err
+    return out, err.decode()
+
+
+def check_whole(talker, service, out):
+    """Every line once, in order, as the finished log has it."""
+    [job] = service.jobs()
+    log = talker.api("GET", f"{service.path}/runs/{job['metadata']['name']}/logs?follow=true").body
+    assert out == log and log.endswith(b"the end\n")
+    numbers = [int(number) for number in re.findall(rb"^line (\d+)\b", log, re.MULTILINE)]
+    assert sorted(numbers) == [i for i in range(1, max(numbers) + 1) if i % 6]
+
+
+def test_command_follows_through_retries(talker, log_place):
+    """Each attempt's lines, once; the exit status is the container's."""
+    service = log_place.service("retries", container=shell("echo one; echo two; exit 5"),
+                                job={"backoffLimit": 1}).seen_by(talker)
+    out, err = talker.cli("run", "--follow", service.full_name, status=5)
+    assert out == "one\ntwo\n" * 2
+    assert "attempt 1 of 2" in err and "attempt 2 of 2" in err and "exit 5" in err.splitlines()[-2] + err.splitlines()[-1]
+    # Afterwards: the latest attempt, or the one asked for.
+    assert talker.cli("logs", "--failed", service.full_name)[0] == "one\ntwo\n"
+    assert talker.cli("logs", "--attempt", "1", service.full_name)[0] == "one\ntwo\n"
+
+
+def test_interrupted_command_detaches(talker, log_place):
+    service = log_place.service("detach", container=shell("echo begun; exec /bin/busybox sleep 600")).seen_by(talker)
+    process = talker.command("run", "--follow", service.full_name)
+    assert process.stdout.readline() == b"begun\n"
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 130 and "detached" in err.decode(), err
+    [job] = service.jobs()
+    assert talker.get(f"{service.path}/runs/{job['metadata']['name']}")["state"] == "running"
+    out, _ = talker.cli("cancel", service.full_name)
+    eventually(lambda: not service.pods_of(job["metadata"]["name"]) and not service.jobs(), "the run is gone")
+
+
+def test_reader_that_goes_away_ends_the_command(talker, log_place):
+    service = slow_service(log_place, talker, "pipe")
+    process = talker.command("run", "--follow", service.full_name)
+    process.stdout.readline()
+    process.stdout.close()
+    try:
+        assert process.wait(20) in (1, 141, 128 + signal.SIGPIPE, -signal.SIGPIPE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+    process.stderr.close()
+    eventually(lambda: ask(talker.admin, "GET", "/healthz").status == 200, "the agent lives")
+    service.ended(talker, service.jobs()[0]["metadata"]["name"])
