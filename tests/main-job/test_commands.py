@@ -147,8 +147,9 @@ def test_what_is_not_there(office, words):
 
 def test_wrong_token(office):
     office.secret_file("bad").write_text("not-one-of-the-tokens")
-    for words in (("services",), ("run", office.built.full_name), ("run", "--follow", office.built.full_name)):
-        out, err = office.cli(*words, token="bad", status=1)
+    for status, *words in ((1, "services"), (1, "run", office.built.full_name),
+                           (125, "run", "--follow", office.built.full_name)):
+        out, err = office.cli(*words, token="bad", status=status)
         assert out == "" and "token" in err and "not-one-of-the-tokens" not in err
 
 
