@@ -6,10 +6,8 @@
 #include "deploy/runs_json.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #define RUN_LIST_MAX     500  // runs kept of one list
 #define PODS_MAX         2000 // pods kept of one list
@@ -334,13 +332,6 @@ static bool find_earlier(const struct creation *creation, json_t **out, struct e
     return true;
 }
 
-static void sleep_ms(int64_t ms)
-{
-    struct timespec left = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
-    while (nanosleep(&left, &left) != 0 && errno == EINTR)
-        ;
-}
-
 // Waits until the Job, and with it its pods, is gone.
 static bool wait_gone(const struct creation *creation, const json_t *job, struct mono_time deadline,
                       struct error *err)
@@ -357,7 +348,7 @@ static bool wait_gone(const struct creation *creation, const json_t *job, struct
             return true;
         if (mono_past(deadline))
             return error_set(err, ERR_TIMEOUT, "run %s is still being deleted", name);
-        sleep_ms(GONE_POLL_MS);
+        mono_sleep(GONE_POLL_MS);
     }
 }
 

@@ -1,6 +1,7 @@
 #include "agent/base/clock.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -38,6 +39,13 @@ int64_t mono_left(struct mono_time deadline)
 bool mono_past(struct mono_time deadline)
 {
     return mono_left(deadline) == 0;
+}
+
+void mono_sleep(int64_t ms)
+{
+    struct timespec left = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+    while (nanosleep(&left, &left) != 0 && errno == EINTR)
+        ;
 }
 
 void wall_format(struct wall_time time, bool millis, char out[static RFC3339_SIZE])

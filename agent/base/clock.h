@@ -20,6 +20,7 @@ struct mono_time mono_now(void);
 struct mono_time mono_after(int64_t ms);      // now + ms
 int64_t mono_left(struct mono_time deadline); // ms until then, 0 when past
 bool mono_past(struct mono_time deadline);
+void mono_sleep(int64_t ms); // at least so long, whatever signals come
 
 // RFC 3339 in UTC: "2026-11-24T08:01:10Z", with ".123" when `millis`. `out` holds RFC3339_SIZE
 // bytes. An unset time gives "".

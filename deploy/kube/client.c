@@ -3,10 +3,8 @@
 #include "deploy/kube/request.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #define LIST_TIMEOUT_MS_DEFAULT 30000
 #define LIST_RESTARTS_MAX       3
@@ -20,7 +18,6 @@ const struct kube_resource KUBE_CRONJOBS = {"/apis/batch/v1", "cronjobs"};
 const struct kube_resource KUBE_JOBS = {"/apis/batch/v1", "jobs"};
 const struct kube_resource KUBE_PODS = {"/api/v1", "pods"};
 const struct kube_resource KUBE_SECRETS = {"/api/v1", "secrets"};
-const struct kube_resource KUBE_EVENTS = {"/api/v1", "events"};
 const struct kube_resource KUBE_NAMESPACES = {"/api/v1", "namespaces"};
 
 struct kube_client *kube_client_create(struct kube_access *access)
@@ -126,13 +123,6 @@ void kube_prepared_finish(struct kube_prepared *prepared)
 
 // --- waiting for the answer ---
 
-static void sleep_ms(int64_t ms)
-{
-    struct timespec left = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
-    while (nanosleep(&left, &left) != 0 && errno == EINTR)
-        ;
-}
-
 // One try. `generation` tells whose credentials were used.
 static bool try_request(struct kube_client *client, const struct kube_request *request,
                         struct mono_time deadline, struct kube_reply *reply, uint64_t *generation,
@@ -177,7 +167,7 @@ static bool request_until(struct kube_client *client, const struct kube_request 
         int64_t wait = reply->retry_after_ms >= 0 ? reply->retry_after_ms : BUSY_WAIT_MS;
         if (reply->status != 429 || wait >= mono_left(deadline))
             return false;
-        sleep_ms(wait);
+        mono_sleep(wait);
     }
 }
 

@@ -23,7 +23,6 @@ extern const struct kube_resource KUBE_CRONJOBS;
 extern const struct kube_resource KUBE_JOBS;
 extern const struct kube_resource KUBE_PODS;
 extern const struct kube_resource KUBE_SECRETS;
-extern const struct kube_resource KUBE_EVENTS;
 extern const struct kube_resource KUBE_NAMESPACES;
 
 struct kube_query {

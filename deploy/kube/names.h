@@ -9,7 +9,6 @@
 
 #define LABEL_MANAGED         CRONWRIGHT_PREFIX "managed" // label of a service: "true"
 #define SELECTOR_MANAGED      LABEL_MANAGED "=true"
-#define LABEL_BUILD           CRONWRIGHT_PREFIX "build" // label of a build's Job, pods and Secrets
 #define ANNOTATION_REPOSITORY CRONWRIGHT_PREFIX "repository"
 #define ANNOTATION_BRANCH     CRONWRIGHT_PREFIX "branch"
 #define ANNOTATION_DOCKERFILE CRONWRIGHT_PREFIX "dockerfile" // default "Dockerfile"

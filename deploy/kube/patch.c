@@ -25,14 +25,12 @@ json_t *patch_create(void)
     return json_array();
 }
 
-// Takes `value`, which may be NULL for none.
+// Takes `value`.
 static void operate(json_t *patch, const char *operation, const char *const at[], json_t *value)
 {
     CLEANUP(free_ptr) char *pointer = patch_pointer(at);
-    json_t *step = json_pack("{s:s, s:s}", "op", operation, "path", pointer);
-    if (value)
-        json_object_set_new(step, "value", value);
-    json_array_append_new(patch, step);
+    json_array_append_new(
+        patch, json_pack("{s:s, s:s, s:o}", "op", operation, "path", pointer, "value", value));
 }
 
 void patch_test(json_t *patch, const char *const at[], const char *value)
@@ -43,11 +41,6 @@ void patch_test(json_t *patch, const char *const at[], const char *value)
 void patch_replace(json_t *patch, const char *const at[], const char *value)
 {
     operate(patch, "replace", at, json_string(value));
-}
-
-void patch_remove(json_t *patch, const char *const at[])
-{
-    operate(patch, "remove", at, NULL);
 }
 
 void patch_add(json_t *patch, const char *const at[], const char *value)

@@ -16,7 +16,6 @@ char *patch_pointer(const char *const at[]) __attribute__((returns_nonnull));
 json_t *patch_create(void);
 void patch_test(json_t *patch, const char *const at[], const char *value);
 void patch_replace(json_t *patch, const char *const at[], const char *value); // must be there
-void patch_remove(json_t *patch, const char *const at[]);                     // must be there
 void patch_add(json_t *patch, const char *const at[], const char *value);     // or replaces
 
 // Sets annotations of the object itself (pairs of key and text, ended by a NULL key). Into an

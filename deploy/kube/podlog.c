@@ -47,8 +47,6 @@ struct follower {
     struct error broken; // why we gave up the stream; ERR_NONE: we did not
     int64_t delay_ms;
     struct mono_time failing; // since; 0: not
-    char stop_why[PODLOG_WHY_MAX];
-    bool stopping;
 };
 
 struct podlog_hub {
@@ -57,6 +55,7 @@ struct podlog_hub {
     pthread_mutex_t mutex; // guards what follows; a file's mutex may be taken within
     pthread_cond_t changed;
     struct follower *followers;
+    size_t count;
     bool closing;
 };
 
@@ -149,6 +148,7 @@ static void follower_leave(struct follower *follower)
     pthread_mutex_lock(&hub->mutex);
     struct follower **at = find(hub, follower->path);
     *at = follower->next;
+    hub->count--;
     http_loop_forget(hub->loop, follower);
     pthread_cond_broadcast(&hub->changed);
     pthread_mutex_unlock(&hub->mutex);
@@ -187,13 +187,10 @@ static bool over(struct follower *follower)
 {
     pthread_mutex_lock(&follower->hub->mutex);
     bool closing = follower->hub->closing;
-    bool stopping = follower->stopping;
     pthread_mutex_unlock(&follower->hub->mutex);
     if (closing)
         abandon(follower);
-    else if (stopping)
-        finish(follower, PODLOG_LOST, follower->stop_why);
-    return closing || stopping;
+    return closing;
 }
 
 static void look_again(struct follower *follower, int64_t delay_max_ms)
@@ -483,20 +480,16 @@ struct podlog_hub *podlog_hub_create(struct kube_client *client, struct http_loo
     return hub;
 }
 
-// Ends what a follower is doing; its next step sees why.
-static void interrupt(struct follower *follower)
+// Ends what a follower is doing; its next step sees that the hub goes.
+static void interrupt(void *user)
 {
+    struct follower *follower = user;
     if (follower->call)
         kube_call_cancel(follower->call);
     else if (follower->stream)
         http_stream_cancel(follower->stream);
     else
         over(follower); // it was between two steps
-}
-
-static void stop_on_loop(void *user)
-{
-    interrupt(user);
 }
 
 void podlog_hub_destroy(struct podlog_hub *hub)
@@ -506,7 +499,7 @@ void podlog_hub_destroy(struct podlog_hub *hub)
     pthread_mutex_lock(&hub->mutex);
     hub->closing = true;
     for (struct follower *follower = hub->followers; follower; follower = follower->next)
-        http_loop_after(hub->loop, 0, stop_on_loop, follower);
+        http_loop_after(hub->loop, 0, interrupt, follower);
     while (hub->followers)
         pthread_cond_wait(&hub->changed, &hub->mutex);
     pthread_mutex_unlock(&hub->mutex);
@@ -549,6 +542,9 @@ static bool add_follower(struct podlog_hub *hub, const struct podlog_source *sou
     CLEANUP(close_fd) int fd = -1;
     uint64_t size;
     struct podlog_end end;
+    if (hub->count >= PODLOG_FOLLOWERS_MAX)
+        return error_set(err, ERR_UNAVAILABLE, "%d logs are being followed: no more at once",
+                         PODLOG_FOLLOWERS_MAX);
     if (!open_file(source->path, &fd, &size, &end, err))
         return false;
     if (end.state == PODLOG_COMPLETE || end.state == PODLOG_TRUNCATED)
@@ -569,6 +565,7 @@ static bool add_follower(struct podlog_hub *hub, const struct podlog_source *sou
     follower->delay_ms = DELAY_MIN_MS;
     follower->next = hub->followers;
     hub->followers = follower;
+    hub->count++;
     http_loop_after(hub->loop, 0, look_at_pod, follower);
     return true;
 }
@@ -579,16 +576,4 @@ bool podlog_follow(struct podlog_hub *hub, const struct podlog_source *source, s
     bool ok = *find(hub, source->path) || add_follower(hub, source, err);
     pthread_mutex_unlock(&hub->mutex);
     return ok;
-}
-
-void podlog_stop(struct podlog_hub *hub, const char *path, const char *why)
-{
-    pthread_mutex_lock(&hub->mutex);
-    struct follower *follower = *find(hub, path);
-    if (follower && !follower->stopping) {
-        follower->stopping = true;
-        snprintf(follower->stop_why, sizeof follower->stop_why, "%s", why);
-        http_loop_after(hub->loop, 0, stop_on_loop, follower);
-    }
-    pthread_mutex_unlock(&hub->mutex);
 }

@@ -16,6 +16,7 @@
 
 #define PODLOG_FILE_MAX_DEFAULT ((uint64_t)64 << 20) // bytes of a file
 #define PODLOG_LINE_MAX         ((size_t)256 << 10) // bytes of a line with its timestamp; the rest is cut
+#define PODLOG_FOLLOWERS_MAX    1000                // at once
 #define PODLOG_WHY_MAX          256
 
 enum podlog_state {
@@ -50,9 +51,6 @@ struct podlog_source {
 // that is restarted within its pod goes on in the same file.
 bool podlog_follow(struct podlog_hub *hub, const struct podlog_source *source,
                    struct error *err) MUST_CHECK;
-
-// Ends the follower of this file, if there is one, with "= lost WHY"; does not wait for it.
-void podlog_stop(struct podlog_hub *hub, const char *path, const char *why);
 
 // --- readers: any thread, one at a time ---
 struct podlog_reader;

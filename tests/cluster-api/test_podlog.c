@@ -295,10 +295,6 @@ static void readers_are_woken_by_the_end(void **state)
     (void)state;
     pthread_t thread;
     void *code;
-    char byte;
-    size_t len;
-    char path[128];
-    struct podlog_end end;
     start_pod("silent", cluster.busybox, "sleep 100");
     struct podlog_hub *hub = podlog_hub_create(cluster.client, cluster.loop);
     follow(hub, "silent", 0);
@@ -308,17 +304,6 @@ static void readers_are_woken_by_the_end(void **state)
     pthread_join(thread, &code);
     assert_int_equal((uintptr_t)code, ERR_CANCELLED);
     podlog_reader_close(reader);
-
-    hub = podlog_hub_create(cluster.client, cluster.loop);
-    follow(hub, "silent", 0);
-    reader = reader_of(hub, "silent", 0);
-    path_of("silent", path);
-    podlog_stop(hub, path, "the run was cancelled");
-    assert_ok(podlog_read(reader, mono_after(CLUSTER_TIMEOUT_MS), &byte, 1, &len, &end, &err));
-    assert_int_equal(end.state, PODLOG_LOST);
-    assert_string_equal(end.why, "the run was cancelled");
-    podlog_reader_close(reader);
-    podlog_hub_destroy(hub);
     delete_pod("silent");
 }
 

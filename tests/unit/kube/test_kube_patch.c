@@ -33,11 +33,9 @@ static void operations_keep_their_order(void **state)
     patch_test(patch, PATCH_AT("a"), "1");
     patch_replace(patch, PATCH_AT("a"), "2\"\n");
     patch_add(patch, PATCH_AT("b"), "3");
-    patch_remove(patch, PATCH_AT("c"));
     assert_patch(patch, "[{\"op\":\"test\",\"path\":\"/a\",\"value\":\"1\"},"
                         "{\"op\":\"replace\",\"path\":\"/a\",\"value\":\"2\\\"\\n\"},"
-                        "{\"op\":\"add\",\"path\":\"/b\",\"value\":\"3\"},"
-                        "{\"op\":\"remove\",\"path\":\"/c\"}]");
+                        "{\"op\":\"add\",\"path\":\"/b\",\"value\":\"3\"}]");
 }
 
 static void absent_annotations_are_made_behind_a_test(void **state)
