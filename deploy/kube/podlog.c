@@ -267,6 +267,8 @@ static bool write_batch(struct follower *follower)
     buffer_clear(&follower->batch);
     if (ok)
         file_grew(follower->file, len);
+    else if (ftruncate(follower->fd, (off_t)file_size(follower->file)) != 0) // whole lines only
+        return false;
     return ok;
 }
 
@@ -523,13 +525,14 @@ struct podlog_file *podlog_hub_find(struct podlog_hub *hub, const char *path)
 static bool open_file(const char *path, int *out, uint64_t *size, struct podlog_end *end,
                       struct error *err)
 {
-    CLEANUP(close_fd) int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    CLEANUP(close_fd)
+    int fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return error_errno(err, ERR_IO, errno, "%s", path);
     if (!podlog_file_end(fd, size, end, err))
         return error_wrap(err, "%s", path);
     if (end->state != PODLOG_COMPLETE && end->state != PODLOG_TRUNCATED &&
-        (ftruncate(fd, (off_t)*size) != 0 || lseek(fd, (off_t)*size, SEEK_SET) < 0))
+        ftruncate(fd, (off_t)*size) != 0)
         return error_errno(err, ERR_IO, errno, "%s", path);
     *out = fd;
     fd = -1;

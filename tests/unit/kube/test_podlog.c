@@ -2,6 +2,9 @@
 #include "deploy/kube/podlog.h"
 #include "tests/unit/kube/scripted.h"
 
+#include <signal.h>
+#include <sys/resource.h>
+
 #define POD(phase, state)                                                                          \
     OK "{\"metadata\":{\"uid\":\"u\"},\"spec\":{\"restartPolicy\":\"Never\"},\"status\":{"         \
        "\"phase\":\"" phase "\",\"containerStatuses\":[{\"name\":\"main\",\"state\":{\"" state     \
@@ -179,6 +182,24 @@ static void ended_file_is_not_followed_again(void **state)
     expect("one\ntwo\n", PODLOG_COMPLETE, "", 2);
 }
 
+static void full_disk_is_told(void **state)
+{
+    (void)state;
+    static const struct step script[] = {
+        STEP(GET_POD, POD("Pending", "waiting")), // time for the limit
+        STEP(GET_POD, ENDED),
+        STEP(GET_LOG "follow=false", OK LINE("10", "one") LINE("11", "two")),
+    };
+    struct rlimit before, tight;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    tight = (struct rlimit){.rlim_cur = 40, .rlim_max = before.rlim_max}; // within the second line
+    signal(SIGXFSZ, SIG_IGN);
+    BEGIN("", script);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
+    expect("", PODLOG_LOST, "write the log file: File too large", 3);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+}
+
 // --- readers of a file that nobody follows ---
 
 static struct podlog_reader *open_static(const char *text, uint64_t offset, bool timestamps)
@@ -269,6 +290,7 @@ int main(void)
         cmocka_unit_test(missing_right_is_told_at_once),
         cmocka_unit_test(never_started_is_a_whole_log),
         cmocka_unit_test(ended_file_is_not_followed_again),
+        cmocka_unit_test(full_disk_is_told),
         cmocka_unit_test(offsets_count_what_is_given),
         cmocka_unit_test(end_is_told_without_reading),
     };
