@@ -104,6 +104,46 @@ def test_scripts():
     subprocess.run(["shellcheck", "-x", *map(str, scripts)], cwd=TOP, check=True)
 
 
+@pytest.fixture
+def run_tests(tmp_path):
+    """tests/run in a tree of its own, where each program it calls ends as it is told to."""
+    (tmp_path / "tests/cluster").mkdir(parents=True)
+    for name in ("run", "results"):
+        shutil.copy(TOP / "tests" / name, tmp_path / "tests" / name)
+
+    def stand_in(path, status):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"#!/bin/sh\nexit {status}\n")
+        path.chmod(0o755)
+
+    def run(*parts, **statuses):
+        for name in ("setup", "cluster/up", "cluster/down", "cluster/test"):
+            stand_in(tmp_path / "tests" / name, statuses.get(pathlib.Path(name).name, 0))
+        for name in ("cmake", "ctest"):
+            stand_in(tmp_path / "bin" / name, statuses.get(name, 0))
+        (tmp_path / "out/cluster").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "out/cluster/env").touch()
+        ended = subprocess.run([tmp_path / "tests/run", *parts], capture_output=True, text=True,
+                               env={**os.environ, "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"})
+        return ended.returncode, ended.stdout.splitlines()[-1]
+
+    return run
+
+
+def test_run_passes_what_builds(run_tests):
+    assert run_tests("clang") == (0, "1 passed, 0 failed, 0 skipped")
+
+
+@pytest.mark.parametrize("part", ["unit", "clang", "layout", "golden", "cluster", "main-job"])
+def test_run_fails_when_nothing_builds(run_tests, part):
+    assert run_tests(part, cmake=1) == (1, "0 passed, 1 failed, 0 skipped")
+
+
+@pytest.mark.parametrize("failing", ["up", "test", "ctest"])
+def test_run_fails_without_a_cluster(run_tests, failing):
+    assert run_tests("clang", "cluster", **{failing: 1}) == (1, "1 passed, 1 failed, 0 skipped")
+
+
 def test_cmake_refuses_the_source_folder_build():
     answer = subprocess.run(["cmake", "-S", TOP, "-B", TOP / "build"], capture_output=True, text=True)
     for left in ("CMakeCache.txt", "CMakeFiles"):
