@@ -62,6 +62,8 @@ bool admin_query_int(struct server_request *req, const char *name, int64_t min, 
 // A query parameter "true" or "false"; likewise.
 bool admin_query_bool(struct server_request *req, const char *name, bool *out);
 
+// Appends to a list. A row that could not be made is logged, never dropped in silence.
+void admin_append(json_t *list, json_t *row);
 json_t *admin_time(struct wall_time time); // RFC 3339, or null when unset
 json_t *admin_seconds(int64_t ms);         // seconds, or null when < 0
 json_t *admin_build_id(int64_t id);        // "b-51", or null for 0

@@ -4,18 +4,18 @@
 
 json_t *admin_build_json(const struct build *build)
 {
-    return json_pack("{s:o, s:s, s:s, s:s, s:o, s:o, s:i, s:s, s:o, s:o, s:o, s:s, s:o,"
+    return json_pack("{s:o, s:o, s:o, s:s, s:o, s:o, s:i, s:s, s:o, s:o, s:o, s:o, s:o,"
                      " s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:i}",
-                     "build", admin_build_id(build->id), "repository", build->repository, "branch",
-                     build->branch, "commit", build->commit, "subject",
+                     "build", admin_build_id(build->id), "repository", json_text(build->repository),
+                     "branch", json_text(build->branch), "commit", build->commit, "subject",
                      json_text_or_null(build->subject), "author", json_text_or_null(build->author),
                      "attempt", build->attempt, "state", build_state_word(build->state), "reason",
                      json_text_or_null(build->reason), "detail", json_text_or_null(build->detail),
-                     "job", json_text_or_null(build->job), "image", build->image, "digest",
-                     json_text_or_null(build->digest), "created", admin_time(build->created),
-                     "started", admin_time(build->started), "finished", admin_time(build->finished),
-                     "fetchSeconds", admin_seconds(build->fetch_ms), "contextSeconds",
-                     admin_seconds(build->context_ms), "kanikoSeconds",
+                     "job", json_text_or_null(build->job), "image", json_text(build->image),
+                     "digest", json_text_or_null(build->digest), "created",
+                     admin_time(build->created), "started", admin_time(build->started), "finished",
+                     admin_time(build->finished), "fetchSeconds", admin_seconds(build->fetch_ms),
+                     "contextSeconds", admin_seconds(build->context_ms), "kanikoSeconds",
                      admin_seconds(build->kaniko_ms), "patchSeconds",
                      admin_seconds(build->patch_ms), "services", build->patched);
 }
@@ -30,7 +30,7 @@ static bool add_build(void *user, const struct build *build)
 {
     struct build_list *list = user;
     if (admin_sees_branch(list->admin, list->token, build->repository, build->branch))
-        json_array_append_new(list->json, admin_build_json(build));
+        admin_append(list->json, admin_build_json(build));
     return true;
 }
 
@@ -106,7 +106,10 @@ static void get_build_log(struct server_request *req, void *user)
     if (!named_build(admin, req, &build))
         return;
     CLEANUP(free_ptr) char *path = pipeline_build_log(admin->pipeline, build.id);
-    admin_answer_log(req, admin, path);
+    if (path)
+        admin_answer_log(req, admin, path);
+    else
+        server_refuse(req, 404, "no-log", "there is no log yet");
 }
 
 const struct server_route admin_build_routes[] = {

@@ -8,13 +8,14 @@ static json_t *delivery_json(const struct delivery *delivery)
     char hash[SHA256_HEX_SIZE];
     hex_encode(delivery->body_sha256, SHA256_SIZE, hash);
     return json_pack(
-        "{s:s, s:I, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:b, s:o, s:o,"
+        "{s:o, s:I, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:b, s:o, s:o,"
         " s:s}",
-        "delivery", delivery->id, "seq", (json_int_t)delivery->seq, "forge", delivery->forge,
-        "event", delivery->event, "received", admin_time(delivery->received), "repository",
-        json_text_or_null(delivery->repository), "ref", json_text_or_null(delivery->ref), "branch",
-        json_text_or_null(delivery->branch), "commit", json_text_or_null(delivery->commit),
-        "pusher", json_text_or_null(delivery->pusher), "reason", delivery->reason, "detail",
+        "delivery", json_text(delivery->id), "seq", (json_int_t)delivery->seq, "forge",
+        delivery->forge, "event", json_text(delivery->event), "received",
+        admin_time(delivery->received), "repository", json_text_or_null(delivery->repository),
+        "ref", json_text_or_null(delivery->ref), "branch", json_text_or_null(delivery->branch),
+        "commit", json_text_or_null(delivery->commit), "pusher",
+        json_text_or_null(delivery->pusher), "reason", delivery->reason, "detail",
         json_text_or_null(delivery->detail), "pending", delivery->pending, "build",
         admin_build_id(delivery->build), "finished", admin_time(delivery->finished), "bodySha256",
         hash);
@@ -30,7 +31,7 @@ static bool add_delivery(void *user, const struct delivery *delivery)
 {
     struct delivery_list *list = user;
     if (admin_sees_branch(list->admin, list->token, delivery->repository, delivery->branch))
-        json_array_append_new(list->json, delivery_json(delivery));
+        admin_append(list->json, delivery_json(delivery));
     return true;
 }
 
@@ -45,11 +46,11 @@ static json_t *refused_json(const struct admin *admin, const struct config_token
     size_t count;
     intake_refused_list(admin->intake, refused, INTAKE_REFUSED_MAX, &count);
     for (size_t i = 0; i < count; i++)
-        json_array_append_new(
-            list, json_pack("{s:o, s:s, s:o, s:o, s:i, s:s}", "time", admin_time(refused[i].time),
-                            "peer", refused[i].peer, "forge", json_text_or_null(refused[i].forge),
-                            "delivery", json_text_or_null(refused[i].delivery), "status",
-                            refused[i].status, "reason", refused[i].reason));
+        admin_append(list, json_pack("{s:o, s:s, s:o, s:o, s:i, s:o}", "time",
+                                     admin_time(refused[i].time), "peer", refused[i].peer, "forge",
+                                     json_text_or_null(refused[i].forge), "delivery",
+                                     json_text_or_null(refused[i].delivery), "status",
+                                     refused[i].status, "reason", json_text(refused[i].reason)));
     return list;
 }
 
@@ -91,7 +92,7 @@ static void get_delivery(struct server_request *req, void *user)
     CLEANUP(json_ptr) json_t *builds = json_array();
     struct build build;
     if (delivery.build && store_build_get(admin->store, delivery.build, &build, &err))
-        json_array_append_new(builds, admin_build_json(&build));
+        admin_append(builds, admin_build_json(&build));
     json_t *json = delivery_json(&delivery);
     json_object_set(json, "builds", builds);
     server_answer_json(req, 200, json);

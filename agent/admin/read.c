@@ -1,4 +1,5 @@
 #include "agent/admin/admin.h"
+#include "agent/base/log.h"
 #include "agent/base/text.h"
 
 #include <inttypes.h>
@@ -38,6 +39,12 @@ bool admin_query_bool(struct server_request *req, const char *name, bool *out)
     }
     server_refuse(req, 400, "invalid", "%s must be true or false", name);
     return false;
+}
+
+void admin_append(json_t *list, json_t *row)
+{
+    if (!row || json_array_append_new(list, row) != 0)
+        log_line(LOG_ERROR, "a row of a list could not be made", NULL);
 }
 
 json_t *admin_time(struct wall_time time)

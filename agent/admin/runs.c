@@ -50,7 +50,7 @@ json_t *admin_run_json(const struct service *service, const struct run *run, boo
         return json;
     json_t *list = json_array();
     for (size_t i = 0; i < run->attempt_count; i++)
-        json_array_append_new(list, attempt_json(&run->attempts[i], i + 1));
+        admin_append(list, attempt_json(&run->attempts[i], i + 1));
     json_object_set_new(json, "attempts", list);
     return json;
 }
@@ -73,7 +73,7 @@ static void list_runs(struct server_request *req, void *user)
     }
     json_t *list = json_array();
     for (size_t i = 0; i < runs.count; i++)
-        json_array_append_new(list, admin_run_json(service, runs.items[i], true));
+        admin_append(list, admin_run_json(service, runs.items[i], true));
     run_list_finish(&runs);
     server_answer_json(req, 200, json_pack("{s:o}", "runs", list));
 }

@@ -56,8 +56,8 @@ static json_t *problem_json(const struct admin *admin, const struct service *ser
 {
     struct error err;
     if (*service->problem)
-        return json_string(service->problem);
-    return pipeline_service_problem(admin->pipeline, service, &err) ? json_string(err.text)
+        return json_text(service->problem);
+    return pipeline_service_problem(admin->pipeline, service, &err) ? json_text(err.text)
                                                                     : json_null();
 }
 
@@ -110,9 +110,9 @@ static json_t *refused_json(const struct admin *admin, const struct config_token
     uint64_t all = intake_refused_list(admin->intake, &last, 1, &count);
     if (!admin_sees(token, "*") || count == 0)
         return json_pack("{s:i, s:n}", "count", 0, "last");
-    return json_pack("{s:I, s:{s:o, s:s, s:i, s:s}}", "count", (json_int_t)all, "last", "time",
+    return json_pack("{s:I, s:{s:o, s:s, s:i, s:o}}", "count", (json_int_t)all, "last", "time",
                      admin_time(last.time), "peer", last.peer, "status", last.status, "reason",
-                     last.reason);
+                     json_text(last.reason));
 }
 
 static void list_services(struct server_request *req, void *user)
@@ -133,7 +133,7 @@ static void list_services(struct server_request *req, void *user)
         if (!mono_past(deadline) && !add_runs(admin, service, json, &err))
             log_line(LOG_WARNING, "runs cannot be listed", "namespace", service->namespace_,
                      "service", service->name, "error", err.text, NULL);
-        json_array_append_new(list, json);
+        admin_append(list, json);
     }
     service_list_finish(&services);
     server_answer_json(req, 200,

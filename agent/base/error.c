@@ -27,6 +27,28 @@ static const struct {
     [ERR_INTERNAL] = {"internal", 500, 1, false},
 };
 
+// Formats into the text and gives its length, which is less than ERROR_TEXT_MAX.
+static size_t write_text(struct error *err, const char *fmt, va_list args)
+{
+    int used = vsnprintf(err->text, sizeof err->text, fmt, args);
+    if (used < 0)
+        used = 0;
+    if ((size_t)used < sizeof err->text)
+        return (size_t)used;
+    size_t kept = text_cut(err->text, sizeof err->text - 1);
+    err->text[kept] = '\0';
+    return kept;
+}
+
+// ": " and `more`, as far as there is room.
+static void append(struct error *err, size_t used, const char *more)
+{
+    if (used + 2 >= sizeof err->text)
+        return;
+    text_copy(err->text + used, 3, ": ");
+    text_copy(err->text + used + 2, sizeof err->text - used - 2, more);
+}
+
 bool error_set(struct error *err, enum error_code code, const char *fmt, ...)
 {
     if (!err)
@@ -34,7 +56,7 @@ bool error_set(struct error *err, enum error_code code, const char *fmt, ...)
     va_list args;
     va_start(args, fmt);
     err->code = code;
-    vsnprintf(err->text, sizeof err->text, fmt, args);
+    write_text(err, fmt, args);
     va_end(args);
     return false;
 }
@@ -46,13 +68,10 @@ bool error_errno(struct error *err, enum error_code code, int errnum, const char
     va_list args;
     va_start(args, fmt);
     err->code = code;
-    int used = vsnprintf(err->text, sizeof err->text, fmt, args);
+    size_t used = write_text(err, fmt, args);
     va_end(args);
-    if (used >= 0 && (size_t)used < sizeof err->text) {
-        char reason[128];
-        snprintf(err->text + used, sizeof err->text - (size_t)used, ": %s",
-                 strerror_r(errnum, reason, sizeof reason));
-    }
+    char reason[128];
+    append(err, used, strerror_r(errnum, reason, sizeof reason));
     return false;
 }
 
@@ -64,12 +83,9 @@ bool error_wrap(struct error *err, const char *fmt, ...)
     memcpy(inner, err->text, sizeof inner);
     va_list args;
     va_start(args, fmt);
-    int used = vsnprintf(err->text, sizeof err->text, fmt, args);
+    size_t used = write_text(err, fmt, args);
     va_end(args);
-    if (used >= 0 && (size_t)used + 2 < sizeof err->text) {
-        text_copy(err->text + used, 3, ": ");
-        text_copy(err->text + used + 2, sizeof err->text - (size_t)used - 2, inner);
-    }
+    append(err, used, inner);
     return false;
 }
 

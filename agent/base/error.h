@@ -37,8 +37,8 @@ struct error {
     char text[ERROR_TEXT_MAX];
 };
 
-// Sets code and text (cut at ERROR_TEXT_MAX - 1 bytes). Always returns false, so that a function
-// can end in `return error_set(err, …)`. `err` may be NULL.
+// Sets code and text (cut at ERROR_TEXT_MAX - 1 bytes, between characters). Always returns false,
+// so that a function can end in `return error_set(err, …)`. `err` may be NULL.
 bool error_set(struct error *err, enum error_code code, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 // Like error_set(), adding ": " and strerror(errnum) to the text.

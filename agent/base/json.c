@@ -1,4 +1,5 @@
 #include "agent/base/json.h"
+#include "agent/base/printable.h"
 #include "agent/base/text.h"
 
 #include <stdarg.h>
@@ -62,7 +63,21 @@ char *json_write(const json_t *value)
     return text;
 }
 
+json_t *json_text(const char *text)
+{
+    json_t *json = json_string(text);
+    if (json)
+        return json;
+    size_t len = strlen(text);
+    CLEANUP(free_ptr) char *clean = xalloc(len + PRINTABLE_MIN);
+    printable_copy(clean, len + PRINTABLE_MIN, text, len);
+    json = json_string(clean);
+    if (!json)
+        abort(); // out of memory
+    return json;
+}
+
 json_t *json_text_or_null(const char *text)
 {
-    return text && *text ? json_string(text) : json_null();
+    return text && *text ? json_text(text) : json_null();
 }

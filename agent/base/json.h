@@ -20,8 +20,11 @@ json_int_t json_int_or(const json_t *value, json_int_t otherwise);
 // Compact text; the caller frees. Aborts only when out of memory.
 char *json_write(const json_t *value) __attribute__((returns_nonnull));
 
-// "" becomes JSON null; for optional strings.
-json_t *json_text_or_null(const char *text);
+// A JSON string of any text, never NULL: what is not UTF-8 is made so (see printable.h).
+// json_pack() takes no such text, and gives no value at all.
+json_t *json_text(const char *text) __attribute__((returns_nonnull));
+// "" and NULL become JSON null; for optional strings.
+json_t *json_text_or_null(const char *text) __attribute__((returns_nonnull));
 
 // For jansson's iterators, which take no const value although they change nothing.
 static inline json_t *json_unconst(const json_t *value)

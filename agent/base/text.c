@@ -16,7 +16,7 @@ bool text_copy(char *out, size_t room, const char *text)
     size_t len = strnlen(text, room);
     bool fits = len < room;
     if (!fits)
-        len = room - 1;
+        len = text_cut(text, room - 1);
     memcpy(out, text, len);
     out[len] = '\0';
     return fits;
@@ -122,6 +122,17 @@ int32_t text_character(const char *text, size_t len, size_t *used)
         return -1;
     *used = more + 1;
     return code;
+}
+
+size_t text_cut(const char *text, size_t len)
+{
+    size_t at = len;
+    while (at > 0 && len - at < 3 && ((uint8_t)text[at - 1] & 0xc0) == 0x80)
+        at--;
+    if (at == 0 || ((uint8_t)text[at - 1] & 0x80) == 0) // no character of several bytes begins here
+        return len;
+    size_t used;
+    return text_character(text + at - 1, len - at + 1, &used) < 0 ? at - 1 : len;
 }
 
 // How many bytes ahead are ASCII, by whole words: a webhook's body is little else.

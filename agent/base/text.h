@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// Copies at most room - 1 bytes and a NUL; true when it fitted.
+// Copies at most room - 1 bytes, whole characters of UTF-8 text, and a NUL; true when it fitted.
 bool text_copy(char *out, size_t room, const char *text);
 bool text_starts(const char *text, const char *prefix);
 bool text_ends(const char *text, const char *suffix);
@@ -21,6 +21,10 @@ const char *text_nearest(const char *word, const char *const candidates[]);
 // The first character of UTF-8 text of at least one byte, and how many bytes it uses; -1 when it is
 // no character (a surrogate or an overlong form is none).
 int32_t text_character(const char *text, size_t len, size_t *used);
+
+// How many of the first `len` bytes of longer UTF-8 text stay, if it is cut there, so that no
+// character is torn.
+size_t text_cut(const char *text, size_t len);
 
 // Whether it is such characters alone.
 bool text_is_utf8(const char *bytes, size_t len);

@@ -1,4 +1,5 @@
 #include "agent/base/error.h"
+#include "agent/base/text.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -54,6 +55,27 @@ static void test_long_texts_are_cut(void **state)
     }
 }
 
+// Such a text would be no JSON string.
+static void test_no_character_is_torn(void **state)
+{
+    (void)state;
+    char text[2 * ERROR_TEXT_MAX] = "";
+    for (size_t at = 0; at + 4 < sizeof text; at += 3)
+        strcpy(text + at, "\xe2\x82\xac");
+    for (size_t shift = 0; shift < 3; shift++) {
+        struct error err;
+        error_set(&err, ERR_IO, "%s%s", &"xx"[shift], text);
+        assert_true(text_is_utf8(err.text, strlen(err.text)));
+        assert_in_range(strlen(err.text), ERROR_TEXT_MAX - 3, ERROR_TEXT_MAX - 1);
+        error_wrap(&err, "%s", "outer");
+        assert_true(text_is_utf8(err.text, strlen(err.text)));
+        error_wrap(&err, "%s%s", &"xx"[shift], text);
+        assert_true(text_is_utf8(err.text, strlen(err.text)));
+        error_errno(&err, ERR_IO, ENOENT, "%s%s", &"xx"[shift], text);
+        assert_true(text_is_utf8(err.text, strlen(err.text)));
+    }
+}
+
 static void test_every_code_is_described(void **state)
 {
     (void)state;
@@ -77,6 +99,7 @@ int main(void)
         cmocka_unit_test(test_layers),
         cmocka_unit_test(test_no_error_wanted),
         cmocka_unit_test(test_long_texts_are_cut),
+        cmocka_unit_test(test_no_character_is_torn),
         cmocka_unit_test(test_every_code_is_described),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -113,6 +113,24 @@ static void test_optional_texts(void **state)
     assert_true(json_is_null(json_text_or_null(NULL)));
 }
 
+static void test_any_text_is_a_string(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *told;
+    } texts[] = {{"", ""},
+                 {"caf\xc3\xa9\n", "caf\xc3\xa9\n"},
+                 {"caf\xc3", "caf?"},
+                 {"\xff", "?"},
+                 {"\xe2\x82 x", "?? x"}};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        CLEANUP(json_ptr) json_t *json = json_text(texts[i].text);
+        assert_string_equal(json_string_value(json), texts[i].told);
+    }
+    CLEANUP(json_ptr) json_t *cut = json_text_or_null("\xc3");
+    assert_string_equal(json_string_value(cut), "?");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -122,6 +140,7 @@ int main(void)
         cmocka_unit_test(test_paths),
         cmocka_unit_test(test_indexes_are_digits),
         cmocka_unit_test(test_optional_texts),
+        cmocka_unit_test(test_any_text_is_a_string),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -24,6 +24,23 @@ static void test_copy(void **state)
     assert_false(text_copy(out, 0, ""));
 }
 
+// Never half of a character, wherever the border falls.
+static void test_copy_cuts_between_characters(void **state)
+{
+    (void)state;
+    // Characters of 1, 2, 3, 4 and 1 bytes.
+    static const char text[] = "a\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80z";
+    static const size_t kept[] = {0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10, 11};
+    for (size_t room = 1; room <= sizeof text; room++) {
+        char out[sizeof text];
+        assert_int_equal(text_copy(out, room, text), room == sizeof text);
+        assert_int_equal(strlen(out), kept[room - 1]);
+        assert_memory_equal(out, text, kept[room - 1]);
+        assert_int_equal(text_cut(text, room - 1), kept[room - 1]);
+    }
+    assert_int_equal(text_cut("\xff\xff", 1), 0); // no character
+}
+
 static void test_ends(void **state)
 {
     (void)state;
@@ -185,8 +202,10 @@ static void test_width(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_copy),    cmocka_unit_test(test_ends), cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_nearest), cmocka_unit_test(test_utf8), cmocka_unit_test(test_width),
+        cmocka_unit_test(test_copy),    cmocka_unit_test(test_copy_cuts_between_characters),
+        cmocka_unit_test(test_ends),    cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_nearest), cmocka_unit_test(test_utf8),
+        cmocka_unit_test(test_width),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
