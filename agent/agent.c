@@ -229,6 +229,11 @@ static bool start_admin(struct agent *agent, struct error *err)
 
 // --- life ---
 
+static bool services_known(void *user)
+{
+    return all_synced(user);
+}
+
 static bool open_events(struct agent *agent, struct error *err)
 {
     sigset_t signals;
@@ -276,7 +281,9 @@ static bool start(struct agent *agent, struct error *err)
                                    .loop = agent->loop,
                                    .services = agent->services,
                                    .logs = agent->logs,
-                                   .children = agent->children};
+                                   .children = agent->children,
+                                   .services_known = services_known,
+                                   .user = agent};
     if (!pipeline_create(&parts, &agent->pipeline, err) ||
         !intake_create(&(struct intake_options){.config = config,
                                                 .store = agent->store,

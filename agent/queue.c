@@ -16,8 +16,7 @@ struct key {
     struct key *next_ready;
     bool ready;   // in the list of ready keys, or to be put there when its run ends
     bool running; // some worker has it
-    bool retried; // work_queue_retry() in this run
-    int tries;    // failures in a row
+    int tries;    // failures since the last run that was done
     struct mono_time due;
     size_t place; // in the heap of delayed keys; NOT_DUE: not delayed
 };
@@ -100,7 +99,6 @@ static struct key *take_ready(struct work_queue *queue)
         queue->last_ready = &queue->first_ready;
     key->ready = false;
     key->running = true;
-    key->retried = false;
     return key;
 }
 
@@ -195,11 +193,27 @@ static struct key *take(struct work_queue *queue)
     return NULL;
 }
 
-static void finish_run(struct work_queue *queue, struct key *key)
+// Doubled with each try; of that the upper half at random, so that what failed together does not
+// come back together.
+static int64_t back_off_ms(int tries)
+{
+    int64_t longest = WORK_QUEUE_BACKOFF_MIN;
+    for (int i = 0; i < tries && longest < WORK_QUEUE_BACKOFF_MAX; i++)
+        longest *= 2;
+    if (longest > WORK_QUEUE_BACKOFF_MAX)
+        longest = WORK_QUEUE_BACKOFF_MAX;
+    uint32_t random;
+    random_bytes(&random, sizeof random);
+    return longest / 2 + (int64_t)random % (longest / 2 + 1);
+}
+
+static void finish_run(struct work_queue *queue, struct key *key, enum work_result result)
 {
     key->running = false;
-    if (!key->retried)
+    if (result == WORK_DONE)
         key->tries = 0;
+    if (result == WORK_FAILED)
+        delay_key(queue, key, mono_after(back_off_ms(key->tries++)));
     if (key->ready)
         put_in_line(queue, key);
     forget_if_idle(queue, key);
@@ -212,9 +226,9 @@ static void *work(void *arg)
     for (struct key *key; (key = take(queue));) {
         int tries = key->tries;
         pthread_mutex_unlock(&queue->lock);
-        queue->run(queue->user, key->name, tries);
+        enum work_result result = queue->run(queue->user, key->name, tries);
         pthread_mutex_lock(&queue->lock);
-        finish_run(queue, key);
+        finish_run(queue, key, result);
     }
     pthread_mutex_unlock(&queue->lock);
     return NULL;
@@ -276,31 +290,5 @@ void work_queue_after(struct work_queue *queue, const char *key, int64_t delay_m
     pthread_mutex_lock(&queue->lock);
     if (!queue->closing)
         delay_key(queue, find_or_make(queue, key), mono_after(delay_ms));
-    pthread_mutex_unlock(&queue->lock);
-}
-
-// Doubled with each try; of that the upper half at random, so that what failed together does not
-// come back together.
-static int64_t back_off_ms(int tries)
-{
-    int64_t longest = WORK_QUEUE_BACKOFF_MIN;
-    for (int i = 0; i < tries && longest < WORK_QUEUE_BACKOFF_MAX; i++)
-        longest *= 2;
-    if (longest > WORK_QUEUE_BACKOFF_MAX)
-        longest = WORK_QUEUE_BACKOFF_MAX;
-    uint32_t random;
-    random_bytes(&random, sizeof random);
-    return longest / 2 + (int64_t)random % (longest / 2 + 1);
-}
-
-void work_queue_retry(struct work_queue *queue, const char *name)
-{
-    pthread_mutex_lock(&queue->lock);
-    if (!queue->closing) {
-        struct key *key = find_or_make(queue, name);
-        delay_key(queue, key, mono_after(back_off_ms(key->tries)));
-        key->tries++;
-        key->retried = true;
-    }
     pthread_mutex_unlock(&queue->lock);
 }

@@ -12,8 +12,15 @@
 
 struct work_queue;
 
-// `tries`: how often in a row work_queue_retry() was called for this key before.
-typedef void (*work_queue_run)(void *user, const char *key, int tries);
+// How a run of a key ended.
+enum work_result {
+    WORK_DONE,    // earlier failures are forgotten
+    WORK_WAITING, // nothing came of it yet: earlier failures still count
+    WORK_FAILED,  // again after a back-off; a work_queue_add() meanwhile does not wait for that
+};
+
+// `tries`: how many runs of this key failed since the last that was done.
+typedef enum work_result (*work_queue_run)(void *user, const char *key, int tries);
 
 // Keys may be added at once; workers run after work_queue_start().
 struct work_queue *work_queue_create(work_queue_run run, void *user);
@@ -24,9 +31,5 @@ void work_queue_destroy(struct work_queue *queue);
 void work_queue_add(struct work_queue *queue, const char *key);
 // At the latest after that long: of several delays the shortest holds.
 void work_queue_after(struct work_queue *queue, const char *key, int64_t delay_ms);
-// Within `run` of this key: it failed, again after a back-off. A run that does not call this is a
-// success and forgets earlier failures. A work_queue_add() meanwhile does not wait for the
-// back-off.
-void work_queue_retry(struct work_queue *queue, const char *key);
 
 #endif

@@ -1,5 +1,8 @@
 #include "agent/base/file.h"
 
+#include "agent/base/text.h"
+
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -159,4 +162,28 @@ bool directory_remove(const char *path, struct error *err)
     if (failed != 0 && failed != ENOENT)
         return error_errno(err, ERR_IO, failed, "remove %s", path);
     return true;
+}
+
+char *file_newest(const char *directory, const char *suffix)
+{
+    DIR *entries = opendir(directory);
+    char *newest = NULL;
+    struct timespec newest_time = {0};
+    for (struct dirent *entry; entries && (entry = readdir(entries));) {
+        struct stat stat;
+        if (!text_ends(entry->d_name, suffix) ||
+            fstatat(dirfd(entries), entry->d_name, &stat, AT_SYMLINK_NOFOLLOW) != 0 ||
+            !S_ISREG(stat.st_mode))
+            continue;
+        const struct timespec *time = &stat.st_mtim;
+        if (newest && (time->tv_sec < newest_time.tv_sec ||
+                       (time->tv_sec == newest_time.tv_sec && time->tv_nsec < newest_time.tv_nsec)))
+            continue;
+        free(newest);
+        newest = xasprintf("%s/%s", directory, entry->d_name);
+        newest_time = *time;
+    }
+    if (entries)
+        closedir(entries);
+    return newest;
 }

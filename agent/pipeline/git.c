@@ -79,6 +79,17 @@ static enum step ask_head(struct work *work, const char *name)
     return STEP_WAIT;
 }
 
+// The deliveries that wait for the head are told after a few tries; the sweep goes on asking.
+static enum step head_not_told(struct work *work, const struct git_answers *answers)
+{
+    work->err = answers->error;
+    if (error_is_transient(work->err.code) && work->tries + 1 < HEAD_TRIES)
+        return STEP_TRY;
+    text_copy(work->reason, sizeof work->reason,
+              *answers->reason ? answers->reason : "fetch-failed");
+    return STEP_FAIL;
+}
+
 enum step step_head(struct work *work, bool *fresh)
 {
     char name[CHILD_NAME_ROOM];
@@ -96,15 +107,27 @@ enum step step_head(struct work *work, bool *fresh)
     }
     if (answers.state != GIT_DONE && work->newest > tag)
         return ask_head(work, name); // it failed before somebody pushed: that says nothing of now
-    if (answers.state != GIT_DONE) {
-        work->err = answers.error;
-        return work_failed(work, *answers.reason ? answers.reason : "fetch-failed");
-    }
+    if (answers.state != GIT_DONE)
+        return head_not_told(work, &answers);
     text_copy(work->head.commit, sizeof work->head.commit, answers.commit);
     work->head.seq = tag > work->head.seq ? tag : work->head.seq;
     work->head.checked = wall_now();
-    *fresh = true;
+    *fresh = work->progressed = true;
     return STEP_NEXT;
+}
+
+void head_cancel(struct work *work)
+{
+    char name[CHILD_NAME_ROOM];
+    snprintf(name, sizeof name, "head %s", work->key);
+    children_cancel(work->pipeline->parts.children, name);
+}
+
+bool head_again(struct work *work)
+{
+    work->head.checked = (struct wall_time){0};
+    work_again(work, HEAD_AGAIN_MS);
+    return store_branch_put(work->pipeline->parts.store, &work->head, &work->err);
 }
 
 // --- context ---
@@ -154,6 +177,16 @@ static enum step ask_context(struct work *work, struct group *group, const struc
     return STEP_WAIT;
 }
 
+static enum step context_not_made(struct work *work, const struct git_answers *answers)
+{
+    const char *reason = *answers->reason ? answers->reason : "fetch-failed";
+    work->err = answers->error;
+    if (strcmp(reason, GIT_ERROR_WORD_SUPERSEDED) != 0 && work->err.code != ERR_UNAUTHORIZED)
+        return work_failed(work, reason);
+    text_copy(work->reason, sizeof work->reason, reason);
+    return STEP_FAIL;
+}
+
 enum step step_context(struct work *work, struct group *group, struct build *build)
 {
     char name[CHILD_NAME_ROOM];
@@ -169,10 +202,9 @@ enum step step_context(struct work *work, struct group *group, struct build *bui
     case CHILD_ENDED:
         break;
     }
-    if (answers.state != GIT_DONE) {
-        work->err = answers.error;
-        return work_failed(work, *answers.reason ? answers.reason : "fetch-failed");
-    }
+    if (answers.state != GIT_DONE)
+        return context_not_made(work, &answers);
+    work->progressed = true;
     build->fetch_ms = answers.fetch_ms;
     build->context_ms = answers.context_ms;
     text_copy(build->subject, sizeof build->subject, answers.subject);

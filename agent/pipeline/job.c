@@ -161,6 +161,7 @@ enum step job_create(struct work *work, struct group *group, struct build *build
     if (!store_build_put(work->pipeline->parts.store, build, &work->err))
         return work_failed(work, "store-failed");
     unlink(path);
+    work->progressed = true;
     log_line(LOG_INFO, "build started", "job", build->job, "commit", build->commit, NULL);
     return STEP_NEXT;
 }
@@ -207,13 +208,15 @@ static bool read_job(struct work *work, const struct build *build, json_t **job,
 
 static void follow_log(struct work *work, const struct build *build, const char *pod)
 {
-    CLEANUP(free_ptr) char *path = pipeline_build_log(work->pipeline, build->id);
+    CLEANUP(free_ptr) char *directory = build_log_directory(work->pipeline, build->id);
+    CLEANUP(free_ptr) char *path = xasprintf("%s/%s.log", directory, pod);
     struct podlog_source source = {.namespace_ = work->pipeline->parts.config->builds.namespace,
                                    .pod = pod,
                                    .container = KANIKO_CONTAINER,
                                    .path = path};
     struct error err;
-    if (*pod && !podlog_follow(work->pipeline->parts.logs, &source, &err))
+    if (*pod && !(directory_make(directory, &err) &&
+                  podlog_follow(work->pipeline->parts.logs, &source, &err)))
         log_line(LOG_WARNING, "the build's log cannot be followed", "job", build->job, "error",
                  err.text, NULL);
 }
@@ -222,6 +225,8 @@ static void follow_log(struct work *work, const struct build *build, const char 
 static void read_log_end(struct work *work, const struct build *build, struct buffer *out)
 {
     CLEANUP(free_ptr) char *path = pipeline_build_log(work->pipeline, build->id);
+    if (!path)
+        return;
     CLEANUP(podlog_reader_ptr) struct podlog_reader *reader = NULL;
     struct error err;
     if (!podlog_reader_open(work->pipeline->parts.logs, path, 0, false, &reader, &err))
@@ -286,6 +291,7 @@ static enum step job_succeeded(struct work *work, struct group *group, struct bu
     build->state = BUILD_PUSHED;
     if (!store_build_put(work->pipeline->parts.store, build, &work->err))
         return work_failed(work, "store-failed");
+    work->progressed = true;
     log_line(LOG_INFO, "image pushed", "job", build->job, "image", build->image, "digest",
              build->digest, NULL);
     return STEP_NEXT;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define PATCH_TRIES 5 // conflicts in a row on one CronJob
+#define AGAIN_MAX   3 // times one build is put back into one service in a sweep's interval
 
 enum verdict {
     VERDICT_PATCHED,
@@ -15,6 +16,8 @@ enum verdict {
     VERDICT_PINNED,  // a person changed its image: left alone
     VERDICT_NEWER,   // it has a newer commit's image
     VERDICT_GONE,    // it is no service any more, or follows something else
+    VERDICT_UNSURE,  // what is live came after the head was asked for: ask again first
+    VERDICT_FOUGHT,  // somebody puts another image back each time: not again for a while
     VERDICT_FAILED,  // work.err
 };
 
@@ -40,16 +43,6 @@ static bool same_source(const struct service *a, const struct service *b)
            strcmp(a->destination, b->destination) == 0 && *b->problem == '\0';
 }
 
-static enum verdict decide(struct work *work, const struct service *service,
-                           const struct build *build, const char *image)
-{
-    if (strcmp(service->image, image) == 0)
-        return VERDICT_ALREADY;
-    if (pipeline_service_pinned(service))
-        return VERDICT_PINNED;
-    return is_newer(work, service, build) ? VERDICT_NEWER : VERDICT_PATCHED;
-}
-
 static bool record(struct work *work, const struct service *service, const struct build *build,
                    const char *old_image, const char *image)
 {
@@ -66,17 +59,30 @@ static bool record(struct work *work, const struct service *service, const struc
     return store_patch_add(work->pipeline->parts.store, &record, &work->err);
 }
 
-struct sought_patch {
+struct sought_patches {
     const struct service *service;
-    bool found;
+    struct wall_time since;
+    int count;
 };
 
-static bool is_patch_of(void *user, const struct patch_record *patch)
+static bool count_patch(void *user, const struct patch_record *patch)
 {
-    struct sought_patch *sought = user;
-    sought->found = strcmp(patch->namespace, sought->service->namespace_) == 0 &&
-                    strcmp(patch->name, sought->service->name) == 0;
-    return !sought->found;
+    struct sought_patches *sought = user;
+    sought->count += strcmp(patch->namespace, sought->service->namespace_) == 0 &&
+                     strcmp(patch->name, sought->service->name) == 0 &&
+                     patch->at.ms >= sought->since.ms;
+    return true;
+}
+
+// How often this build was put into the service since then.
+static bool count_patches(struct work *work, const struct service *service,
+                          const struct build *build, struct wall_time since, int *count)
+{
+    struct sought_patches sought = {.service = service, .since = since};
+    if (!store_patch_list(work->pipeline->parts.store, build->id, count_patch, &sought, &work->err))
+        return false;
+    *count = sought.count;
+    return true;
 }
 
 // The service has this build's image. When we died between the patch and its record, the record is
@@ -84,11 +90,39 @@ static bool is_patch_of(void *user, const struct patch_record *patch)
 static bool make_up_record(struct work *work, const struct service *service,
                            const struct build *build, const char *image)
 {
-    struct sought_patch sought = {.service = service};
+    int count;
     return build->state == BUILD_DONE ||
-           (store_patch_list(work->pipeline->parts.store, build->id, is_patch_of, &sought,
-                             &work->err) &&
-            (sought.found || record(work, service, build, "", image)));
+           (count_patches(work, service, build, (struct wall_time){0}, &count) &&
+            (count > 0 || record(work, service, build, "", image)));
+}
+
+// A finished build is put back into a service that lost it: one that was made anew, say. Not
+// without end, though: somebody else may put another image back each time.
+static enum verdict may_patch_again(struct work *work, const struct service *service,
+                                    const struct build *build)
+{
+    int64_t interval = work->pipeline->parts.config->sweep.interval_ms;
+    int count;
+    if (build->state != BUILD_DONE)
+        return VERDICT_PATCHED;
+    if (!count_patches(work, service, build, (struct wall_time){wall_now().ms - interval}, &count))
+        return VERDICT_FAILED;
+    return count < AGAIN_MAX ? VERDICT_PATCHED : VERDICT_FOUGHT;
+}
+
+static enum verdict decide(struct work *work, const struct service *service,
+                           const struct build *build, const char *image)
+{
+    if (strcmp(service->image, image) == 0)
+        return VERDICT_ALREADY;
+    if (pipeline_service_pinned(service))
+        return VERDICT_PINNED;
+    if (is_newer(work, service, build))
+        return VERDICT_NEWER;
+    // Another agent may know of a newer head.
+    bool later = *service->commit && strcmp(service->commit, build->commit) != 0 &&
+                 service->patched_at.ms > work->head.checked.ms;
+    return later ? VERDICT_UNSURE : may_patch_again(work, service, build);
 }
 
 // Patches one service; what was read before is used first, and read again after each conflict.
@@ -135,37 +169,69 @@ static void describe(char detail[static STORE_DETAIL_SIZE], const struct service
         [VERDICT_PINNED] = "pinned (its image was changed by hand): ",
         [VERDICT_NEWER] = "newer already: ",
         [VERDICT_GONE] = "gone: ",
+        [VERDICT_FOUGHT] = "changed back by somebody each time: ",
+        [VERDICT_FAILED] = "not patched: ",
     };
     size_t used = strlen(detail);
     snprintf(detail + used, STORE_DETAIL_SIZE - used, "%s%s%s/%s", used ? ", " : "", marks[verdict],
              service->namespace_, service->name);
 }
 
+struct tally {
+    int live, patched, pinned, failed;
+    bool again; // something may pass
+    char detail[STORE_DETAIL_SIZE];
+};
+
+// One service that cannot be patched does not keep the others from it.
+static void add_verdict(struct work *work, const struct service *service, enum verdict verdict,
+                        struct tally *tally)
+{
+    tally->live += verdict == VERDICT_PATCHED || verdict == VERDICT_ALREADY;
+    tally->patched += verdict == VERDICT_PATCHED;
+    tally->pinned += verdict == VERDICT_PINNED;
+    describe(tally->detail, service, verdict);
+    if (verdict != VERDICT_FAILED)
+        return;
+    tally->failed++;
+    tally->again |= work_failed(work, "patch-failed") == STEP_TRY;
+    error_wrap(&work->err, "patch cronjob %s/%s", service->namespace_, service->name);
+    log_line(LOG_WARNING, "a service cannot be patched", "namespace", service->namespace_,
+             "service", service->name, "error", work->err.text, NULL);
+    size_t used = strlen(tally->detail);
+    text_copy(tally->detail + used, sizeof tally->detail - used, ": ");
+    used = strlen(tally->detail);
+    text_copy(tally->detail + used, sizeof tally->detail - used, work->err.text);
+}
+
 enum step step_patch(struct work *work, struct group *group, struct build *build)
 {
     char image[STORE_IMAGE_SIZE + IMAGE_DIGEST_SIZE];
     snprintf(image, sizeof image, "%s@%s", build->image, build->digest);
-    char detail[STORE_DETAIL_SIZE] = "";
-    int live = 0, pinned = 0, patched = 0;
+    struct tally tally = {0};
+    struct error first = {0};
     struct mono_time began = mono_now();
     for (size_t i = 0; i < group->count; i++) {
         enum verdict verdict = patch_service(work, group->services[i], build, image);
-        if (verdict == VERDICT_FAILED) {
-            error_wrap(&work->err, "patch cronjob %s/%s", group->services[i]->namespace_,
-                       group->services[i]->name);
-            return work_failed(work, "patch-failed");
-        }
-        live += verdict == VERDICT_PATCHED || verdict == VERDICT_ALREADY;
-        patched += verdict == VERDICT_PATCHED;
-        pinned += verdict == VERDICT_PINNED;
-        describe(detail, group->services[i], verdict);
+        if (verdict == VERDICT_UNSURE)
+            return head_again(work) ? STEP_WAIT : STEP_TRY;
+        add_verdict(work, group->services[i], verdict, &tally);
+        if (verdict == VERDICT_FAILED && tally.failed == 1)
+            first = work->err;
     }
-    if (build->state == BUILD_DONE && patched == 0)
+    if (tally.again) {
+        work->err = first;
+        return STEP_TRY;
+    }
+    if (build->state == BUILD_DONE && tally.patched == 0)
         return STEP_NEXT;
-    build->patched += build->state == BUILD_DONE ? patched : live;
+    build->patched += tally.patched;
     build->patch_ms = mono_now().ms - began.ms;
-    const char *reason = live ? "deployed" : pinned ? "pinned" : "superseded";
-    return build_end(work, build, BUILD_DONE, reason, detail, &work->err)
-               ? STEP_NEXT
-               : work_failed(work, "store-failed");
+    const char *reason = tally.failed   ? "patch-failed"
+                         : tally.live   ? "deployed"
+                         : tally.pinned ? "pinned"
+                                        : "superseded";
+    work->progressed = true;
+    return build_end(work, build, BUILD_DONE, reason, tally.detail, &work->err) ? STEP_NEXT
+                                                                                : STEP_TRY;
 }

@@ -5,6 +5,7 @@
 #include "agent/pipeline/steps.h"
 
 #include <ctype.h>
+#include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -104,6 +105,26 @@ static void sweep_store(struct pipeline *pipeline)
     free(list.keys);
 }
 
+// Logs of builds that the store has no row of any more.
+static void sweep_logs(struct pipeline *pipeline)
+{
+    DIR *directory = opendir(pipeline->log_directory);
+    for (struct dirent *entry; directory && (entry = readdir(directory));) {
+        struct build build;
+        struct error err;
+        int64_t id;
+        if (!text_starts(entry->d_name, "b-") ||
+            !text_to_int(entry->d_name + 2, 1, INT64_MAX, &id) ||
+            store_build_get(pipeline->parts.store, id, &build, &err) || err.code != ERR_NOT_FOUND)
+            continue;
+        CLEANUP(free_ptr) char *path = build_log_directory(pipeline, id);
+        if (!directory_remove(path, &err))
+            log_line(LOG_WARNING, "an old log cannot be removed", "error", err.text, NULL);
+    }
+    if (directory)
+        closedir(directory);
+}
+
 void pipeline_sweep(struct pipeline *pipeline)
 {
     sweep_store(pipeline);
@@ -125,6 +146,7 @@ void pipeline_sweep(struct pipeline *pipeline)
     if (!store_trim(pipeline->parts.store, config->retention.deliveries, config->retention.builds,
                     &err))
         log_line(LOG_WARNING, "old rows cannot be trimmed", "error", err.text, NULL);
+    sweep_logs(pipeline);
 }
 
 // --- the cluster's side: Jobs and pods of builds wake their key ---
@@ -156,14 +178,13 @@ static const struct kube_watch_events build_events = {.item = build_item, .faile
 
 // --- life ---
 
-static void run_key(void *user, const char *key, int tries)
+static enum work_result run_key(void *user, const char *key, int tries)
 {
     struct pipeline *pipeline = user;
-    struct reconciled result = reconcile(pipeline, key, tries);
-    if (result.retry)
-        work_queue_retry(pipeline->queue, key);
-    else if (result.again_ms > 0)
-        work_queue_after(pipeline->queue, key, result.again_ms);
+    struct reconciled reconciled = reconcile(pipeline, key, tries);
+    if (reconciled.result != WORK_FAILED && reconciled.again_ms > 0)
+        work_queue_after(pipeline->queue, key, reconciled.again_ms);
+    return reconciled.result;
 }
 
 static char *make_directory(const struct config *config, const char *name, struct error *err)
@@ -224,7 +245,13 @@ void pipeline_destroy(struct pipeline *pipeline)
     free(pipeline);
 }
 
+char *build_log_directory(const struct pipeline *pipeline, int64_t build)
+{
+    return xasprintf("%s/b-%" PRId64, pipeline->log_directory, build);
+}
+
 char *pipeline_build_log(const struct pipeline *pipeline, int64_t build)
 {
-    return xasprintf("%s/b-%" PRId64 ".log", pipeline->log_directory, build);
+    CLEANUP(free_ptr) char *directory = build_log_directory(pipeline, build);
+    return file_newest(directory, ".log");
 }

@@ -25,6 +25,9 @@ struct pipeline_parts {
     struct service_cache *services;
     struct podlog_hub *logs;
     struct children *children;
+    // Whether all services are known: until then nobody can be said to follow a branch.
+    bool (*services_known)(void *user);
+    void *user;
 };
 
 // Makes its directories under the state directory. Watches and workers start with
@@ -49,7 +52,8 @@ void pipeline_service_changed(struct pipeline *pipeline, const struct service *s
 // Asks for every branch that is followed or has unfinished work; due ones are looked up again.
 void pipeline_sweep(struct pipeline *pipeline);
 
-// File of a build's Kaniko log (see podlog.h), whether or not it exists. The caller frees.
+// File of a build's Kaniko log (see podlog.h), of its newest pod; NULL when there is none yet. The
+// caller frees.
 char *pipeline_build_log(const struct pipeline *pipeline, int64_t build);
 
 // Why a service is not built, for people: what its annotations lack, or that the settings' allow

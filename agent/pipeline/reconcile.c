@@ -7,8 +7,10 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
-#define UNFINISHED_MAX 64 // builds of one branch looked at in one reconcile
+#define UNFINISHED_MAX     64   // builds of one branch looked at in one reconcile
+#define UNKNOWN_RECHECK_MS 5000 // while the services are not known
 
 struct build_list {
     struct build items[UNFINISHED_MAX];
@@ -33,6 +35,8 @@ bool build_end(struct work *work, struct build *build, enum build_state state, c
     build->finished = wall_now();
     if (!store_build_put(work->pipeline->parts.store, build, err))
         return false;
+    CLEANUP(free_ptr) char *context = build_context_path(work->pipeline, build);
+    unlink(context); // if it is still there
     log_line(state == BUILD_FAILED ? LOG_WARNING : LOG_INFO, "build ended", "build", id,
              "repository", build->repository, "commit", build->commit, "reason", reason, "detail",
              detail, NULL);
@@ -41,23 +45,39 @@ bool build_end(struct work *work, struct build *build, enum build_state state, c
 
 // --- deciding what to build ---
 
-// Whether some service of the group lacks the head's image by its own annotation.
+// Whether what a service has live was built in another way than it wants now. Only told when the
+// build is still known.
+static bool recipe_changed(const struct work *work, const struct group *group,
+                           const struct service *service)
+{
+    struct build live;
+    struct error err;
+    int64_t id;
+    return text_starts(service->build, "b-") &&
+           text_to_int(service->build + 2, 1, INT64_MAX, &id) &&
+           store_build_get(work->pipeline->parts.store, id, &live, &err) &&
+           strcmp(live.commit, service->commit) == 0 && strcmp(live.recipe, group->hash) != 0;
+}
+
+// Whether some service of the group lacks the head's image by its own annotations.
 static bool group_lags(const struct work *work, const struct group *group)
 {
     for (size_t i = 0; i < group->count; i++) {
         const struct service *service = group->services[i];
-        if (*service->commit && strcmp(service->commit, work->head.commit) != 0 &&
-            !pipeline_service_pinned(service))
+        if (*service->commit && !pipeline_service_pinned(service) &&
+            (strcmp(service->commit, work->head.commit) != 0 ||
+             recipe_changed(work, group, service)))
             return true;
     }
     return false;
 }
 
-// A build that failed is tried again when somebody asks again: by a delivery after its end.
-static bool asked_again(const struct work *work, const struct build *build)
+// A build that failed is tried again when somebody asks again: by a delivery after its end. One
+// that was superseded is wanted again when its commit is the head again.
+static bool wanted_again(const struct work *work, const struct build *build)
 {
-    return build->state == BUILD_FAILED && work->newest > 0 &&
-           work->received.ms > build->finished.ms;
+    return build->state == BUILD_SUPERSEDED || (build->state == BUILD_FAILED && work->newest > 0 &&
+                                                work->received.ms > build->finished.ms);
 }
 
 static bool add_build(struct work *work, struct group *group, int attempt)
@@ -86,7 +106,7 @@ static bool want_builds(struct work *work, bool moved)
                                       &build, &work->err);
         if (!known && work->err.code != ERR_NOT_FOUND)
             return false;
-        bool wanted = known ? asked_again(work, &build)
+        bool wanted = known ? wanted_again(work, &build)
                             : moved || work->newest > 0 || group_lags(work, group);
         if (wanted && !add_build(work, group, known ? build.attempt + 1 : 1))
             return false;
@@ -116,28 +136,16 @@ static enum step know_head(struct work *work)
 
 // --- advancing builds ---
 
-struct occupied {
-    int builds;
-};
-
-static bool count_occupied(void *user, const struct build *build)
-{
-    struct occupied *occupied = user;
-    occupied->builds += build->state == BUILD_FETCHING || build->state == BUILD_RUNNING;
-    return true;
-}
-
 // Counting and taking are one under the lock: workers of other keys do the same.
 static enum step take_place(struct work *work, struct build *build)
 {
     struct pipeline *pipeline = work->pipeline;
-    struct occupied occupied = {0};
-    struct build_filter filter = {.unfinished = true, .limit = STORE_PAGE_MAX};
+    int64_t under_way;
     enum step step;
     pthread_mutex_lock(&pipeline->places);
-    if (!store_build_list(pipeline->parts.store, &filter, count_occupied, &occupied, &work->err)) {
+    if (!store_builds_under_way(pipeline->parts.store, &under_way, &work->err)) {
         step = STEP_TRY;
-    } else if (occupied.builds >= pipeline->parts.config->builds.max_concurrent) {
+    } else if (under_way >= pipeline->parts.config->builds.max_concurrent) {
         work_again(work, PLACE_RECHECK_MS);
         step = STEP_WAIT;
     } else {
@@ -174,11 +182,12 @@ struct last_ended {
     bool cancelled;
 };
 
+// Builds that were superseded before they ran do not count.
 static bool is_last_ended(void *user, const struct build *build)
 {
     struct last_ended *last = user;
     if (build->id >= last->before->id || strcmp(build->recipe, last->before->recipe) != 0 ||
-        build->state < BUILD_DONE)
+        build->state < BUILD_DONE || strcmp(build->reason, "superseded") == 0)
         return true;
     last->cancelled = strcmp(build->reason, "cancelled") == 0;
     return false;
@@ -240,6 +249,18 @@ struct pass {
 
 static void wake_waiting(struct pipeline *pipeline);
 
+// While a build's step is tried again, the build says why.
+static void explain_trying(struct work *work, struct build *build)
+{
+    struct error err;
+    if (build->id == 0 || build->state >= BUILD_DONE ||
+        strncmp(build->detail, work->err.text, sizeof build->detail - 1) == 0)
+        return;
+    text_copy(build->detail, sizeof build->detail, work->err.text);
+    if (!store_build_put(work->pipeline->parts.store, build, &err))
+        log_line(LOG_WARNING, "a build's state cannot be stored", "error", err.text, NULL);
+}
+
 // Takes a step's end over into the pass. False: it must be tried again.
 static bool conclude(struct work *work, struct build *build, enum step step, struct pass *pass)
 {
@@ -252,15 +273,13 @@ static bool conclude(struct work *work, struct build *build, enum step step, str
     case STEP_FAIL:
         if (strcmp(work->reason, "superseded") == 0) {
             // The branch was rewritten while it was fetched: the head is asked for again.
-            work->head.checked = (struct wall_time){0};
             pass->waiting = true;
-            work_again(work, 1);
-            return store_branch_put(work->pipeline->parts.store, &work->head, &work->err) &&
-                   build_end(work, build, BUILD_SUPERSEDED, "superseded", work->err.text,
-                             &work->err);
+            return head_again(work) && build_end(work, build, BUILD_SUPERSEDED, "superseded",
+                                                 work->err.text, &work->err);
         }
         return build_end(work, build, BUILD_FAILED, work->reason, work->err.text, &work->err);
     case STEP_TRY:
+        explain_trying(work, build);
         break;
     }
     return false;
@@ -313,11 +332,14 @@ static bool sum_up(struct work *work, struct pass *pass)
             continue;
         }
         // A service that came later, or was made anew, wants the image that is there.
-        if (build.state == BUILD_DONE &&
-            !conclude(work, &build, step_patch(work, &work->groups[i], &build), pass))
-            return false;
+        if (build.state == BUILD_DONE) {
+            enum step step = step_patch(work, &work->groups[i], &build);
+            if (step == STEP_TRY)
+                return false;
+            pass->waiting |= step == STEP_WAIT;
+        }
         pass->build = build.id;
-        pass->failed = build.state == BUILD_FAILED;
+        pass->failed = build.state == BUILD_FAILED || strcmp(build.reason, "patch-failed") == 0;
         bool told = build.finished.ms >= work->received.ms || pass->failed ||
                     strcmp(build.reason, "deployed") != 0;
         if (told) {
@@ -341,7 +363,13 @@ static bool end_deliveries(struct work *work, int64_t upto, const struct pass *p
 // Nobody to build for: ends what waits, with the reason.
 static bool reconcile_nobody(struct work *work)
 {
-    struct pass pass = {.failed = work->services.count > 0};
+    const struct pipeline_parts *parts = &work->pipeline->parts;
+    if (work->services.count == 0 && !parts->services_known(parts->user)) {
+        work_again(work, UNKNOWN_RECHECK_MS);
+        return true;
+    }
+    head_cancel(work);
+    struct pass pass = {.failed = true}; // a redelivery may find a service
     if (work->services.count == 0) {
         text_copy(pass.reason, sizeof pass.reason, "no-match");
         snprintf(pass.detail, sizeof pass.detail, "no service follows %.255s %.200s",
@@ -364,6 +392,8 @@ static bool head_failed(struct work *work)
              "branch", work->branch, "reason", pass.reason, "error", work->err.text, NULL);
     work->head.checked = wall_now();
     work->head.seq = work->newest;
+    if (work->newest > 0) // what was pushed is built when the head can be told again
+        text_copy(work->head.commit, sizeof work->head.commit, HEAD_MISSED);
     return end_deliveries(work, work->newest, &pass) &&
            store_branch_put(work->pipeline->parts.store, &work->head, &work->err);
 }
@@ -371,6 +401,7 @@ static bool head_failed(struct work *work)
 static bool reconcile_head(struct work *work)
 {
     struct pass pass = {0};
+    work->waiting = true; // unless this comes to its end
     enum step head = know_head(work);
     if (head == STEP_FAIL && !head_failed(work))
         return false;
@@ -381,7 +412,10 @@ static bool reconcile_head(struct work *work)
         work->err = why;
     if (head != STEP_NEXT || pass.waiting)
         return head != STEP_TRY;
-    return sum_up(work, &pass) && end_deliveries(work, work->head.seq, &pass);
+    if (!sum_up(work, &pass))
+        return false;
+    work->waiting = pass.waiting;
+    return pass.waiting || end_deliveries(work, work->head.seq, &pass);
 }
 
 struct reconciled reconcile(struct pipeline *pipeline, const char *key, int tries)
@@ -390,30 +424,28 @@ struct reconciled reconcile(struct pipeline *pipeline, const char *key, int trie
     work->pipeline = pipeline;
     work->key = key;
     work->tries = tries;
-    bool ended =
+    bool good =
         work_load(work, &work->err) && (work->url ? reconcile_head(work) : reconcile_nobody(work));
-    if (!ended)
+    if (!good)
         log_line(LOG_WARNING, "will be tried again", "repository", work->repository, "branch",
                  work->branch, "error", work->err.text, NULL);
     work_finish(work);
-    return (struct reconciled){.retry = !ended, .again_ms = work->again_ms};
+    enum work_result result = !good                                ? WORK_FAILED
+                              : work->waiting && !work->progressed ? WORK_WAITING
+                                                                   : WORK_DONE;
+    return (struct reconciled){.result = result, .again_ms = work->again_ms};
 }
 
-static bool wake_build(void *user, const struct build *build)
-{
-    struct pipeline *pipeline = user;
-    char key[KEY_SIZE];
-    key_write(build->repository, build->branch, key);
-    if (build->state == BUILD_WAITING)
-        work_queue_add(pipeline->queue, key);
-    return true;
-}
-
-// A place may have become free.
+// A place may have become free: the one that has waited longest may take it.
 static void wake_waiting(struct pipeline *pipeline)
 {
-    struct build_filter filter = {.unfinished = true, .limit = STORE_PAGE_MAX};
+    struct build next;
     struct error err;
-    if (!store_build_list(pipeline->parts.store, &filter, wake_build, pipeline, &err))
-        log_line(LOG_WARNING, "waiting builds cannot be listed", "error", err.text, NULL);
+    if (store_build_next(pipeline->parts.store, &next, &err)) {
+        char key[KEY_SIZE];
+        key_write(next.repository, next.branch, key);
+        work_queue_add(pipeline->queue, key);
+    } else if (err.code != ERR_NOT_FOUND) {
+        log_line(LOG_WARNING, "the next build cannot be told", "error", err.text, NULL);
+    }
 }

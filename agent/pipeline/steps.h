@@ -10,11 +10,16 @@
 
 #include <pthread.h>
 
-#define BUILD_ATTEMPTS_MAX 3     // of one commit when nobody asks again
-#define TRANSIENT_TRIES    5     // then a failure that may pass is reported as final
+#define BUILD_ATTEMPTS_MAX 3 // of one commit when nobody asks again
+#define HEAD_TRIES         5 // then a head that cannot be told ends the deliveries that wait for it
 #define RECHECK_MS         30000 // a Job is looked at this often even when no watch speaks
 #define PLACE_RECHECK_MS   5000  // and a build that waits for a place
-#define GROUPS_MAX         64    // different recipes on one branch
+#define HEAD_AGAIN_MS      5000
+#define GROUPS_MAX         64 // different recipes on one branch
+
+// In the place of a branch's head: it was pushed to, but the remote could not be asked. Whatever
+// the head is when it can be told again, it has moved.
+#define HEAD_MISSED "missed"
 
 struct pipeline {
     struct pipeline_parts parts;
@@ -23,7 +28,7 @@ struct pipeline {
     struct kube_watch *pods;
     pthread_mutex_t places; // held while the builds under way are counted and one is added
     char *context_directory;
-    char *log_directory;
+    char *log_directory; // of builds: a directory each, a file for each pod
     char *mirror_directory;
 };
 
@@ -64,6 +69,8 @@ struct work {
     struct wall_time received; // when that came
     struct branch_head head;
 
+    bool progressed;  // some step came to its end in this pass
+    bool waiting;     // for something that will wake the key
     int64_t again_ms; // look again after that long at most; 0: when woken
     char reason[STORE_REASON_SIZE];
     struct error err;
@@ -81,7 +88,8 @@ void work_finish(struct work *work);
 struct group *work_group(struct work *work, const char *recipe_hash);
 // Notes a look again after at most `ms`.
 void work_again(struct work *work, int64_t ms);
-// STEP_TRY for what may pass, a few times; else STEP_FAIL with `reason`.
+// STEP_TRY for what may pass: an outage must not lose a push, so that is tried for as long as it
+// takes, and the build says why. Everything else is STEP_FAIL with `reason`.
 enum step work_failed(struct work *work, const char *reason);
 // A child's end wakes its key: the name is "<what> <key>".
 void work_wake_child(void *pipeline, const char *name);
@@ -90,6 +98,9 @@ void work_wake_child(void *pipeline, const char *name);
 // Looks whether the head must be asked for, and asks. STEP_NEXT: work.head is as known now; `fresh`
 // says that it was just answered and is not stored yet.
 enum step step_head(struct work *work, bool *fresh);
+void head_cancel(struct work *work);
+// What is known of the head is not to be relied on: it is asked for again soon.
+bool head_again(struct work *work) MUST_CHECK;
 // Has the build context packed: STEP_NEXT when the archive is at build_context_path().
 enum step step_context(struct work *work, struct group *group, struct build *build);
 void context_cancel(struct work *work, const struct build *build);
@@ -102,6 +113,7 @@ enum step step_patch(struct work *work, struct group *group, struct build *build
 enum step job_create(struct work *work, struct group *group, struct build *build);
 // Deletes a build's Job and pods; a Job that is gone is fine.
 bool job_delete(struct work *work, const struct build *build, struct error *err) MUST_CHECK;
+char *build_log_directory(const struct pipeline *pipeline, int64_t build);
 // Names of the next attempt.
 bool build_next_attempt(struct build *build, const struct recipe *recipe,
                         struct error *err) MUST_CHECK;
@@ -112,7 +124,7 @@ bool build_end(struct work *work, struct build *build, enum build_state state, c
 
 // --- reconcile.c ---
 struct reconciled {
-    bool retry;       // something failed that may pass: again after a back-off
+    enum work_result result;
     int64_t again_ms; // look again after that long; 0: when woken
 };
 struct reconciled reconcile(struct pipeline *pipeline, const char *key, int tries);

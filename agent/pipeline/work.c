@@ -37,7 +37,8 @@ void work_again(struct work *work, int64_t ms)
 
 enum step work_failed(struct work *work, const char *reason)
 {
-    if (error_is_transient(work->err.code) && work->tries + 1 < TRANSIENT_TRIES)
+    // Kubernetes takes an expired token for a while, and registries refuse logins in an outage.
+    if (error_is_transient(work->err.code) || work->err.code == ERR_UNAUTHORIZED)
         return STEP_TRY;
     text_copy(work->reason, sizeof work->reason, reason);
     return STEP_FAIL;
@@ -75,6 +76,14 @@ static void group_finish(struct group *group)
     free(group->services);
 }
 
+static bool can_be_fetched(const char *url)
+{
+    const char *host = text_starts(url, "https://")  ? url + strlen("https://")
+                       : text_starts(url, "http://") ? url + strlen("http://")
+                                                     : NULL;
+    return host && host[strcspn(host, "@/")] != '@';
+}
+
 // How a service wants to be built. The caller finishes *out, also after false.
 static bool read_recipe(const struct pipeline *pipeline, const struct service *service,
                         char repository[static STORE_REPOSITORY_SIZE], struct group *out,
@@ -84,6 +93,10 @@ static bool read_recipe(const struct pipeline *pipeline, const struct service *s
         return error_set(err, ERR_INVALID, "%s", service->problem);
     if (!repository_identify(service->repository, repository, err))
         return false;
+    if (!can_be_fetched(service->repository))
+        return error_set(err, ERR_UNSUPPORTED,
+                         "annotation %s: only https:// and http:// without a user can be fetched",
+                         ANNOTATION_REPOSITORY);
     const char *platform = pipeline->parts.config->builds.platform;
     out->recipe = (struct recipe){.repository = repository,
                                   .branch = service->branch,
@@ -150,7 +163,9 @@ static void add_service(struct work *work, const struct service *service)
         return; // it differs in letter case: a key of its own
     if (read_recipe(work->pipeline, service, repository, &fresh, &err) &&
         join(work, &fresh, service, &err)) {
-        if (!work->url)
+        // The services may write it in different ways: with TLS goes before without.
+        if (!work->url ||
+            (text_starts(service->repository, "https:") && !text_starts(work->url, "https:")))
             work->url = service->repository;
     } else {
         text_copy(work->refused_reason, sizeof work->refused_reason,

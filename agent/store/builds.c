@@ -150,3 +150,29 @@ bool store_build_list(struct store *store, const struct build_filter *filter,
     }
     return step == DB_DONE;
 }
+
+bool store_builds_under_way(struct store *store, int64_t *count, struct error *err)
+{
+    static const char sql[] =
+        "SELECT COUNT(*) FROM builds WHERE state NOT IN ('done', 'failed', 'superseded') "
+        "AND state IN ('fetching', 'running')";
+    CLEANUP(store_reader_release) struct db *db = store_reader(store);
+    CLEANUP(db_reset) struct statement *statement = db_prepare(db, sql, err);
+    if (!statement || !db_one(statement, err))
+        return false;
+    *count = db_int(statement, 0);
+    return true;
+}
+
+bool store_build_next(struct store *store, struct build *out, struct error *err)
+{
+    static const char sql[] =
+        "SELECT id, " COLUMNS " FROM builds WHERE state NOT IN ('done', 'failed', 'superseded') "
+        "AND state = 'waiting' ORDER BY id LIMIT 1";
+    CLEANUP(store_reader_release) struct db *db = store_reader(store);
+    CLEANUP(db_reset) struct statement *statement = db_prepare(db, sql, err);
+    if (!statement || !db_one(statement, err))
+        return false;
+    read_build(statement, out);
+    return true;
+}

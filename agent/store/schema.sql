@@ -25,7 +25,7 @@ CREATE UNIQUE INDEX deliveries_id ON deliveries (id, forge) WHERE repeated = 0;
 CREATE INDEX deliveries_pending ON deliveries (repository, branch, seq) WHERE pending = 1;
 
 CREATE TABLE branches (
-    repository TEXT    NOT NULL COLLATE NOCASE,
+    repository TEXT    NOT NULL,
     branch     TEXT    NOT NULL,
     head       TEXT    NOT NULL,
     seq        INTEGER NOT NULL,
@@ -35,7 +35,7 @@ CREATE TABLE branches (
 
 CREATE TABLE builds (
     id         INTEGER PRIMARY KEY AUTOINCREMENT, -- people write them down: never used again
-    repository TEXT    NOT NULL COLLATE NOCASE,
+    repository TEXT    NOT NULL,
     branch     TEXT    NOT NULL,
     object     TEXT    NOT NULL, -- the commit
     recipe     TEXT    NOT NULL,
@@ -59,6 +59,7 @@ CREATE TABLE builds (
     UNIQUE (object, recipe, attempt)
 ) STRICT;
 CREATE INDEX builds_branch ON builds (repository, branch, id);
+-- Deliveries only hint, in any letter case; branches and builds belong to one exact repository.
 CREATE INDEX builds_unfinished ON builds (id) WHERE state NOT IN ('done', 'failed', 'superseded');
 
 CREATE TABLE patches (

@@ -161,9 +161,13 @@ static void test_lists(void **state)
     assert_true(store_build_list(store, &filter, note_id, &ids, NULL));
     assert_int_equal(ids.count, 2);
 
+    // Repositories that differ in letter case are two.
     filter.repository = "GIT.example/A/b";
     filter.branch = "next";
     ids.count = 0;
+    assert_true(store_build_list(store, &filter, note_id, &ids, NULL));
+    assert_int_equal(ids.count, 0);
+    filter.repository = builds[1].repository;
     assert_true(store_build_list(store, &filter, note_id, &ids, NULL));
     assert_int_equal(ids.count, 1);
     assert_int_equal(ids.list[0], builds[1].id);
@@ -214,6 +218,33 @@ static void test_patches_go_with_their_build(void **state)
     assert_int_equal(err.code, ERR_CONFLICT);
 }
 
+static void test_places(void **state)
+{
+    (void)state;
+    struct build builds[3] = {make("c1", 1), make("c2", 1), make("c3", 1)};
+    struct build next;
+    struct error err;
+    int64_t count;
+    assert_false(store_build_next(store, &next, &err));
+    assert_int_equal(err.code, ERR_NOT_FOUND);
+    builds[0].state = BUILD_RUNNING;
+    builds[1].state = builds[2].state = BUILD_WAITING;
+    for (int i = 0; i < 3; i++)
+        assert_true(store_build_put(store, &builds[i], NULL));
+    assert_true(store_build_next(store, &next, NULL));
+    assert_int_equal(next.id, builds[1].id);
+    assert_true(store_builds_under_way(store, &count, NULL));
+    assert_int_equal(count, 1);
+    builds[1].state = BUILD_FETCHING;
+    builds[0].state = BUILD_DONE;
+    assert_true(store_build_put(store, &builds[0], NULL));
+    assert_true(store_build_put(store, &builds[1], NULL));
+    assert_true(store_build_next(store, &next, NULL));
+    assert_int_equal(next.id, builds[2].id);
+    assert_true(store_builds_under_way(store, &count, NULL));
+    assert_int_equal(count, 1);
+}
+
 static void test_branch_heads(void **state)
 {
     (void)state;
@@ -228,14 +259,14 @@ static void test_branch_heads(void **state)
     assert_int_equal(err.code, ERR_NOT_FOUND);
     assert_true(store_branch_put(store, &head, NULL));
     snprintf(head.commit, sizeof head.commit, "c2");
-    snprintf(head.repository, sizeof head.repository, "git.example/a/b");
     head.seq = 5;
     assert_true(store_branch_put(store, &head, NULL));
-    assert_true(store_branch_get(store, "git.example/a/B", "main", &out, NULL));
+    assert_true(store_branch_get(store, "git.example/A/b", "main", &out, NULL));
     assert_string_equal(out.commit, "c2");
     assert_int_equal(out.seq, 5);
     assert_int_equal(out.checked.ms, 9);
-    assert_false(store_branch_get(store, "git.example/a/b", "Main", &out, &err));
+    assert_false(store_branch_get(store, "git.example/A/b", "Main", &out, &err));
+    assert_false(store_branch_get(store, "git.example/a/b", "main", &out, &err));
 }
 
 int main(void)
@@ -246,6 +277,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_attempts_collide, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_lists, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_patches_go_with_their_build, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_places, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_branch_heads, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("builds", tests, NULL, NULL);

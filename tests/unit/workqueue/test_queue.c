@@ -27,7 +27,8 @@ static struct {
     int count;
     sem_t started, gate;
     struct work_queue *queue;
-    int failures_left; // of runs that are to be retried
+    int failures_left;       // of run_failing()
+    enum work_result result; // of its other runs
 } seen = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
 static void note(const char *key, int tries)
@@ -49,14 +50,15 @@ static void await_runs(int count)
     pthread_mutex_unlock(&seen.lock);
 }
 
-static void run_plain(void *user, const char *key, int tries)
+static enum work_result run_plain(void *user, const char *key, int tries)
 {
     (void)user;
     note(key, tries);
+    return WORK_DONE;
 }
 
 // Keys that start with "held" wait at the gate.
-static void run_held(void *user, const char *key, int tries)
+static enum work_result run_held(void *user, const char *key, int tries)
 {
     (void)user;
     note(key, tries);
@@ -64,16 +66,16 @@ static void run_held(void *user, const char *key, int tries)
         sem_post(&seen.started);
         sem_wait(&seen.gate);
     }
+    return WORK_DONE;
 }
 
-static void run_failing(void *user, const char *key, int tries)
+static enum work_result run_failing(void *user, const char *key, int tries)
 {
     (void)user;
     bool fails = seen.failures_left > 0;
     seen.failures_left -= fails;
-    if (fails)
-        work_queue_retry(seen.queue, key);
     note(key, tries);
+    return fails ? WORK_FAILED : seen.result;
 }
 
 static void begin(work_queue_run run, int workers)
@@ -200,6 +202,24 @@ static void test_back_off_and_forgetting(void **state)
     work_queue_destroy(seen.queue);
 }
 
+static void test_failures_are_not_forgotten_while_waiting(void **state)
+{
+    (void)state;
+    begin(run_failing, 0);
+    seen.failures_left = 1;
+    seen.result = WORK_WAITING;
+    work_queue_start(seen.queue, 1);
+    work_queue_add(seen.queue, "a");
+    await_runs(2);
+    work_queue_add(seen.queue, "a");
+    await_runs(3);
+    assert_int_equal(seen.runs[0].tries, 0);
+    assert_int_equal(seen.runs[1].tries, 1);
+    assert_int_equal(seen.runs[2].tries, 1);
+    work_queue_destroy(seen.queue);
+    seen.result = WORK_DONE;
+}
+
 static void *open_gate(void *arg)
 {
     (void)arg;
@@ -241,7 +261,7 @@ static struct {
     atomic_bool broken;
 } race;
 
-static void run_race(void *user, const char *key, int tries)
+static enum work_result run_race(void *user, const char *key, int tries)
 {
     (void)user;
     (void)tries;
@@ -255,6 +275,7 @@ static void run_race(void *user, const char *key, int tries)
     if (run % 11 == 0)
         work_queue_add(race.queue, key);
     atomic_fetch_sub(&race.running[i], 1);
+    return WORK_DONE;
 }
 
 static void *produce(void *arg)
@@ -300,6 +321,7 @@ int main(void)
         cmocka_unit_test(test_delays_in_any_order),
         cmocka_unit_test(test_a_busy_worker_does_not_keep_the_time_to_itself),
         cmocka_unit_test(test_back_off_and_forgetting),
+        cmocka_unit_test(test_failures_are_not_forgotten_while_waiting),
         cmocka_unit_test(test_destroy_waits_and_forgets),
         cmocka_unit_test(test_races),
     };
