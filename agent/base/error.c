@@ -28,7 +28,7 @@ static const struct {
 };
 
 // Formats into the text and gives its length, which is less than ERROR_TEXT_MAX.
-static size_t write_text(struct error *err, const char *fmt, va_list args)
+static size_t PRINTF_LIKE(2, 0) write_text(struct error *err, const char *fmt, va_list args)
 {
     int used = vsnprintf(err->text, sizeof err->text, fmt, args);
     if (used < 0)
