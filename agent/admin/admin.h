@@ -49,10 +49,14 @@ bool admin_may(const struct admin *admin, struct server_request *req, enum confi
                const char *namespace);
 // Whether the token may see a namespace, without answering: for filtering lists.
 bool admin_sees(const struct config_token *token, const char *namespace);
-// Whether a service in one of the token's namespaces follows that branch ("": any branch). Builds
-// and deliveries have no namespace: their services' owners may see them.
+// Whether a service in one of the token's namespaces follows that branch ("": any branch), and may
+// by the settings. Builds and deliveries have no namespace: their services' owners may see them.
 bool admin_sees_branch(const struct admin *admin, const struct config_token *token,
                        const char *repository, const char *branch);
+// A detail names services. Makes it null in a build's or delivery's JSON, or in a list of them,
+// unless the token sees all services that are concerned. Not while the store is being read.
+void admin_hide_detail(const struct admin *admin, const struct config_token *token, json_t *row);
+void admin_hide_details(const struct admin *admin, const struct config_token *token, json_t *list);
 
 // --- read.c: reading requests and writing common values ---
 

@@ -57,6 +57,13 @@ bool admin_sees(const struct config_token *token, const char *namespace)
     return false;
 }
 
+// An annotation only asks: who writes one that the settings do not allow learns nothing by it.
+static bool may_be_built(const struct admin *admin, const struct service *service)
+{
+    struct error err;
+    return *service->repository && !pipeline_service_problem(admin->pipeline, service, &err);
+}
+
 bool admin_sees_branch(const struct admin *admin, const struct config_token *token,
                        const char *repository, const char *branch)
 {
@@ -66,9 +73,61 @@ bool admin_sees_branch(const struct admin *admin, const struct config_token *tok
     pipeline_following(admin->pipeline, repository, branch, &list);
     bool sees = false;
     for (size_t i = 0; i < list.count && !sees; i++)
-        sees = admin_sees(token, list.items[i]->namespace_);
+        sees = admin_sees(token, list.items[i]->namespace_) && may_be_built(admin, list.items[i]);
     service_list_finish(&list);
     return sees;
+}
+
+// Whether the token sees all services that may be built from a branch.
+static bool sees_all_of_branch(const struct admin *admin, const struct config_token *token,
+                               const char *repository, const char *branch)
+{
+    struct service_list list = {0};
+    pipeline_following(admin->pipeline, repository, branch, &list);
+    bool sees = true;
+    for (size_t i = 0; i < list.count && sees; i++)
+        sees = admin_sees(token, list.items[i]->namespace_) || !may_be_built(admin, list.items[i]);
+    service_list_finish(&list);
+    return sees;
+}
+
+struct patch_sight {
+    const struct config_token *token;
+    bool all;
+};
+
+static bool look_at_patch(void *user, const struct patch_record *patch)
+{
+    struct patch_sight *sight = user;
+    sight->all = admin_sees(sight->token, patch->namespace);
+    return sight->all;
+}
+
+static bool sees_all_patches(const struct admin *admin, const struct config_token *token,
+                             int64_t build)
+{
+    struct patch_sight sight = {.token = token, .all = true};
+    struct error err;
+    return store_patch_list(admin->store, build, look_at_patch, &sight, &err) && sight.all;
+}
+
+void admin_hide_detail(const struct admin *admin, const struct config_token *token, json_t *row)
+{
+    const char *repository = json_text_at(row, "repository", NULL);
+    const char *branch = json_text_at(row, "branch", NULL);
+    const char *build = json_text_at(row, "build", NULL);
+    int64_t id;
+    if (admin_sees(token, "*") ||
+        ((!repository || !branch || sees_all_of_branch(admin, token, repository, branch)) &&
+         (!build || (admin_build_number(build, &id) && sees_all_patches(admin, token, id)))))
+        return;
+    json_object_set_new(row, "detail", json_null());
+}
+
+void admin_hide_details(const struct admin *admin, const struct config_token *token, json_t *list)
+{
+    for (size_t i = 0; i < json_array_size(list); i++)
+        admin_hide_detail(admin, token, json_array_get(list, i));
 }
 
 bool admin_may(const struct admin *admin, struct server_request *req, enum config_role role,

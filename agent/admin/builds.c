@@ -47,10 +47,12 @@ static void list_builds(struct server_request *req, void *user)
     struct error err;
     struct build_list list = {
         .admin = admin, .token = admin_token(admin, req), .json = json_array()};
-    if (store_build_list(admin->store, &filter, add_build, &list, &err))
+    if (store_build_list(admin->store, &filter, add_build, &list, &err)) {
+        admin_hide_details(admin, list.token, list.json);
         server_answer_json(req, 200, json_pack("{s:O}", "builds", list.json));
-    else
+    } else {
         server_answer_error(req, &err);
+    }
     json_decref(list.json);
 }
 
@@ -76,10 +78,14 @@ static bool named_build(const struct admin *admin, struct server_request *req, s
 
 static bool add_patch(void *user, const struct patch_record *patch)
 {
+    struct build_list *list = user;
+    if (!admin_sees(list->token, patch->namespace))
+        return true;
     json_t *json = json_pack("{s:s, s:s, s:o, s:s, s:o}", "namespace", patch->namespace, "name",
                              patch->name, "oldImage", json_text_or_null(patch->old_image),
                              "newImage", patch->new_image, "at", admin_time(patch->at));
-    return json_array_append_new(user, json) == 0;
+    admin_append(list->json, json);
+    return true;
 }
 
 static void get_build(struct server_request *req, void *user)
@@ -90,11 +96,13 @@ static void get_build(struct server_request *req, void *user)
     if (!named_build(admin, req, &build))
         return;
     CLEANUP(json_ptr) json_t *patches = json_array();
-    if (!store_patch_list(admin->store, build.id, add_patch, patches, &err)) {
+    struct build_list list = {.token = admin_token(admin, req), .json = patches};
+    if (!store_patch_list(admin->store, build.id, add_patch, &list, &err)) {
         server_answer_error(req, &err);
         return;
     }
     json_t *json = admin_build_json(&build);
+    admin_hide_detail(admin, list.token, json);
     json_object_set(json, "patches", patches);
     server_answer_json(req, 200, json);
 }
@@ -107,7 +115,10 @@ static void get_build_log(struct server_request *req, void *user)
         return;
     CLEANUP(free_ptr) char *path = pipeline_build_log(admin->pipeline, build.id);
     if (path)
-        admin_answer_log(req, admin, path);
+        if (path)
+            admin_answer_log(req, admin, path);
+        else
+            server_refuse(req, 404, "no-log", "there is no log yet");
     else
         server_refuse(req, 404, "no-log", "there is no log yet");
 }

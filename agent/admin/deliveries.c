@@ -67,25 +67,28 @@ static void list_deliveries(struct server_request *req, void *user)
     filter.limit = (int)limit;
     struct delivery_list list = {.admin = admin, .token = token, .json = json_array()};
     struct error err;
-    if (store_delivery_list(admin->store, &filter, add_delivery, &list, &err))
+    if (store_delivery_list(admin->store, &filter, add_delivery, &list, &err)) {
+        admin_hide_details(admin, token, list.json);
         server_answer_json(req, 200,
                            json_pack("{s:O, s:o}", "deliveries", list.json, "refused",
                                      refused_json(admin, token)));
-    else
+    } else {
         server_answer_error(req, &err);
+    }
     json_decref(list.json);
 }
 
 static void get_delivery(struct server_request *req, void *user)
 {
     const struct admin *admin = user;
+    const struct config_token *token = admin_token(admin, req);
     struct delivery delivery;
     struct error err;
     if (!store_delivery_get(admin->store, server_param(req, "delivery"), &delivery, &err)) {
         server_answer_error(req, &err);
         return;
     }
-    if (!admin_sees_branch(admin, admin_token(admin, req), delivery.repository, delivery.branch)) {
+    if (!admin_sees_branch(admin, token, delivery.repository, delivery.branch)) {
         server_refuse(req, 404, "not-found", "there is no such delivery");
         return;
     }
@@ -93,7 +96,9 @@ static void get_delivery(struct server_request *req, void *user)
     struct build build;
     if (delivery.build && store_build_get(admin->store, delivery.build, &build, &err))
         admin_append(builds, admin_build_json(&build));
+    admin_hide_details(admin, token, builds);
     json_t *json = delivery_json(&delivery);
+    admin_hide_detail(admin, token, json);
     json_object_set(json, "builds", builds);
     server_answer_json(req, 200, json);
 }
