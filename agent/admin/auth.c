@@ -1,6 +1,7 @@
 #include "agent/admin/admin.h"
 #include "agent/base/crypto.h"
 #include "agent/pipeline/pipeline.h"
+#include "webhooks/repository.h"
 
 #include <string.h>
 #include <strings.h>
@@ -64,13 +65,42 @@ static bool may_be_built(const struct admin *admin, const struct service *servic
     return *service->repository && !pipeline_service_problem(admin->pipeline, service, &err);
 }
 
+static bool is_of(const struct service *service, const char *repository)
+{
+    char identity[REPOSITORY_MAX + 1];
+    return *service->repository &&
+           pipeline_identify(service->repository, identity, sizeof identity) &&
+           repository_same(identity, repository);
+}
+
+// The services that follow a branch; with "" for it, any branch of the repository.
+static void list_followers(const struct admin *admin, const char *repository, const char *branch,
+                           struct service_list *out)
+{
+    if (*branch) {
+        pipeline_following(admin->pipeline, repository, branch, out);
+        return;
+    }
+    struct service_list list = {0};
+    service_cache_list(admin->services, NULL, &list);
+    size_t kept = 0;
+    for (size_t i = 0; i < list.count; i++) {
+        if (is_of(list.items[i], repository))
+            list.items[kept++] = list.items[i];
+        else
+            service_drop(list.items[i]);
+    }
+    list.count = kept;
+    *out = list;
+}
+
 bool admin_sees_branch(const struct admin *admin, const struct config_token *token,
                        const char *repository, const char *branch)
 {
     if (admin_sees(token, "*"))
         return true;
     struct service_list list = {0};
-    pipeline_following(admin->pipeline, repository, branch, &list);
+    list_followers(admin, repository, branch, &list);
     bool sees = false;
     for (size_t i = 0; i < list.count && !sees; i++)
         sees = admin_sees(token, list.items[i]->namespace_) && may_be_built(admin, list.items[i]);
@@ -83,7 +113,7 @@ static bool sees_all_of_branch(const struct admin *admin, const struct config_to
                                const char *repository, const char *branch)
 {
     struct service_list list = {0};
-    pipeline_following(admin->pipeline, repository, branch, &list);
+    list_followers(admin, repository, branch, &list);
     bool sees = true;
     for (size_t i = 0; i < list.count && sees; i++)
         sees = admin_sees(token, list.items[i]->namespace_) || !may_be_built(admin, list.items[i]);
@@ -114,11 +144,11 @@ static bool sees_all_patches(const struct admin *admin, const struct config_toke
 void admin_hide_detail(const struct admin *admin, const struct config_token *token, json_t *row)
 {
     const char *repository = json_text_at(row, "repository", NULL);
-    const char *branch = json_text_at(row, "branch", NULL);
+    const char *branch = json_text_at(row, "branch", NULL); // null: none in particular
     const char *build = json_text_at(row, "build", NULL);
     int64_t id;
     if (admin_sees(token, "*") ||
-        ((!repository || !branch || sees_all_of_branch(admin, token, repository, branch)) &&
+        ((!repository || sees_all_of_branch(admin, token, repository, branch ? branch : "")) &&
          (!build || (admin_build_number(build, &id) && sees_all_patches(admin, token, id)))))
         return;
     json_object_set_new(row, "detail", json_null());

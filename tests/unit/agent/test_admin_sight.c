@@ -75,6 +75,19 @@ static void test_an_annotation_that_is_not_allowed_shows_nothing(void **state)
     assert_false(admin_sees_branch(&admin, &of_y, REPOSITORY, "main"));
 }
 
+// Pings, tags and deleted branches.
+static void test_what_is_of_no_branch_is_for_the_whole_repository(void **state)
+{
+    (void)state;
+    add_service("x", "report", "main");
+    add_service("y", "curious", "main");
+    assert_true(admin_sees_branch(&admin, &of_x, REPOSITORY, ""));
+    assert_true(admin_sees_branch(&admin, &of_x, "GIT.example/Acme/report", ""));
+    assert_false(admin_sees_branch(&admin, &of_x, "git.example/acme/other", ""));
+    assert_false(admin_sees_branch(&admin, &of_x, "", ""));
+    assert_false(admin_sees_branch(&admin, &of_y, REPOSITORY, ""));
+}
+
 static int builds;
 
 static int64_t add_build(const char *const namespaces[])
@@ -124,6 +137,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_an_annotation_that_is_not_allowed_shows_nothing,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_what_is_of_no_branch_is_for_the_whole_repository,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_details_are_for_who_sees_all_services_in_them, set_up,
                                         tear_down),
