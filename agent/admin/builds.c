@@ -115,10 +115,7 @@ static void get_build_log(struct server_request *req, void *user)
         return;
     CLEANUP(free_ptr) char *path = pipeline_build_log(admin->pipeline, build.id);
     if (path)
-        if (path)
-            admin_answer_log(req, admin, path);
-        else
-            server_refuse(req, 404, "no-log", "there is no log yet");
+        admin_answer_log(req, admin, path);
     else
         server_refuse(req, 404, "no-log", "there is no log yet");
 }
