@@ -112,14 +112,17 @@ class Agent:
 
     # --- life ---
 
+    def program(self):
+        return [PROGRAM]
+
     def start(self, until_ready=True):
         assert self.process is None
         path = self.directory / "cronwright.yaml"
         path.write_text(json.dumps(self.config, indent=1))  # JSON is YAML
         already = self.log.stat().st_size
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen([PROGRAM, "agent", "--config", str(path)], stdin=subprocess.DEVNULL,
-                                            stdout=log, stderr=log, env={**os.environ, **SANITIZERS})
+            self.process = subprocess.Popen([*self.program(), "agent", "--config", str(path)], stdout=log, stderr=log,
+                                            stdin=subprocess.DEVNULL, env={**os.environ, **SANITIZERS})
         line = eventually(lambda: self.listening(already), "the agent listens")
         self.webhooks, self.admin = line.group(1), line.group(2)
         # The same addresses after a restart.

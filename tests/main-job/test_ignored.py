@@ -2,6 +2,7 @@
 refuses; told in the deliveries; and nothing starts."""
 
 import hashlib
+import json
 
 import pytest
 
@@ -72,6 +73,16 @@ def test_push_that_nobody_follows(agent, repository, push):
     assert (found["reason"], found["pending"], found["builds"]) == ("no-match", False, [])
     assert delivery.id in [one["delivery"] for one in agent.deliveries(reason="no-match")["deliveries"]]
     assert not agent.builds_of(repository)
+
+
+def test_gitea_signs_what_is_inside_its_form(agent):
+    """It speaks GitHub's headers and payload, but signs the JSON even where it sends a form."""
+    payload = json.dumps(forges.github_push("https://gitea.example/acme/report.git", COMMIT)).encode()
+    delivery = github(payload, form=True).with_headers(
+        ("X-Hub-Signature-256", forges.github_signature(GITHUB, payload)), ("X-Hub-Signature", None),
+        ("X-Gitea-Event", "push"), ("X-Gitea-Event-Type", "push"),
+        ("X-Gitea-Signature", forges.github_signature(GITHUB, payload).removeprefix("sha256=")))
+    agent.accept(delivery, reason="no-match")
 
 
 def test_body_is_not_kept_but_its_hash(agent, repository):

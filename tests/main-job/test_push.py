@@ -87,6 +87,16 @@ def test_chain_is_followed_by_ids(push):
     assert seen["live"]["subject"] == "Read the numbers" and seen["problem"] is None and seen["pinned"] is False
 
 
+def test_builds_and_deliveries_are_shown_to_whose_service_it_is(push):
+    build = push.outcome["build"]
+    for path in (f"/v1/deliveries/{push.delivery.id}", f"/v1/builds/{build}", f"/v1/builds/{build}/logs"):
+        assert push.agent.api("GET", path, token="viewer").status == 200
+        assert push.agent.api("GET", path, token="stranger").status == 404
+    for kind in ("deliveries", "builds"):
+        assert push.agent.get(f"/v1/{kind}", token="viewer")[kind]
+        assert push.agent.get(f"/v1/{kind}", token="stranger")[kind] == []
+
+
 def test_nothing_else_of_the_cronjob_changes(push):
     now, before = push.service.get(), copy.deepcopy(push.before)
     for cronjob in (now, before):
@@ -116,6 +126,23 @@ def test_the_image_runs(push):
     assert (ended["state"], ended["exitCode"], ended["commit"]) == ("succeeded", 0, push.commit)
     log = push.agent.api("GET", f"{push.service.path}/runs/{run}/logs?follow=true")
     assert log.text == f"read by {push.service.name.rpartition('-')[0]}\n"
+
+
+def test_token_alone_while_hooks_are_moved_to_signing(new_place):
+    """webhooks.gitlab.acceptUnsigned: either is good then, a wrong one of each is not."""
+    place = new_place("moving")
+    agent = Agent(place, place.directory, webhooks={"gitlab": {"acceptUnsigned": True}}).start()
+    try:
+        payload = forges.gitlab_push("https://gitlab.com/acme/report.git", "1" * 40)
+        agent.accept(forges.gitlab(payload, token=FORGE_SECRETS["gitlab-token"]), reason="no-match")
+        agent.accept(forges.gitlab(payload, signing_token=FORGE_SECRETS["gitlab-signing"]), reason="no-match")
+        assert agent.deliver(forges.gitlab(payload, token="another")).status == 401
+        assert agent.deliver(forges.gitlab(payload)).status == 401
+        both = forges.gitlab(payload, token=FORGE_SECRETS["gitlab-token"],
+                             signing_token=FORGE_SECRETS["gitlab-signing"])
+        assert agent.deliver(both.with_headers(("webhook-signature", "v1," + "A" * 43 + "="))).status == 401
+    finally:
+        agent.finish()
 
 
 def test_system_hook_is_told_by_its_payload(agent, pushes):
