@@ -1,12 +1,15 @@
 // Starts, drains and stops the daemon. The main thread runs the children and waits for signals.
 #include "agent/agent.h"
 #include "agent/admin/admin.h"
+#include "agent/admin/turns.h"
 #include "agent/base/file.h"
 #include "agent/base/log.h"
 #include "agent/base/systemd.h"
 #include "agent/intake.h"
 #include "agent/pipeline/pipeline.h"
+#include "deploy/runs.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <getopt.h>
 #include <malloc.h>
@@ -31,6 +34,10 @@
 #define IDLE_MS              60000
 #define WEBHOOKS_IN_FLIGHT   4 // bodies of the largest size held at once
 #define WEBHOOKS_PER_ADDRESS 0 // forges and proxies send from few addresses
+
+static_assert(TURN_WAIT_MS + RUN_REPLACE_TIMEOUT_MS_DEFAULT + KUBE_TIMEOUT_MS_DEFAULT <
+                  ADMIN_ANSWER_MS,
+              "who waits for a run to be replaced hears how it ended");
 
 struct agent {
     struct config config;

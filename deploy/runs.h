@@ -4,10 +4,10 @@
 
 #include "deploy/cronjob.h"
 
-#define RUN_NAME_SIZE                  64  // a Job's name with NUL
-#define RUN_KEY_MAX                    255 // bytes of an idempotency key
-#define RUN_REQUESTER_MAX              255 // bytes of who asked
-#define RUN_REPLACE_TIMEOUT_MS_DEFAULT 60000
+#define RUN_NAME_SIZE                  64    // a Job's name with NUL
+#define RUN_KEY_MAX                    255   // bytes of an idempotency key
+#define RUN_REQUESTER_MAX              255   // bytes of who asked
+#define RUN_REPLACE_TIMEOUT_MS_DEFAULT 45000 // a pod may take 30 s to end
 
 enum run_kind { RUN_SCHEDULED, RUN_FORCED, RUN_FIRST };
 enum run_state { RUN_PENDING, RUN_RUNNING, RUN_SUCCEEDED, RUN_FAILED };

@@ -1,5 +1,6 @@
 #include "agent/admin/runs.h"
 #include "agent/admin/logs.h"
+#include "agent/admin/turns.h"
 #include "agent/base/file.h"
 #include "agent/base/log.h"
 
@@ -134,6 +135,19 @@ static void refuse_for_active(struct server_request *req, const struct run_creat
                                       .members = json_pack("{s:s}", "run", created->active)});
 }
 
+// In a turn, unless any number of runs may be active.
+static bool create_in_turn(const struct admin *admin, const struct service *service,
+                           const struct run_request *request, struct run_created *created,
+                           struct error *err)
+{
+    CLEANUP(free_ptr) char *name = xasprintf("%s/%s", service->namespace_, service->name);
+    struct turn turn = {0};
+    bool ok = (request->if_active == RUN_ALLOW || turn_begin(&turn, name, TURN_WAIT_MS, err)) &&
+              run_create(admin->kube, service->namespace_, service->name, request, created, err);
+    turn_end(&turn);
+    return ok;
+}
+
 static void create_run(struct server_request *req, void *user)
 {
     const struct admin *admin = user;
@@ -147,7 +161,7 @@ static void create_run(struct server_request *req, void *user)
     request.requested_by = admin_token(admin, req)->name;
     struct run_created created = {0};
     struct error err;
-    if (!run_create(admin->kube, service->namespace_, service->name, &request, &created, &err)) {
+    if (!create_in_turn(admin, service, &request, &created, &err)) {
         if (*created.active)
             refuse_for_active(req, &created, &err);
         else

@@ -9,7 +9,7 @@
 #define CLIENT_URL_DEFAULT "http://127.0.0.1:8081"
 #define CLIENT_URL_MAX     1024
 #define CLIENT_ANSWER_MAX  ((size_t)32 << 20)
-#define CLIENT_TIMEOUT_MS  30000 // replacing a run takes as long as its pods need to go
+#define CLIENT_TIMEOUT_MS  65000 // longer than the agent takes, who answers within 60 s
 
 struct client {
     char *url;           // http(s) without a slash at the end, or "unix:/path"; as people know it

@@ -158,6 +158,19 @@ def test_active_run_replaced(agent, long):
     assert long.pods_of(old) == []
 
 
+def test_run_that_will_not_go_is_not_replaced(agent, long):
+    """The answer comes before the connection's end."""
+    old = long.force(agent).json["name"]
+    hold = lambda finalizers: long.cluster.merge("jobs", long.namespace, old, {"metadata": {"finalizers": finalizers}})
+    hold(["example.com/held"])
+    try:
+        answer = long.force(agent, {"ifActive": "replace"}, status=504)
+        assert f"run {old} is still being deleted" in answer.json["detail"]
+    finally:
+        hold(None)
+    assert [job["metadata"]["name"] for job in long.jobs()] in ([old], [])
+
+
 def test_cancel(agent, long):
     run = long.force(agent).json["name"]
     eventually(lambda: agent.get(f"{long.path}/runs/{run}")["state"] == "running", "it runs")
@@ -201,6 +214,21 @@ def test_same_key_in_parallel_makes_one_run(agent, long):
     assert sorted(answer.status for answer in answers) == [200] * 5 + [201]
     assert len({answer.json["name"] for answer in answers}) == 1
     assert len(long.jobs()) == 1
+
+
+def test_of_requests_at_once_one_starts_a_run(agent, long):
+    answers = []
+    threads = [threading.Thread(target=lambda: answers.append(agent.api("POST", f"{long.path}/runs", token="runner")))
+               for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    made = [answer for answer in answers if answer.status == 201]
+    assert len(made) == 1 and len(long.jobs()) == 1
+    for answer in answers:
+        if answer is not made[0]:
+            conflict(answer, made[0].json["name"])
 
 
 def test_same_key_for_two_services(agent, service, long):
