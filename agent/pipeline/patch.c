@@ -225,7 +225,7 @@ enum step step_patch(struct work *work, struct group *group, struct build *build
     }
     if (build->state == BUILD_DONE && tally.patched == 0)
         return STEP_NEXT;
-    build->patched += tally.patched;
+    build->patched += build->state == BUILD_DONE ? tally.patched : tally.live;
     build->patch_ms = mono_now().ms - began.ms;
     const char *reason = tally.failed   ? "patch-failed"
                          : tally.live   ? "deployed"
