@@ -27,6 +27,7 @@
 #define CONFIG_PATH_DEFAULT  "/etc/cronwright/cronwright.yaml"
 #define DRAIN_MS             20000
 #define TICK_MS              10000 // the main thread looks at its timers at least this often
+#define PATIENCE_MS          10000 // with a namespace that cannot be listed, before the others begin
 #define ADMIN_CONNECTIONS    64
 #define ADMIN_BODY_MAX       ((size_t)1 << 20)
 #define ADMIN_REQUEST_MS     30000
@@ -39,15 +40,24 @@ static_assert(TURN_WAIT_MS + RUN_REPLACE_TIMEOUT_MS_DEFAULT + KUBE_TIMEOUT_MS_DE
                   ADMIN_ANSWER_MS,
               "who waits for a run to be replaced hears how it ended");
 
+// The watch of a namespace's services, or of all. What it has told outlives it.
+struct services_watch {
+    struct agent *agent;
+    const char *namespace_; // NULL: all
+    struct kube_watch *watch;
+    atomic_bool synced; // told all services once
+    atomic_bool failed; // since the start
+};
+
 struct agent {
     struct config config;
     struct store *store;
     struct kube_client *kube;
     struct http_loop *loop;
     struct service_cache *services;
-    struct kube_watch **watches; // one for each namespace, or one for all
+    struct services_watch *watches; // one for each namespace, or one for all
     size_t watch_count;
-    atomic_size_t synced; // watches that told all services once
+    struct mono_time patience; // until then all watches are waited for
     struct podlog_hub *logs;
     struct children *children;
     struct pipeline *pipeline;
@@ -56,31 +66,53 @@ struct agent {
     struct admin admin;
     struct server *admin_server;
     int signal_fd;
-    int synced_fd; // written when the last watch has synced
+    int synced_fd; // written when a watch has synced
     int events_fd; // epoll over both
     bool started;  // the pipeline works
 };
 
 // --- services ---
 
+static size_t count_synced(struct agent *agent)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < agent->watch_count; i++)
+        count += agent->watches[i].synced;
+    return count;
+}
+
+// Until then nothing can be said to be followed by nobody. Any thread.
 static bool all_synced(struct agent *agent)
 {
-    return agent->synced >= agent->watch_count;
+    return count_synced(agent) == agent->watch_count;
+}
+
+// A namespace that cannot be listed does not keep the others from working.
+static bool enough_synced(struct agent *agent)
+{
+    if (count_synced(agent) == 0)
+        return false;
+    for (size_t i = 0; i < agent->watch_count; i++) {
+        struct services_watch *watch = &agent->watches[i];
+        if (!watch->synced && !(watch->failed && mono_past(agent->patience)))
+            return false;
+    }
+    return true;
 }
 
 static void service_item(void *user, enum kube_event event, const json_t *object)
 {
-    struct agent *agent = user;
-    SERVICE_CACHE_EVENTS.item(agent->services, event, object);
+    struct services_watch *watch = user;
+    SERVICE_CACHE_EVENTS.item(watch->agent->services, event, object);
 }
 
-// Later lists count too, which does no harm: what matters is that all have come once.
 static void service_synced(void *user)
 {
-    struct agent *agent = user;
+    struct services_watch *watch = user;
+    struct agent *agent = watch->agent;
     if (SERVICE_CACHE_EVENTS.synced)
         SERVICE_CACHE_EVENTS.synced(agent->services);
-    agent->synced++;
+    watch->synced = true;
     malloc_trim(0); // a list's JSON is large and gone
     uint64_t one = 1;
     ssize_t written = write(agent->synced_fd, &one, sizeof one);
@@ -89,10 +121,12 @@ static void service_synced(void *user)
 
 static void service_failed(void *user, const struct error *err, int64_t retry_ms)
 {
-    (void)user;
+    struct services_watch *watch = user;
+    watch->failed = true;
     char retry[32];
     snprintf(retry, sizeof retry, "%lldms", (long long)retry_ms);
-    log_line(LOG_WARNING, "the watch of services failed", "error", err->text, "retry", retry, NULL);
+    log_line(LOG_WARNING, "the watch of services failed", "namespace", watch->namespace_, "error",
+             err->text, "retry", retry, NULL);
 }
 
 static void service_changed(void *user, const struct service *before, const struct service *after)
@@ -127,15 +161,19 @@ static void watch_services(struct agent *agent)
     static const struct kube_watch_events events = {service_item, service_synced, service_failed};
     const struct config_texts *namespaces = &agent->config.kubernetes.namespaces;
     agent->watch_count = namespaces->count ? namespaces->count : 1;
-    agent->watches = xalloc(agent->watch_count * sizeof(struct kube_watch *));
-    for (size_t i = 0; i < agent->watch_count; i++)
-        agent->watches[i] =
+    agent->watches = xalloc(agent->watch_count * sizeof *agent->watches);
+    agent->patience = mono_after(PATIENCE_MS);
+    for (size_t i = 0; i < agent->watch_count; i++) {
+        struct services_watch *watch = &agent->watches[i];
+        watch->agent = agent;
+        watch->namespace_ = namespaces->count ? namespaces->items[i] : NULL;
+        watch->watch =
             kube_watch_create(agent->kube, agent->loop,
-                              &(struct kube_watch_options){
-                                  .resource = &KUBE_CRONJOBS,
-                                  .namespace_ = namespaces->count ? namespaces->items[i] : NULL,
-                                  .label_selector = SELECTOR_MANAGED},
-                              &events, agent);
+                              &(struct kube_watch_options){.resource = &KUBE_CRONJOBS,
+                                                           .namespace_ = watch->namespace_,
+                                                           .label_selector = SELECTOR_MANAGED},
+                              &events, watch);
+    }
 }
 
 // --- listeners ---
@@ -143,7 +181,7 @@ static void watch_services(struct agent *agent)
 static bool follows(void *user, const char *repository, const char *branch)
 {
     struct agent *agent = user;
-    if (!all_synced(agent)) // until then nothing can be said to be followed by nobody
+    if (!all_synced(agent))
         return true;
     struct service_list list = {0};
     pipeline_following(agent->pipeline, repository, branch, &list);
@@ -164,9 +202,9 @@ static bool ready(void *user, struct error *err)
     if (!store_healthy(agent->store, err))
         return error_wrap(err, "store");
     for (size_t i = 0; i < agent->watch_count; i++) {
-        if (kube_watch_failing(agent->watches[i], err))
+        if (kube_watch_failing(agent->watches[i].watch, err))
             return error_wrap(err, "kubernetes");
-        if (!kube_watch_synced(agent->watches[i]))
+        if (!agent->watches[i].synced)
             return error_set(err, ERR_UNAVAILABLE, "kubernetes: services are being listed");
     }
     return true;
@@ -319,9 +357,9 @@ static void stop(struct agent *agent)
     server_stop(agent->admin_server);
     intake_destroy(agent->intake);
     for (size_t i = 0; i < agent->watch_count; i++)
-        kube_watch_destroy(agent->watches[i]);
-    free(agent->watches);
+        kube_watch_destroy(agent->watches[i].watch);
     pipeline_destroy(agent->pipeline);
+    free(agent->watches);
     podlog_hub_destroy(agent->logs);
     http_loop_destroy(agent->loop);
     service_cache_destroy(agent->services);
@@ -358,8 +396,9 @@ static void run(struct agent *agent)
     for (;;) {
         children_run(agent->children, agent->events_fd, mono_after(tick));
         uint64_t times;
-        if (read(agent->synced_fd, &times, sizeof times) == sizeof times && !agent->started &&
-            all_synced(agent))
+        ssize_t got = read(agent->synced_fd, &times, sizeof times); // readable no more
+        (void)got;
+        if (!agent->started && enough_synced(agent))
             start_pipeline(agent);
         if (agent->started && mono_past(sweep)) {
             pipeline_sweep(agent->pipeline);

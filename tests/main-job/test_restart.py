@@ -1,5 +1,6 @@
 """The agent is killed, stopped or cut off at the worst moments, and the work goes on as if nothing had been."""
 
+import copy
 import http.client
 import os
 import signal
@@ -287,6 +288,37 @@ def test_connections_to_kubernetes_break_during_a_build(far):
     far.way.open()
     work.ends_well()
     far.await_ready(60)
+
+
+@pytest.fixture
+def partial(new_place):
+    """An agent that is to watch two namespaces and has rights in the second alone, by RoleBindings."""
+    place = new_place("partial")
+    bind = lambda namespace, kind, role: place.cluster.kubectl(
+        "-n", namespace, "create", "rolebinding", place.namespace, f"--{kind}={role}",
+        f"--serviceaccount={place.namespace}:default")
+    bind(place.namespace, "clusterrole", "cronwright")
+    bind(place.builds_namespace, "role", "cronwright-builds")
+    account = copy.copy(place.account)
+    account.user = {"token": place.cluster.kubectl("create", "token", "default", "-n", place.namespace).strip()}
+    kubeconfig = account.write(place.directory / "kubeconfig-partial", place.cluster.server)
+    agent = Agent(place, place.directory, kubernetes={"kubeconfig": str(kubeconfig),
+                                                      "namespaces": ["kube-public", place.namespace]})
+    yield agent.start(until_ready=False)
+    agent.finish()
+    place.cluster.kubectl("-n", place.builds_namespace, "delete", "rolebinding", place.namespace)
+
+
+def test_namespace_that_may_not_be_listed_does_not_stop_the_others(partial):
+    work = Work(partial, partial.place, "allowed")
+    partial.accept(work.delivery)
+    unknown = partial.place.repository("unknown", {"Dockerfile": "FROM scratch\n"})
+    stray = partial.accept(forges.github(forges.github_push(unknown.url, "1" * 40), FORGE_SECRETS["github"]))
+    work.ends_well()
+    # Whether a service of the other namespace follows this one cannot be said.
+    assert partial.get(f"/v1/deliveries/{stray.id}")["pending"]
+    answer = ask(partial.admin, "GET", "/readyz")
+    assert answer.status == 503 and "kube-public" in answer.text and "forbidden" in answer.text
 
 
 # --- a stop under load ---
