@@ -243,6 +243,25 @@ def test_cluster_of_the_callers_own(checkout, cluster):
         eventually(lambda: not names(cluster, kind), f"no {kind} are left")
 
 
+@pytest.mark.parametrize("kind, name", [("namespace", "cronwright"), ("namespace", "cronwright-builds"),
+                                        ("clusterrole", "cronwright")])
+def test_installation_of_the_callers_own_is_not_touched(checkout, cluster, kind, name):
+    kubectl = [cluster["kubectl"], "--kubeconfig", cluster["kubeconfig"]]
+    more = ["--verb=get", "--resource=pods"] if kind == "clusterrole" else []
+    subprocess.run([*kubectl, "create", kind, name, *more], check=True)
+    ask = lambda: subprocess.run([*kubectl, "get", kind, name, "-o", "json"], check=True, capture_output=True).stdout
+    before = json.loads(ask())["metadata"]
+    try:
+        _, err = checkout.run("--kubeconfig", cluster["kubeconfig"], "--registry", cluster["registry"], status=1)
+        assert f"{kind}/{name}" in err
+        checkout.run("--down")
+        after = json.loads(ask())["metadata"]
+        assert (after["uid"], after["resourceVersion"]) == (before["uid"], before["resourceVersion"])
+        assert sum(len(names(cluster, kind)) for kind in ("namespaces", "clusterroles", "clusterrolebindings")) == 1
+    finally:
+        subprocess.run([*kubectl, "delete", kind, name], check=True)
+
+
 def test_failure_says_what_failed(checkout, cluster):
     """A build that fails: its reason, the agent's last lines, and all is taken down."""
     sample = checkout.directory / "deploy/sample/Dockerfile"
