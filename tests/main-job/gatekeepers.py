@@ -1,5 +1,5 @@
-"""A validating admission webhook of the API server, which holds a chosen write back until it is told to let it
-through: so a test can act at the very moment between the agent's request and its answer."""
+"""A validating admission webhook of the API server. It holds a chosen write back until it is told to let it through,
+so that a test can act at the very moment between the agent's request and its answer; or it forbids writes."""
 
 import base64
 import http.server
@@ -34,9 +34,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         review = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.gatekeeper.look(review["request"])
-        answer = json.dumps({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
-                             "response": {"uid": review["request"]["uid"], "allowed": True}}).encode()
+        allowed = self.server.gatekeeper.look(review["request"])
+        answer = json.dumps({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": {
+            "uid": review["request"]["uid"], "allowed": allowed, "status": {"message": "not while tested"}}}).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(answer)))
@@ -47,6 +47,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 class Gatekeeper:
     def __init__(self, cluster, namespaces, directory):
         self.cluster, self.held, self.lock = cluster, [], threading.Lock()
+        self.forbidden = set()  # names of CronJobs that must not be changed
         certificate, key = directory / "gatekeeper.crt", directory / "gatekeeper.key"
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
                         "-keyout", key, "-out", certificate, "-days", "2", "-subj", "/CN=gatekeeper",
@@ -96,6 +97,7 @@ class Gatekeeper:
                 found.arrived.set()
         if found:
             found.released.wait(WAIT_SECONDS)
+        return request["name"] not in self.forbidden
 
     @staticmethod
     def fits(held, request):

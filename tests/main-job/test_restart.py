@@ -192,6 +192,39 @@ def test_image_changed_at_the_moment_of_the_patch(mortal, own_place, gatekeeper)
     assert work.service.image() == own_place.cluster.busybox_image
 
 
+def test_service_that_cannot_be_patched_keeps_nobody_from_it(mortal, own_place, gatekeeper):
+    """Two share a build; one may not be changed for a while."""
+    work = Work(mortal, own_place, "forbidden")
+    other = own_place.service("other", repository=work.repository, destination=work.service.destination).seen_by(mortal)
+    gatekeeper.forbidden.add(work.service.name)
+    try:
+        found = mortal.outcome_of(mortal.accept(work.delivery), "patch-failed")
+    finally:
+        gatekeeper.forbidden.clear()
+    assert work.service.full_name in found["detail"] and "not while tested" in found["detail"]
+    assert (other.annotation("commit"), work.service.annotation("commit")) == (work.commit, None)
+    mortal.outcome_of(mortal.accept(work.delivery), "deployed")  # redelivered
+    assert work.service.image() == other.image()
+    assert len(mortal.builds_of(work.repository)) == 1
+
+
+def test_repository_that_is_away_for_a_while(mortal, own_place):
+    """The push waits for it."""
+    way = Forwarder(os.environ["GIT_URL"].removeprefix("http://"))
+    repository = own_place.repository("away")
+    repository.url = repository.url.replace(os.environ["GIT_URL"], f"http://{way.address}")
+    service = own_place.service("away", repository=repository).seen_by(mortal)
+    commit = repository.push(report(own_place.cluster, "away"))
+    way.close()
+    delivery = mortal.accept(forges.github(forges.github_push(repository.url, commit), FORGE_SECRETS["github"]))
+    eventually(lambda: "tried again" in mortal.log_text() and way.address in mortal.log_text(), "it was tried")
+    assert mortal.get(f"/v1/deliveries/{delivery.id}")["pending"]
+    way.open()
+    mortal.outcome_of(delivery, "deployed")
+    assert service.annotation("commit") == commit
+    way.close()
+
+
 def test_answer_from_before_a_push_does_not_end_it(mortal, own_place, barrier):
     """The remote was asked while the branch was not there yet."""
     held = barrier.with_name("barrier.answer")
