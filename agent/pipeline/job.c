@@ -158,6 +158,7 @@ enum step job_create(struct work *work, struct group *group, struct build *build
         return step;
     CLEANUP(free_ptr) char *path = build_context_path(work->pipeline, build);
     build->state = BUILD_RUNNING;
+    build->detail[0] = '\0'; // what had to be tried again is past
     if (!store_build_put(work->pipeline->parts.store, build, &work->err))
         return work_failed(work, "store-failed");
     unlink(path);
@@ -289,6 +290,7 @@ static enum step job_succeeded(struct work *work, struct group *group, struct bu
     // Kubernetes' times are whole seconds; this one has the scheduling and pulling in it too.
     build->kaniko_ms = wall_now().ms - build->started.ms - build->fetch_ms - build->context_ms;
     build->state = BUILD_PUSHED;
+    build->detail[0] = '\0';
     if (!store_build_put(work->pipeline->parts.store, build, &work->err))
         return work_failed(work, "store-failed");
     work->progressed = true;

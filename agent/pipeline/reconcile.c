@@ -287,7 +287,7 @@ static bool conclude(struct work *work, struct build *build, enum step step, str
 
 // Advances what is under way. While the head is not `settled` (it is being asked for, or cannot be
 // told) nothing new is started and nothing superseded, but what runs is brought to its end.
-// False: work.err, to be tried again.
+// False: one of them must be tried again (work.err); the others went on all the same.
 static bool advance_unfinished(struct work *work, bool settled, struct pass *pass)
 {
     CLEANUP(free_ptr) struct build_list *list = xalloc(sizeof *list);
@@ -297,7 +297,7 @@ static bool advance_unfinished(struct work *work, bool settled, struct pass *pas
                                   .limit = UNFINISHED_MAX};
     if (!store_build_list(work->pipeline->parts.store, &filter, keep_build, list, &work->err))
         return false;
-    bool going_on = false;
+    bool going_on = false, good = true;
     for (size_t i = list->count; i > 0; i--) { // oldest first
         struct build *build = &list->items[i - 1];
         struct group *group = work_group(work, build->recipe);
@@ -311,12 +311,11 @@ static bool advance_unfinished(struct work *work, bool settled, struct pass *pas
             step = STEP_WAIT; // the older one's end wakes this key
         else
             step = advance(work, group, build);
-        if (!conclude(work, build, step, pass))
-            return false;
+        good &= conclude(work, build, step, pass);
         if (build->state >= BUILD_DONE)
             wake_waiting(work->pipeline);
     }
-    return true;
+    return good;
 }
 
 // What became of the head: of all groups, the worst.
