@@ -206,12 +206,16 @@ def test_down_leaves_nothing(kept):
 # --- how it ends otherwise ---
 
 def test_ctrl_c_cleans_up(checkout):
-    """In the middle, when all the parts run."""
+    """In the middle, when all the parts run. Nobody else takes them down."""
     before = links()
     process = checkout.start()
     for line in process.stdout:
         if re.match(r" *[\d.]+s  push ", line):
             break
+    for words in ([], ["--down"]):
+        out, err = checkout.run(*words, status=1)
+        assert out == "" and "another one is at work" in err
+    assert process.poll() is None and (checkout.state / "agent.pid").exists()
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
