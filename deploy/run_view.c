@@ -81,15 +81,20 @@ bool job_is_finished(const json_t *job)
     return json_condition(job, "Complete") || json_condition(job, "Failed");
 }
 
+const char *controller_uid(const json_t *object)
+{
+    const json_t *owners = json_at(object, "metadata", "ownerReferences", NULL);
+    for (size_t i = 0; i < json_array_size(owners); i++) {
+        const json_t *owner = json_array_get(owners, i);
+        if (json_is_true(json_at(owner, "controller", NULL)))
+            return json_text_at(owner, "uid", NULL);
+    }
+    return NULL;
+}
+
 bool job_is_controlled_by(const json_t *object, const char *uid)
 {
-    size_t i;
-    json_t *owner;
-    json_array_foreach(
-        json_at(object, "metadata", "ownerReferences", NULL), i,
-        owner) if (json_is_true(json_at(owner, "controller",
-                                        NULL))) return is(json_text_at(owner, "uid", NULL), uid);
-    return false;
+    return is(controller_uid(object), uid);
 }
 
 // The item of a list of objects with this name; NULL when there is none.

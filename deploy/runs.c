@@ -22,7 +22,7 @@
 // The Jobs of one service, newest first.
 struct job_list {
     const char *uid; // of the CronJob
-    json_t *jobs[RUN_LIST_MAX];
+    json_t **jobs;   // room for `limit`, made with the first
     size_t count;
     size_t limit;
     bool active_only;
@@ -40,6 +40,7 @@ static void job_list_clear(void *user)
 static void job_list_ptr(struct job_list *list)
 {
     job_list_clear(list);
+    free(list->jobs);
 }
 
 static int64_t age_of(const json_t *job)
@@ -63,6 +64,8 @@ static bool job_list_item(void *user, const json_t *object)
         (list->active_only && job_is_finished(object)) ||
         (list->other_than && has_key(object, list->other_than)))
         return true;
+    if (!list->jobs)
+        list->jobs = xalloc(list->limit * sizeof(json_t *));
     size_t at = list->count;
     while (at > 0 && age_of(list->jobs[at - 1]) < age_of(object))
         at--;
@@ -159,6 +162,126 @@ bool run_list(struct kube_client *client, const struct service *service, size_t 
     *out = runs;
     runs = (struct run_list){0};
     return true;
+}
+
+// --- the runs of several services ---
+
+// Their Jobs, and the pods of those Jobs.
+struct group {
+    json_t *places; // uid of a service → its place in `lists`
+    struct job_list *lists;
+    size_t count;
+    json_t *pods; // uid of a Job → array of its pods
+    size_t pod_count;
+};
+
+static void group_finish(struct group *group)
+{
+    for (size_t i = 0; i < group->count; i++)
+        job_list_ptr(&group->lists[i]);
+    free(group->lists);
+    json_decref(group->places);
+    json_decref(group->pods);
+}
+
+static void group_begin(struct group *group, const struct service *const services[], size_t count,
+                        size_t limit)
+{
+    *group = (struct group){.places = json_object(), .pods = json_object(), .count = count};
+    group->lists = xalloc(count * sizeof(struct job_list));
+    for (size_t i = 0; i < count; i++) {
+        group->lists[i].uid = services[i]->uid;
+        group->lists[i].limit = limit && limit < RUN_LIST_MAX ? limit : RUN_LIST_MAX;
+        json_object_set_new(group->places, services[i]->uid, json_integer((json_int_t)i));
+    }
+}
+
+static void group_jobs_clear(void *user)
+{
+    struct group *group = user;
+    for (size_t i = 0; i < group->count; i++)
+        job_list_clear(&group->lists[i]);
+}
+
+static bool group_job(void *user, const json_t *object)
+{
+    struct group *group = user;
+    const char *uid = controller_uid(object);
+    json_int_t at = json_int_or(uid ? json_object_get(group->places, uid) : NULL, -1);
+    return at < 0 || job_list_item(&group->lists[at], object);
+}
+
+// A place for the pods of each Job that was kept.
+static void group_pods_clear(void *user)
+{
+    struct group *group = user;
+    group->pod_count = 0;
+    json_object_clear(group->pods);
+    for (size_t i = 0; i < group->count; i++)
+        for (size_t j = 0; j < group->lists[i].count; j++)
+            json_object_set_new(group->pods,
+                                json_text_at(group->lists[i].jobs[j], "metadata", "uid", NULL),
+                                json_array());
+}
+
+static bool group_pod(void *user, const json_t *object)
+{
+    struct group *group = user;
+    const char *uid = controller_uid(object);
+    json_t *pods = uid ? json_object_get(group->pods, uid) : NULL;
+    if (pods)
+        json_array_append(pods, json_unconst(object));
+    group->pod_count += pods != NULL;
+    return group->pod_count < PODS_MAX;
+}
+
+static bool list_group(struct kube_client *client, const char *namespace_,
+                       struct mono_time deadline, struct group *group, struct error *err)
+{
+    static const struct kube_list_events jobs = {group_jobs_clear, group_job};
+    static const struct kube_list_events pods = {group_pods_clear, group_pod};
+    struct kube_request request = {.resource = &KUBE_JOBS,
+                                   .namespace_ = namespace_,
+                                   .timeout_ms = mono_left(deadline) + 1}; // 0 is the default
+    if (!kube_list(client, &request, &jobs, group, err))
+        return false;
+    request = (struct kube_request){.resource = &KUBE_PODS,
+                                    .namespace_ = namespace_,
+                                    .timeout_ms = mono_left(deadline) + 1,
+                                    .query = {{"labelSelector", KUBE_LABEL_CONTROLLER_UID}}};
+    return kube_list(client, &request, &pods, group, err);
+}
+
+static bool project_group(const struct group *group, size_t at, const struct service *service,
+                          struct run_list *out, struct error *err)
+{
+    const struct job_list *list = &group->lists[at];
+    out->items = xalloc((list->count + 1) * sizeof(struct run *));
+    for (size_t i = 0; i < list->count; i++) {
+        const char *uid = json_text_at(list->jobs[i], "metadata", "uid", NULL);
+        if (!run_from_json(list->jobs[i], json_object_get(group->pods, uid), service,
+                           &out->items[i], err))
+            return false;
+        out->count++;
+    }
+    return true;
+}
+
+bool run_lists(struct kube_client *client, const struct service *const services[], size_t count,
+               size_t limit, struct mono_time deadline, struct run_list out[], struct error *err)
+{
+    CLEANUP(group_finish) struct group group = {0};
+    for (size_t i = 0; i < count; i++)
+        out[i] = (struct run_list){0};
+    if (count == 0)
+        return true;
+    group_begin(&group, services, count, limit);
+    bool ok = list_group(client, services[0]->namespace_, deadline, &group, err);
+    for (size_t i = 0; ok && i < count; i++)
+        ok = project_group(&group, i, services[i], &out[i], err);
+    for (size_t i = 0; !ok && i < count; i++)
+        run_list_finish(&out[i]);
+    return ok || error_wrap(err, "runs in %s", services[0]->namespace_);
 }
 
 // --- one run ---

@@ -4,6 +4,8 @@
 
 #include "deploy/runs.h"
 
+// Of the object's controller; NULL when it has none. Borrowed.
+const char *controller_uid(const json_t *object);
 // The object's controller is the one with this uid.
 bool job_is_controlled_by(const json_t *object, const char *uid);
 

@@ -8,6 +8,7 @@
 
 #define RUNS_LOOKED_AT   10   // newest ones of a service, for its last result
 #define LIST_RUNS_WITHIN 5000 // ms: a list tells last results as far as it gets in that time
+#define LISTED_AT_ONCE   200  // services of a namespace whose runs are held at a time
 
 const struct service *admin_named_service(const struct admin *admin, struct server_request *req,
                                           enum config_role role)
@@ -79,16 +80,12 @@ static json_t *service_json(const struct admin *admin, const struct service *ser
 }
 
 // The last finished run and the names of those running now are two things.
-static bool add_runs(const struct admin *admin, const struct service *service, json_t *json,
-                     struct error *err)
+static void add_runs(const struct service *service, const struct run_list *list, json_t *json)
 {
-    struct run_list list = {0};
-    if (!run_list(admin->kube, service, RUNS_LOOKED_AT, &list, err))
-        return false;
     json_t *last = json_null();
     json_t *running = json_array();
-    for (size_t i = 0; i < list.count; i++) {
-        const struct run *run = list.items[i];
+    for (size_t i = 0; i < list->count; i++) {
+        const struct run *run = list->items[i];
         bool finished = run->state == RUN_SUCCEEDED || run->state == RUN_FAILED;
         if (!finished)
             json_array_append_new(running, json_string(run->name));
@@ -97,8 +94,39 @@ static bool add_runs(const struct admin *admin, const struct service *service, j
     }
     json_object_set_new(json, "lastRun", last);
     json_object_set_new(json, "running", running);
-    run_list_finish(&list);
-    return true;
+}
+
+// Services of one namespace, with their last results. What cannot be told is left out: null would
+// say that it never ran.
+static void add_services(const struct admin *admin, const struct service *const services[],
+                         size_t count, struct mono_time deadline, json_t *list)
+{
+    struct run_list runs[LISTED_AT_ONCE];
+    struct error err;
+    bool told = !mono_past(deadline);
+    if (told && !run_lists(admin->kube, services, count, RUNS_LOOKED_AT, deadline, runs, &err)) {
+        log_line(LOG_WARNING, "runs cannot be listed", "namespace", services[0]->namespace_,
+                 "error", err.text, NULL);
+        told = false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        json_t *json = service_json(admin, services[i]);
+        if (told) {
+            add_runs(services[i], &runs[i], json);
+            run_list_finish(&runs[i]);
+        }
+        admin_append(list, json);
+    }
+}
+
+// How many services from here on are of one namespace, and are told at once.
+static size_t group_size(const struct service_list *services, size_t from)
+{
+    size_t size = 1;
+    while (from + size < services->count && size < LISTED_AT_ONCE &&
+           strcmp(services->items[from + size]->namespace_, services->items[from]->namespace_) == 0)
+        size++;
+    return size;
 }
 
 // How many requests were refused, and the last one: a wrong secret is the commonest fault. Only for
@@ -123,17 +151,10 @@ static void list_services(struct server_request *req, void *user)
     service_cache_list(admin->services, server_query(req, "namespace"), &services);
     struct mono_time deadline = mono_after(LIST_RUNS_WITHIN);
     json_t *list = json_array();
-    for (size_t i = 0; i < services.count; i++) {
-        const struct service *service = services.items[i];
-        if (!admin_sees(token, service->namespace_))
-            continue;
-        json_t *json = service_json(admin, service);
-        struct error err;
-        // What cannot be told is left out: null would say that it never ran.
-        if (!mono_past(deadline) && !add_runs(admin, service, json, &err))
-            log_line(LOG_WARNING, "runs cannot be listed", "namespace", service->namespace_,
-                     "service", service->name, "error", err.text, NULL);
-        admin_append(list, json);
+    for (size_t i = 0, size; i < services.count; i += size) {
+        size = group_size(&services, i);
+        if (admin_sees(token, services.items[i]->namespace_))
+            add_services(admin, &services.items[i], size, deadline, list);
     }
     service_list_finish(&services);
     server_answer_json(req, 200,
@@ -148,12 +169,16 @@ static void get_service(struct server_request *req, void *user)
     const struct service *service = admin_named_service(admin, req, ROLE_VIEWER);
     if (!service)
         return;
+    struct run_list runs = {0};
     struct error err;
-    CLEANUP(json_ptr) json_t *json = service_json(admin, service);
-    if (add_runs(admin, service, json, &err))
-        server_answer_json(req, 200, json_incref(json));
-    else
+    if (run_list(admin->kube, service, RUNS_LOOKED_AT, &runs, &err)) {
+        json_t *json = service_json(admin, service);
+        add_runs(service, &runs, json);
+        run_list_finish(&runs);
+        server_answer_json(req, 200, json);
+    } else {
         server_answer_error(req, &err);
+    }
     service_drop(service);
 }
 
