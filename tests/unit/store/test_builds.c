@@ -1,34 +1,5 @@
 // Builds, patches and branch heads.
-#include "agent/base/file.h"
-#include "agent/store/store.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-static char directory[64];
-static struct store *store;
-
-static int set_up(void **state)
-{
-    (void)state;
-    snprintf(directory, sizeof directory, "/tmp/cronwright-store-XXXXXX");
-    assert_non_null(mkdtemp(directory));
-    assert_true(store_open(directory, &store, NULL));
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    store_close(store);
-    assert_true(directory_remove(directory, NULL));
-    return 0;
-}
+#include "tests/unit/store/fresh_store.h"
 
 static struct build make(const char *commit, int attempt)
 {

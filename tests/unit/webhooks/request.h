@@ -5,7 +5,12 @@
 #include "webhooks/provider.h"
 #include "webhooks/sign.h"
 
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 #define REQUEST_NOW   ((struct wall_time){.ms = INT64_C(1795510000000)})
 #define TEST_LINE_MAX 512
@@ -37,5 +42,31 @@ static inline const struct webhook_headers *test_headers_of(struct test_headers 
 }
 
 #define TEST_HEADERS(out, ...) test_headers_read(out, (const char *const[]){__VA_ARGS__, NULL})
+
+// Refused as unauthorized, with a text that holds `says` and never the secret.
+static inline void request_must_be_refused(const struct webhook_provider *provider,
+                                           const struct webhook_headers *headers, const char *body,
+                                           const struct webhook_secrets *secrets,
+                                           const char *secret, const char *says)
+{
+    struct error err = {0};
+    if (provider->verify(headers, body, strlen(body), secrets, REQUEST_NOW, &err))
+        fail_msg("taken, instead of: %s", says);
+    assert_int_equal(err.code, ERR_UNAUTHORIZED);
+    if (!strstr(err.text, says))
+        fail_msg("\"%s\" instead of: %s", err.text, says);
+    assert_null(strstr(err.text, secret));
+}
+
+static inline struct webhook_event request_decoded(const struct webhook_provider *provider,
+                                                   const struct webhook_headers *headers,
+                                                   const char *body)
+{
+    struct error err = {0};
+    struct webhook_event event = {0};
+    if (!provider->decode(headers, body, strlen(body), &event, &err))
+        fail_msg("%s: %s", body, err.text);
+    return event;
+}
 
 #endif

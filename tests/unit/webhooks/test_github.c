@@ -59,13 +59,7 @@ static bool verify(const struct webhook_headers *headers, const char *body, stru
 
 static void must_refuse(const struct webhook_headers *headers, const char *body, const char *says)
 {
-    struct error err = {0};
-    if (verify(headers, body, &err))
-        fail_msg("taken, instead of: %s", says);
-    assert_int_equal(err.code, ERR_UNAUTHORIZED);
-    if (!strstr(err.text, says))
-        fail_msg("\"%s\" instead of: %s", err.text, says);
-    assert_null(strstr(err.text, SECRET));
+    request_must_be_refused(&webhook_github, headers, body, &secrets, SECRET, says);
 }
 
 static bool decode(const struct webhook_headers *headers, const char *body,
@@ -76,11 +70,7 @@ static bool decode(const struct webhook_headers *headers, const char *body,
 
 static struct webhook_event must_decode(const struct webhook_headers *headers, const char *body)
 {
-    struct error err = {0};
-    struct webhook_event event = {0};
-    if (!decode(headers, body, &event, &err))
-        fail_msg("%s: %s", body, err.text);
-    return event;
+    return request_decoded(&webhook_github, headers, body);
 }
 
 // --- verify ---
