@@ -5,11 +5,11 @@ import threading
 
 
 class Forwarder:
-    """Listens on 127.0.0.1 and forwards to `target`, "host:port"."""
+    """Listens on `host` and forwards to `target`, "host:port"."""
 
-    def __init__(self, target):
-        host, _, port = target.rpartition(":")
-        self.target = (host, int(port))
+    def __init__(self, target, host="127.0.0.1"):
+        target_host, _, port = target.rpartition(":")
+        self.host, self.target = host, (target_host, int(port))
         self.lock = threading.Lock()
         self.connections = set()
         self.cut_after = []  # for each next connection: bytes to the client, then the cut; then no cuts
@@ -20,10 +20,10 @@ class Forwarder:
 
     @property
     def address(self):
-        return f"127.0.0.1:{self.port}"
+        return f"{self.host}:{self.port}"
 
     def open(self):
-        self.listener = socket.create_server(("127.0.0.1", self.port))
+        self.listener = socket.create_server((self.host, self.port))
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self.accept, args=(self.listener,), daemon=True).start()
 

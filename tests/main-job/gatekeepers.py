@@ -49,8 +49,8 @@ class Gatekeeper:
         self.cluster, self.held, self.lock = cluster, [], threading.Lock()
         self.forbidden = set()  # names of CronJobs that must not be changed
         certificate, key = directory / "gatekeeper.crt", directory / "gatekeeper.key"
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-                        "-keyout", key, "-out", certificate, "-days", "2", "-subj", "/CN=gatekeeper",
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+                        "-nodes", "-keyout", key, "-out", certificate, "-days", "2", "-subj", "/CN=gatekeeper",
                         "-addext", f"subjectAltName=IP:{cluster.host_address}"], check=True, capture_output=True)
         self.server = http.server.ThreadingHTTPServer((cluster.host_address, 0), Handler)
         self.server.daemon_threads = True

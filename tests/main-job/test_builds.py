@@ -217,7 +217,8 @@ def test_build_that_fails_names_the_instruction(agent, place):
     repository = place.repository("broken")
     service = place.service("broken", repository=repository).seen_by(agent)
     before = service.get()["spec"]
-    commit = repository.push(report(place.cluster, "never", 'RUN ["/bin/busybox", "sh", "-c", "echo about to fail; exit 7"]'))
+    failing = 'RUN ["/bin/busybox", "sh", "-c", "echo about to fail; exit 7"]'
+    commit = repository.push(report(place.cluster, "never", failing))
     found = agent.outcome_of(agent.accept(push_of(repository, commit)), "build-failed")
     assert "RUN" in found["detail"] and "7" in found["detail"], found
     [build] = found["builds"]

@@ -127,8 +127,8 @@ def test_builds(office):
 
 
 def test_log_of_a_build_is_followed(office):
-    commit = office.repository.push(report(office.place.cluster, "4212 rows read",
-                                           'RUN ["/bin/busybox", "sh", "-c", "echo slowly; /bin/busybox sleep 2; echo done"]'))
+    slow = 'RUN ["/bin/busybox", "sh", "-c", "echo slowly; /bin/busybox sleep 2; echo done"]'
+    commit = office.repository.push(report(office.place.cluster, "4212 rows read", slow))
     delivery = office.accept(forges.github(forges.github_push(office.repository.url, commit), FORGE_SECRETS["github"]))
     build = office.build_reaches(office.repository, commit, "waiting", "fetching", "running")["build"]
     out, err = office.cli("logs", "--follow", "--build", build)

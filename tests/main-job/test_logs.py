@@ -226,7 +226,7 @@ def test_command_follows_through_retries(talker, log_place):
                                 job={"backoffLimit": 1}).seen_by(talker)
     out, err = talker.cli("run", "--follow", service.full_name, status=5)
     assert out == "one\ntwo\n" * 2
-    assert "attempt 1 of 2" in err and "attempt 2 of 2" in err and "exit 5" in err.splitlines()[-2] + err.splitlines()[-1]
+    assert "attempt 1 of 2" in err and "attempt 2 of 2" in err and "exit 5" in "".join(err.splitlines()[-2:])
     # Afterwards: the latest attempt, or the one asked for.
     assert talker.cli("logs", "--failed", service.full_name)[0] == "one\ntwo\n"
     assert talker.cli("logs", "--attempt", "1", service.full_name)[0] == "one\ntwo\n"
