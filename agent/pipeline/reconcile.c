@@ -354,9 +354,9 @@ static bool sum_up(struct work *work, struct pass *pass)
 static bool end_deliveries(struct work *work, int64_t upto, const struct pass *pass)
 {
     return work->newest == 0 ||
-           store_deliveries_finish(work->pipeline->parts.store, work->repository, work->branch,
-                                   upto, pass->reason, pass->detail, pass->failed, pass->build,
-                                   &work->err);
+           store_deliveries_finish(work->pipeline->parts.store, work->repository, work->others,
+                                   work->branch, upto, pass->reason, pass->detail, pass->failed,
+                                   pass->build, &work->err);
 }
 
 // Nobody to build for: ends what waits, with the reason.

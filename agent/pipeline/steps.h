@@ -59,7 +59,8 @@ struct work {
     int tries; // failed ones in a row, before this one
 
     struct service_list services; // all that follow the branch
-    const char *url;              // to clone from: the first service's; NULL without a usable one
+    char *others;    // repositories that differ in letter case only: see store_deliveries_finish()
+    const char *url; // to clone from: the first service's; NULL without a usable one
     struct group groups[GROUPS_MAX];
     size_t group_count;
     char refused_reason[STORE_REASON_SIZE]; // why a service was left out: the last one's

@@ -153,14 +153,26 @@ static bool join(struct work *work, struct group *fresh, const struct service *s
     return true;
 }
 
+// It differs in letter case: a key of its own.
+static void add_other(struct work *work, const char *repository)
+{
+    CLEANUP(free_ptr) char *line = xasprintf("\n%s\n", repository);
+    if (work->others && strstr(work->others, line))
+        return;
+    CLEANUP(free_ptr) char *before = work->others;
+    work->others = before ? xasprintf("%s%s", before, line + 1) : TAKE(line);
+}
+
 static void add_service(struct work *work, const struct service *service)
 {
     struct group fresh = {0};
     char repository[STORE_REPOSITORY_SIZE];
     struct error err;
     if (repository_identify(service->repository, repository, &err) &&
-        strcmp(repository, work->repository) != 0)
-        return; // it differs in letter case: a key of its own
+        strcmp(repository, work->repository) != 0) {
+        add_other(work, repository);
+        return;
+    }
     if (read_recipe(work->pipeline, service, repository, &fresh, &err) &&
         join(work, &fresh, service, &err)) {
         // The services may write it in different ways: with TLS goes before without.
@@ -201,4 +213,5 @@ void work_finish(struct work *work)
     for (size_t i = 0; i < work->group_count; i++)
         group_finish(&work->groups[i]);
     service_list_finish(&work->services);
+    free(work->others);
 }

@@ -145,7 +145,7 @@ void store_delivery_add(struct store *store, const struct delivery *delivery,
 // --- finishing ---
 
 struct ending {
-    const char *repository, *branch, *reason, *detail;
+    const char *repository, *others, *branch, *reason, *detail;
     int64_t upto, build;
     bool failed;
 };
@@ -154,7 +154,8 @@ static bool apply_ending(struct db *db, void *data, struct error *err)
 {
     static const char sql[] =
         "UPDATE deliveries SET pending = 0, failed = ?1, reason = ?2, detail = ?3, build = ?4, "
-        "finished = ?5 WHERE pending = 1 AND repository = ?6 AND branch = ?7 AND seq <= ?8";
+        "finished = ?5 WHERE pending = 1 AND repository = ?6 AND branch = ?7 AND seq <= ?8 "
+        "AND instr(?9, char(10) || repository || char(10)) = 0";
     const struct ending *ending = data;
     CLEANUP(db_reset) struct statement *statement = db_prepare(db, sql, err);
     if (!statement)
@@ -167,14 +168,16 @@ static bool apply_ending(struct db *db, void *data, struct error *err)
     db_bind_text(statement, 6, ending->repository);
     db_bind_text(statement, 7, ending->branch);
     db_bind_int(statement, 8, ending->upto);
+    db_bind_text(statement, 9, ending->others ? ending->others : "");
     return db_run(statement, err);
 }
 
-bool store_deliveries_finish(struct store *store, const char *repository, const char *branch,
-                             int64_t upto, const char *reason, const char *detail, bool failed,
-                             int64_t build, struct error *err)
+bool store_deliveries_finish(struct store *store, const char *repository, const char *others,
+                             const char *branch, int64_t upto, const char *reason,
+                             const char *detail, bool failed, int64_t build, struct error *err)
 {
-    struct ending ending = {repository, branch, reason, detail ? detail : "", upto, build, failed};
+    struct ending ending = {repository,           others, branch, reason,
+                            detail ? detail : "", upto,   build,  failed};
     return store_change(store, apply_ending, &ending, err) ||
            error_wrap(err, "finish deliveries of %s %s", repository, branch);
 }

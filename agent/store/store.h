@@ -74,11 +74,14 @@ typedef void (*store_delivery_done)(void *user, enum store_outcome outcome, int6
 void store_delivery_add(struct store *store, const struct delivery *delivery,
                         store_delivery_done done, void *user);
 
-// Ends all pending deliveries of a repository (letter case ignored) and branch with seq ≤ `upto`.
-// `failed` says that a redelivery of the same id may try again. Blocks until committed.
-bool store_deliveries_finish(struct store *store, const char *repository, const char *branch,
-                             int64_t upto, const char *reason, const char *detail, bool failed,
-                             int64_t build, struct error *err) MUST_CHECK;
+// Ends all pending deliveries of a repository (letter case ignored) and branch with seq ≤ `upto`,
+// but those that are spelled exactly as one of `others`: identities that differ in letter case
+// only, with a '\n' before, between and after them; NULL: none. `failed` says that a redelivery of
+// the same id may try again. Blocks until committed.
+bool store_deliveries_finish(struct store *store, const char *repository, const char *others,
+                             const char *branch, int64_t upto, const char *reason,
+                             const char *detail, bool failed, int64_t build,
+                             struct error *err) MUST_CHECK;
 
 // The newest pending delivery of a key (repository without regard to letter case): its seq and when
 // it was received; seq 0: none.

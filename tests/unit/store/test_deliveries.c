@@ -82,8 +82,8 @@ static int64_t newest(const char *repository, const char *branch)
 static void finish(const char *repository, const char *branch, int64_t upto, const char *reason,
                    bool failed)
 {
-    assert_true(store_deliveries_finish(store, repository, branch, upto, reason, "A sentence.",
-                                        failed, 7, NULL));
+    assert_true(store_deliveries_finish(store, repository, NULL, branch, upto, reason,
+                                        "A sentence.", failed, 7, NULL));
 }
 
 static bool count_delivery(void *user, const struct delivery *delivery)
@@ -222,6 +222,24 @@ static void test_finish_ends_only_its_key(void **state)
     assert_string_equal(out.reason, "deployed");
 }
 
+static void test_finish_leaves_what_is_spelled_as_another(void **state)
+{
+    (void)state;
+    struct delivery delivery = push("a", "git.example/acme/report", "main");
+    int64_t lower = 0, upper = 0, neither = 0;
+    add(&delivery, &lower);
+    delivery = push("b", "git.example/Acme/report", "main");
+    add(&delivery, &upper);
+    delivery = push("c", "git.example/ACME/report", "main");
+    add(&delivery, &neither);
+    assert_true(store_deliveries_finish(store, "git.example/Acme/report",
+                                        "\ngit.example/acme/repor\ngit.example/acme/report\n",
+                                        "main", INT64_MAX, "deployed", "", false, 7, NULL));
+    assert_int_equal(newest("git.example/acme/report", "main"), lower);
+    assert_int_equal(count_deliveries("git.example/acme/report", "deployed"), 2);
+    assert_int_equal(count_deliveries("git.example/acme/report", "accepted"), 1);
+}
+
 static bool note_key(void *user, const char *repository, const char *branch)
 {
     char *notes = user;
@@ -352,6 +370,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_what_failed_may_be_sent_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_final_as_given, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_finish_ends_only_its_key, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_finish_leaves_what_is_spelled_as_another, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_pending_keys_survive_a_restart, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_list_pages_and_filters, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_trim_keeps_unfinished_work, set_up, tear_down),
