@@ -9,8 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define UNFINISHED_MAX     64   // builds of one branch looked at in one reconcile
-#define UNKNOWN_RECHECK_MS 5000 // while the services are not known
+#define UNFINISHED_MAX     64    // builds of one branch looked at in one reconcile
+#define UNKNOWN_RECHECK_MS 5000  // while the services are not known
+#define MISSED_MS          60000 // how much later than its push a service may be seen
 
 struct build_list {
     struct build items[UNFINISHED_MAX];
@@ -96,6 +97,20 @@ static bool add_build(struct work *work, struct group *group, int attempt)
            store_build_put(work->pipeline->parts.store, &build, &work->err);
 }
 
+// A service that has never been built may be newer than the push that was meant for it, and the
+// push may have come before the service was seen: then it counts now.
+static bool reopen_missed(struct work *work)
+{
+    struct wall_time since = {wall_now().ms - MISSED_MS};
+    int count;
+    if (!store_deliveries_reopen(work->pipeline->parts.store, work->repository, work->branch, since,
+                                 &count, &work->err))
+        return false;
+    if (count > 0)
+        work_again(work, 1);
+    return true;
+}
+
 // Writes down the builds that the head wants. `moved`: it is not what it was.
 static bool want_builds(struct work *work, bool moved)
 {
@@ -108,6 +123,8 @@ static bool want_builds(struct work *work, bool moved)
             return false;
         bool wanted = known ? wanted_again(work, &build)
                             : moved || work->newest > 0 || group_lags(work, group);
+        if (!known && !wanted && !reopen_missed(work))
+            return false;
         if (wanted && !add_build(work, group, known ? build.attempt + 1 : 1))
             return false;
     }

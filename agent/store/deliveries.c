@@ -182,6 +182,43 @@ bool store_deliveries_finish(struct store *store, const char *repository, const 
            error_wrap(err, "finish deliveries of %s %s", repository, branch);
 }
 
+struct reopening {
+    const char *repository, *branch;
+    struct wall_time since;
+    int count;
+};
+
+static bool apply_reopening(struct db *db, void *data, struct error *err)
+{
+    static const char sql[] =
+        "UPDATE deliveries SET pending = 1, failed = 0, reason = 'accepted', detail = '', "
+        "finished = 0 WHERE seq > (SELECT MAX(seq) FROM deliveries) - ?1 AND pending = 0 "
+        "AND repeated = 0 AND reason = 'no-match' AND repository = ?2 AND branch = ?3 "
+        "AND received >= ?4";
+    struct reopening *reopening = data;
+    CLEANUP(db_reset) struct statement *statement = db_prepare(db, sql, err);
+    if (!statement)
+        return false;
+    db_bind_int(statement, 1, STORE_REOPEN_MAX);
+    db_bind_text(statement, 2, reopening->repository);
+    db_bind_text(statement, 3, reopening->branch);
+    db_bind_int(statement, 4, reopening->since.ms);
+    if (!db_run(statement, err))
+        return false;
+    reopening->count = (int)db_changes(db);
+    return true;
+}
+
+bool store_deliveries_reopen(struct store *store, const char *repository, const char *branch,
+                             struct wall_time since, int *count, struct error *err)
+{
+    struct reopening reopening = {repository, branch, since, 0};
+    if (!store_change(store, apply_reopening, &reopening, err))
+        return error_wrap(err, "reopen deliveries of %s %s", repository, branch);
+    *count = reopening.count;
+    return true;
+}
+
 // --- reading ---
 
 bool store_delivery_newest(struct store *store, const char *repository, const char *branch,

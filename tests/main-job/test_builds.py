@@ -316,6 +316,15 @@ def test_namespace_that_the_settings_do_not_allow(new_place):
 
 # --- what people and pushes do meanwhile ---
 
+def test_service_that_is_seen_just_after_its_push(agent, place):
+    repository = place.repository("late")
+    commit = repository.push(report(place.cluster, "late"))
+    delivery = agent.accept(push_of(repository, commit), reason="no-match")
+    place.service("late", repository=repository)
+    agent.build_reaches(repository, commit, "done")
+    agent.outcome_of(delivery, "deployed")
+
+
 def test_cronjob_deleted_during_the_build(agent, place):
     repository = place.repository("deleted")
     service = place.service("deleted", repository=repository).seen_by(agent)

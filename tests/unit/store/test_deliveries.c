@@ -194,6 +194,31 @@ static void test_final_as_given(void **state)
     assert_int_equal(add(&delivery, NULL), STORE_REOPENED); // now there is one
 }
 
+static void test_what_no_service_was_seen_for_counts_later(void **state)
+{
+    (void)state;
+    struct delivery early = push("id-1", "git.example/A/b", "main");
+    struct delivery late = push("id-2", "git.example/a/b", "main");
+    struct delivery other = push("id-3", "git.example/a/b", "next");
+    int64_t seq;
+    int count;
+    early.received.ms -= 1000;
+    assert_int_equal(add(&early, &seq), STORE_ADDED);
+    finish("git.example/a/b", "main", seq, "no-match", true);
+    assert_int_equal(add(&late, &seq), STORE_ADDED);
+    finish("git.example/a/b", "main", seq, "no-match", true);
+    assert_int_equal(add(&other, NULL), STORE_ADDED);
+
+    struct wall_time since = {late.received.ms - 500};
+    assert_true(store_deliveries_reopen(store, "git.example/a/b", "main", since, &count, NULL));
+    assert_int_equal(count, 1);
+    assert_int_equal(newest("git.example/a/b", "main"), seq);
+    // What ended otherwise stays as it is.
+    finish("git.example/a/b", "main", seq, "deployed", false);
+    assert_true(store_deliveries_reopen(store, "git.example/a/b", "main", since, &count, NULL));
+    assert_int_equal(count, 0);
+}
+
 static void test_finish_ends_only_its_key(void **state)
 {
     (void)state;
@@ -369,6 +394,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_repeat_does_nothing_twice, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_what_failed_may_be_sent_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_final_as_given, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_what_no_service_was_seen_for_counts_later, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_finish_ends_only_its_key, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_finish_leaves_what_is_spelled_as_another, set_up,
                                         tear_down),
