@@ -55,7 +55,7 @@ class Patient(Agent):
         kubeconfig = place.account.write(place.directory / "kubeconfig-cut", f"https://{self.kubernetes.address}",
                                          **{"tls-server-name": host})
         self.registry = Forwarder(place.cluster.registry, place.cluster.host_address)  # builds go this way as well
-        super().__init__(place, place.directory, sweep={"interval": "5s"}, git={"helper": str(helper)},
+        super().__init__(place, place.directory, sweep={"interval": "3s"}, git={"helper": str(helper)},
                          kubernetes={"kubeconfig": str(kubeconfig)})
         self.config["registries"].append({"host": self.registry.address, "plainHttp": True})
         self.config["allow"][0]["images"].append(self.registry.address)
@@ -74,11 +74,23 @@ def own_place(new_place):
 
 
 @pytest.fixture(scope="module")
-def patient(own_place):
+def patient_agent(own_place):
     agent = Patient(own_place).start()
     yield agent
     agent.finish()
+    agent.kubernetes.close()
     agent.registry.close()
+
+
+@pytest.fixture
+def patient(patient_agent):
+    """Whatever the test does, the next one finds its ways open."""
+    yield patient_agent
+    patient_agent.barrier.unlink(missing_ok=True)
+    for way in (patient_agent.kubernetes, patient_agent.registry):
+        if not way.listener:
+            way.open()
+    patient_agent.await_ready(60)
 
 
 @pytest.fixture
@@ -158,7 +170,8 @@ def test_cronjob_replaced_during_the_build(agent, place):
 def test_kubernetes_and_then_the_registry_away_during_a_build(patient, own_place):
     """For longer than a few tries."""
     repository = own_place.repository("away")
-    service = own_place.service("away", repository=repository, destination=f"{patient.registry.address}/away").seen_by(patient)
+    service = own_place.service("away", repository=repository, destination=f"{patient.registry.address}/away")
+    service.seen_by(patient)
     commit = repository.push(report(own_place.cluster, "away", SLOW))
     deliveries = [patient.accept(push_of(repository, commit))]
     job = patient.build_reaches(repository, commit, "running")["job"]
