@@ -27,8 +27,9 @@ static const size_t text_offsets[] = {
     offsetof(struct service, image),         offsetof(struct service, pull_secrets),
     offsetof(struct service, commit),        offsetof(struct service, build),
     offsetof(struct service, patched_image), offsetof(struct service, schedule),
-    offsetof(struct service, time_zone),     offsetof(struct service, concurrency),
-    offsetof(struct service, owner),         offsetof(struct service, problem),
+    offsetof(struct service, project),       offsetof(struct service, time_zone),
+    offsetof(struct service, concurrency),   offsetof(struct service, owner),
+    offsetof(struct service, problem),
 };
 static const struct text_fields texts = {text_offsets, sizeof text_offsets / sizeof *text_offsets};
 
@@ -256,6 +257,8 @@ bool service_from_json(const json_t *cronjob, const struct service **out, struct
     text_field_set(&service->uid, uid);
     text_field_set(&service->resource_version,
                    json_text_at(cronjob, "metadata", "resourceVersion", NULL));
+    text_field_set(&service->project,
+                   json_text_at(cronjob, "metadata", "labels", LABEL_PROJECT, NULL));
     service->created = json_time(json_at(cronjob, "metadata", "creationTimestamp", NULL));
     read_recipe(service, cronjob);
     read_images(service, cronjob);

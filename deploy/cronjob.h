@@ -19,6 +19,7 @@ struct service {
     const char *name;
     const char *uid;
     const char *resource_version; // opaque
+    const char *project;          // its label; "" when none
     struct wall_time created;
 
     // How to build it; `repository` is "" for a service that has a given image only.

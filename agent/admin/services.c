@@ -66,11 +66,12 @@ static json_t *service_json(const struct admin *admin, const struct service *ser
 {
     bool suspended = service->state != SERVICE_STARTED;
     return json_pack(
-        "{s:s, s:s, s:s, s:o, s:o, s:s, s:s, s:s, s:o, s:b, s:s, s:o, s:s, s:b, s:o, s:o,"
+        "{s:s, s:s, s:o, s:s, s:o, s:o, s:s, s:s, s:s, s:o, s:b, s:s, s:o, s:s, s:b, s:o, s:o,"
         " s:o, s:o}",
-        "namespace", service->namespace_, "name", service->name, "state",
-        service_state_word(service->state), "repository", json_text_or_null(service->repository),
-        "branch", json_text_or_null(service->branch), "dockerfile", service->dockerfile, "context",
+        "namespace", service->namespace_, "name", service->name, "project",
+        json_text_or_null(service->project), "state", service_state_word(service->state),
+        "repository", json_text_or_null(service->repository), "branch",
+        json_text_or_null(service->branch), "dockerfile", service->dockerfile, "context",
         service->context, "image", service->image, "live", live_json(admin, service), "pinned",
         pipeline_service_pinned(service), "schedule", service->schedule, "timeZone",
         json_text_or_null(service->time_zone), "concurrency", service->concurrency, "suspend",
@@ -143,18 +144,34 @@ static json_t *refused_json(const struct admin *admin, const struct config_token
                      json_text(last.reason));
 }
 
+// Leaves those that the token may see, of one project only if it is named.
+static void keep_only(struct service_list *services, const struct config_token *token,
+                      const char *project)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < services->count; i++) {
+        const struct service *service = services->items[i];
+        if (admin_sees(token, service->namespace_) &&
+            (!project || strcmp(project, service->project) == 0))
+            services->items[kept++] = service;
+        else
+            service_drop(service);
+    }
+    services->count = kept;
+}
+
 static void list_services(struct server_request *req, void *user)
 {
     const struct admin *admin = user;
     const struct config_token *token = admin_token(admin, req);
     struct service_list services = {0};
     service_cache_list(admin->services, server_query(req, "namespace"), &services);
+    keep_only(&services, token, server_query(req, "project"));
     struct mono_time deadline = mono_after(LIST_RUNS_WITHIN);
     json_t *list = json_array();
     for (size_t i = 0, size; i < services.count; i += size) {
         size = group_size(&services, i);
-        if (admin_sees(token, services.items[i]->namespace_))
-            add_services(admin, &services.items[i], size, deadline, list);
+        add_services(admin, &services.items[i], size, deadline, list);
     }
     service_list_finish(&services);
     server_answer_json(req, 200,

@@ -9,6 +9,7 @@
 
 #define LABEL_MANAGED         CRONWRIGHT_PREFIX "managed" // label of a service: "true"
 #define SELECTOR_MANAGED      LABEL_MANAGED "=true"
+#define LABEL_PROJECT         CRONWRIGHT_PREFIX "project" // label of a service: what it belongs to
 #define ANNOTATION_REPOSITORY CRONWRIGHT_PREFIX "repository"
 #define ANNOTATION_BRANCH     CRONWRIGHT_PREFIX "branch"
 #define ANNOTATION_DOCKERFILE CRONWRIGHT_PREFIX "dockerfile" // default "Dockerfile"

@@ -300,6 +300,14 @@ def test_viewer_may_look_and_not_run(agent, service):
     assert len(service.jobs()) == before
 
 
+def test_services_of_one_project(agent, service):
+    services = lambda project: [one["name"] for one in agent.get(f"/v1/services?project={project}")["services"]]
+    service.place.cluster.kubectl("-n", service.namespace, "label", "cronjob", service.name, "cronwright.io/project=sales")
+    eventually(lambda: services("sales") == [service.name], "the project is seen")
+    assert services("sale") == []
+    assert agent.get(service.path)["project"] == "sales"
+
+
 def test_token_of_another_namespace(agent, service):
     before = len(service.jobs())
     service.force(agent, token="stranger", status=403)

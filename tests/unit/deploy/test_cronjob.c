@@ -43,6 +43,7 @@ static void defaults(void **state)
     assert_string_equal(service->name, "r");
     assert_string_equal(service->uid, "u-1");
     assert_string_equal(service->resource_version, "7");
+    assert_string_equal(service->project, "");
     assert_string_equal(service->repository, "");
     assert_string_equal(service->dockerfile, "Dockerfile");
     assert_string_equal(service->context, ".");
