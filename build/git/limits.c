@@ -1,6 +1,7 @@
 #include "build/git/limits.h"
 
 #include <git2.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -43,6 +44,14 @@ const char *__lsan_default_options(void)
 }
 #endif
 
+// The agent alone holds the other end of our standard output. If it ended before we asked to end
+// with it, nobody else would ever end us.
+static bool answers_are_read(void)
+{
+    struct pollfd out = {.fd = STDOUT_FILENO};
+    return poll(&out, 1, 0) < 0 || !(out.revents & POLLERR);
+}
+
 void limits_set_process(void)
 {
     static const struct {
@@ -65,6 +74,8 @@ void limits_set_process(void)
         (void)setrlimit((__rlimit_resource_t)limits[i].resource, &now);
     }
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (!answers_are_read())
+        _exit(1);
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     prctl(PR_SET_DUMPABLE, 0);
     umask(077);

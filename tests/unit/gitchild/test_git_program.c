@@ -359,6 +359,36 @@ static void killed_in_mid_fetch(void **state)
     sh("test -z \"$(find mirror -name 'pack_git2_*' -o -name '*.lock')\"");
 }
 
+// The agent was killed before the program could ask to end with it: nobody reads the answers.
+static void nobody_waits_for_an_answer(void **state)
+{
+    (void)state;
+    int silent_port;
+    int silent = socket_on_free_port(true, &silent_port);
+    write_text("request",
+               "{\"op\": \"head\", \"branch\": \"main\", \"seconds\": 3600, "
+               "\"url\": \"http://127.0.0.1:%d/git\"}",
+               silent_port);
+    char *path = xasprintf("%s/request", workspace);
+    int answers[2];
+    assert_int_equal(pipe2(answers, O_CLOEXEC), 0);
+    close(answers[0]);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        dup2(open(path, O_RDONLY), STDIN_FILENO);
+        dup2(answers[1], STDOUT_FILENO);
+        execl(GIT_PROGRAM, GIT_PROGRAM, (char *)NULL);
+        _exit(127);
+    }
+    int status;
+    waitpid(pid, &status, 0);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+    close(answers[1]);
+    close(silent);
+    free(path);
+}
+
 static void limits_are_set(void **state)
 {
     (void)state;
@@ -454,6 +484,7 @@ int main(void)
         cmocka_unit_test(a_repository_over_its_cap_is_not_fetched),
         cmocka_unit_test(a_torn_answer_is_told_and_forgotten),
         cmocka_unit_test(killed_in_mid_fetch),
+        cmocka_unit_test(nobody_waits_for_an_answer),
         cmocka_unit_test(limits_are_set),
         cmocka_unit_test(runs_without_privileges),
         cmocka_unit_test(certificates_are_checked),
