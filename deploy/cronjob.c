@@ -29,7 +29,7 @@ static const size_t text_offsets[] = {
     offsetof(struct service, patched_image), offsetof(struct service, schedule),
     offsetof(struct service, project),       offsetof(struct service, time_zone),
     offsetof(struct service, concurrency),   offsetof(struct service, owner),
-    offsetof(struct service, problem),
+    offsetof(struct service, problem),       offsetof(struct service, pinned),
 };
 static const struct text_fields texts = {text_offsets, sizeof text_offsets / sizeof *text_offsets};
 
@@ -200,16 +200,35 @@ static void read_last_patch(struct service *service, const json_t *cronjob)
     text_field_set(&service->commit, annotation(cronjob, ANNOTATION_COMMIT));
     text_field_set(&service->build, annotation(cronjob, ANNOTATION_BUILD));
     text_field_set(&service->patched_image, annotation(cronjob, ANNOTATION_PATCHED_IMAGE));
+    text_field_set(&service->pinned, annotation(cronjob, ANNOTATION_PINNED));
     service->patched_at =
         json_time(json_at(cronjob, "metadata", "annotations", ANNOTATION_PATCHED_AT, NULL));
+}
+
+static bool annotation_is(const json_t *cronjob, const char *key, const char *word)
+{
+    const char *value = annotation(cronjob, key);
+    return value && strcmp(value, word) == 0;
+}
+
+static void read_wishes(struct service *service, const json_t *cronjob)
+{
+    service->run_missed = annotation_is(cronjob, ANNOTATION_MISSED, "run");
+    service->runners_override = annotation_is(cronjob, ANNOTATION_OVERRIDES, "runner");
+    service->first_run =
+        annotation_is(cronjob, ANNOTATION_FIRST_RUN, "onStart")   ? FIRST_RUN_ON_START
+        : annotation_is(cronjob, ANNOTATION_FIRST_RUN, "onImage") ? FIRST_RUN_ON_IMAGE
+                                                                  : FIRST_RUN_NEVER;
 }
 
 static void read_schedule(struct service *service, const json_t *cronjob)
 {
     const json_t *status = json_at(cronjob, "status", NULL);
-    const char *state = annotation(cronjob, ANNOTATION_STATE);
     bool suspended = json_is_true(json_at(cronjob, "spec", "suspend", NULL));
-    bool draft = state && strcmp(state, service_state_word(SERVICE_DRAFT)) == 0;
+    service->starting = suspended && annotation_is(cronjob, ANNOTATION_STATE, "starting");
+    bool draft = service->starting || annotation_is(cronjob, ANNOTATION_STATE, "draft");
+    service->starting_deadline =
+        json_int_or(json_at(cronjob, "spec", "startingDeadlineSeconds", NULL), -1);
     service->state = !suspended ? SERVICE_STARTED : draft ? SERVICE_DRAFT : SERVICE_STOPPED;
     text_field_set(&service->schedule, json_text_at(cronjob, "spec", "schedule", NULL));
     text_field_set(&service->time_zone, json_text_at(cronjob, "spec", "timeZone", NULL));
@@ -264,6 +283,7 @@ bool service_from_json(const json_t *cronjob, const struct service **out, struct
     read_images(service, cronjob);
     read_last_patch(service, cronjob);
     read_schedule(service, cronjob);
+    read_wishes(service, cronjob);
     read_owner(service, cronjob);
     *out = service;
     return true;

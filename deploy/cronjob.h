@@ -7,11 +7,14 @@
 #include "deploy/kube/patch.h"
 
 enum service_state {
-    SERVICE_DRAFT,   // never started, suspended
+    SERVICE_DRAFT,   // never started, suspended; see also service.starting
     SERVICE_STARTED, //
     SERVICE_STOPPED, // suspended
 };
 const char *service_state_word(enum service_state state); // "draft", …
+
+// When a service is run beside its schedule without being asked.
+enum service_first_run { FIRST_RUN_NEVER, FIRST_RUN_ON_START, FIRST_RUN_ON_IMAGE };
 
 // Immutable, shared by reference. Texts are never NULL: "" is "absent".
 struct service {
@@ -43,12 +46,18 @@ struct service {
     const char *build;
     const char *patched_image;
     struct wall_time patched_at;
+    const char *pinned; // who rolled it back; "" when nobody did
 
     enum service_state state;
+    bool starting; // a draft that is started as soon as it has an image
+    enum service_first_run first_run;
+    bool run_missed;       // what start, resume and a new schedule do about missed times
+    bool runners_override; // one-off variables and arguments need no admin
     const char *schedule;
     const char *time_zone;
-    const char *concurrency; // "Allow", "Forbid", "Replace"
-    int active;              // unfinished scheduled runs
+    const char *concurrency;   // "Allow", "Forbid", "Replace"
+    int64_t starting_deadline; // seconds; -1: none
+    int active;                // unfinished scheduled runs
     struct wall_time last_schedule;
     struct wall_time last_success;
 

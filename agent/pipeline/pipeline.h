@@ -60,7 +60,8 @@ char *pipeline_build_log(const struct pipeline *pipeline, int64_t build);
 // table does not have it. False: it can be built.
 bool pipeline_service_problem(const struct pipeline *pipeline, const struct service *service,
                               struct error *err);
-// Whether a person changed the image after our last patch: then it is left alone.
+// Whether somebody rolled it back, or changed the image after our last patch: then it is left
+// alone.
 bool pipeline_service_pinned(const struct service *service);
 
 #endif

@@ -129,7 +129,8 @@ bool pipeline_service_problem(const struct pipeline *pipeline, const struct serv
 
 bool pipeline_service_pinned(const struct service *service)
 {
-    return *service->patched_image && strcmp(service->image, service->patched_image) != 0;
+    return *service->pinned ||
+           (*service->patched_image && strcmp(service->image, service->patched_image) != 0);
 }
 
 // Puts the service into the group of its recipe, which takes `fresh` over when it is a new one.

@@ -18,7 +18,13 @@
 #define ANNOTATION_BUILD_ARGS CRONWRIGHT_PREFIX "build-args" // JSON object of texts
 #define ANNOTATION_IMAGE      CRONWRIGHT_PREFIX "image"      // where to push: no tag, no digest
 #define ANNOTATION_CONTAINER  CRONWRIGHT_PREFIX "container"  // whose image is ours
-#define ANNOTATION_STATE      CRONWRIGHT_PREFIX "state"      // "draft", or absent
+#define ANNOTATION_PATHS      CRONWRIGHT_PREFIX "paths"      // JSON array of patterns
+#define ANNOTATION_STATE      CRONWRIGHT_PREFIX "state"      // "draft", "starting", or absent
+#define ANNOTATION_MISSED     CRONWRIGHT_PREFIX "missed"     // "skip" (default) or "run"
+#define ANNOTATION_FIRST_RUN                                                                       \
+    CRONWRIGHT_PREFIX "first-run" // "never" (default), "onStart", "onImage"
+#define ANNOTATION_OVERRIDES CRONWRIGHT_PREFIX "overrides" // "runner": runners may override too
+#define ANNOTATION_PINNED    CRONWRIGHT_PREFIX "pinned"    // who rolled back; absent: not pinned
 
 // Written with each patched image, on the CronJob.
 #define ANNOTATION_COMMIT        CRONWRIGHT_PREFIX "commit"

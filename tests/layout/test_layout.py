@@ -32,7 +32,7 @@ ARROWS = {
     "build/git": {"agent/base"},
     "build": {"agent/base", "deploy/kube", "build/git"},
     "agent/store": {"agent/base"},
-    "agent/cli": {"agent/base", "webhooks", "agent"},
+    "agent/cli": {"agent/base", "webhooks", "deploy", "agent"},
     "agent": {"agent/base", "agent/store", "agent/cli", "webhooks", "deploy/kube", "deploy", "build"},
 }
 
@@ -45,6 +45,8 @@ ADAPTERS = {
     "yaml.h": {"agent/base/yaml.c"},
     "systemd/sd-daemon.h": {"agent/base/systemd.c"},
     "yajl/yajl_parse.h": {"webhooks/payload.c"},
+    "glib.h": {"agent/base/zone.c"},
+    "zlib.h": {"agent/base/gzip.c"},
 }
 
 
