@@ -320,8 +320,6 @@ static bool try_adoption(const struct attempt *attempt, json_t **patch, struct e
     same = set_pairs(metadata, "annotations", adoption->annotations) && same;
     if (!service_from_json(adopted, &service, err))
         return false;
-    if (*service->problem)
-        return error_set(err, ERR_INVALID, "%s", service->problem);
     if (adoption->check && !adoption->check(adoption->user, service, err))
         return false;
     if (same)

@@ -62,7 +62,7 @@ static json_t *problem_json(const struct admin *admin, const struct service *ser
                                                                     : json_null();
 }
 
-static json_t *service_json(const struct admin *admin, const struct service *service)
+json_t *admin_service_json(const struct admin *admin, const struct service *service)
 {
     bool suspended = service->state != SERVICE_STARTED;
     return json_pack(
@@ -111,7 +111,7 @@ static void add_services(const struct admin *admin, const struct service *const 
         told = false;
     }
     for (size_t i = 0; i < count; i++) {
-        json_t *json = service_json(admin, services[i]);
+        json_t *json = admin_service_json(admin, services[i]);
         if (told) {
             add_runs(services[i], &runs[i], json);
             run_list_finish(&runs[i]);
@@ -189,7 +189,7 @@ static void get_service(struct server_request *req, void *user)
     struct run_list runs = {0};
     struct error err;
     if (run_list(admin->kube, service, RUNS_LOOKED_AT, &runs, &err)) {
-        json_t *json = service_json(admin, service);
+        json_t *json = admin_service_json(admin, service);
         add_runs(service, &runs, json);
         run_list_finish(&runs);
         server_answer_json(req, 200, json);
