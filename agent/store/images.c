@@ -72,12 +72,15 @@ static bool tell_commit(struct db *db, struct image_record *image, struct error 
     return true;
 }
 
-// Nothing, when it is the newest one already.
+// Nothing, when it is the newest one already. Only the first one can have come with the CronJob: a
+// later one that looks so was put there while nobody looked.
 static bool insert(struct db *db, const struct image_record *image, struct error *err)
 {
     static const char sql[] =
-        "INSERT INTO images (" COLUMNS ") SELECT ?1,?2,?3,?4,?5,?6,?7,?8,?9 WHERE ?2 IS NOT "
-        "(SELECT image FROM images WHERE uid = ?1 ORDER BY id DESC LIMIT 1)";
+        "INSERT INTO images (" COLUMNS ") SELECT ?1,?2,?3,?4,?5,?6, iif(late, 0, ?7), ?8, "
+        "iif(late, 'hand', ?9) FROM "
+        "(SELECT ?9 = 'given' AND EXISTS (SELECT 1 FROM images WHERE uid = ?1) AS late) "
+        "WHERE ?2 IS NOT (SELECT image FROM images WHERE uid = ?1 ORDER BY id DESC LIMIT 1)";
     CLEANUP(db_reset) struct statement *statement = db_prepare(db, sql, err);
     if (!statement)
         return false;

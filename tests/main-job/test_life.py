@@ -289,7 +289,9 @@ def test_first_run_is_made_once(agent, life):
     """By two agents, and again by one that finds the mark of a run that was made."""
     agent.kill()
     service = life.service("once", container=shell("true"), annotations={"first-run-due": "start"})
-    other = Agent(life, life.directory / "other")
+    directory = life.directory / "other"
+    directory.mkdir()
+    other = Agent(life, directory)
     other.start(until_ready=False)
     agent.start()
     other.await_ready()
@@ -581,7 +583,9 @@ def test_nothing_fires_by_surprise(agent, minute):
     minute.await_missed()
     now = int(time.time() // 60)
     busy = minute.busy
-    before = eventually(lambda: busy.get()["status"].get("lastScheduleTime"), "it was run by its schedule")
+    eventually(lambda: minutes_of(busy)[-1:] == [now], "it was run by its schedule")
+    busy.ended(agent, f"{busy.name}-{now}")
+    before = busy.get()["status"]["lastScheduleTime"]
     for service in (minute.skipping, minute.stopped, minute.running):
         answer = post(agent, service, "start")
         assert answer["next"] == time.strftime("%Y-%m-%dT%H:%M:00Z", time.gmtime((now + 1) * 60))
