@@ -224,37 +224,35 @@ static void roll_back(struct server_request *req, void *user)
 
 // --- resume ---
 
+static void answer_resume(struct server_request *req, const struct service_change *change,
+                          const char *delivery)
+{
+    bool before = pipeline_service_pinned(change->before);
+    CLEANUP(json_ptr) json_t *warnings = admin_change_warnings(change);
+    json_t *answer = json_pack("{s:b, s:s, s:s, s:o}", "pinned", false, "before",
+                               before ? "pinned" : "following", "after", "following", "delivery",
+                               json_text_or_null(delivery));
+    admin_add_list(answer, "warnings", warnings);
+    server_answer_json(req, 200, answer);
+}
+
 static void resume(struct server_request *req, void *user)
 {
     const struct admin *admin = user;
-    CLEANUP(service_ptr) const struct service *service = NULL;
     const char *by = admin_token(admin, req)->name;
     struct service_change change = {0};
     char id[STORE_DELIVERY_ID_SIZE] = "";
     struct error err;
-    if (!admin_no_body(req) || !(service = admin_named_service(admin, req, ROLE_ADMIN)))
+    if (!admin_change(admin, req, service_follow, &change))
         return;
-    if (!service_follow(admin->kube, service->namespace_, service->name, &change, &err)) {
+    log_line(LOG_INFO, "follows its branch", "service", change.after->name, "namespace",
+             change.after->namespace_, "by", by, NULL);
+    if (*change.after->repository &&
+        !admin_ask_for_head(admin, change.after, "resume", by, id, &err))
         server_answer_error(req, &err);
-        return;
-    }
-    bool before = pipeline_service_pinned(change.before);
-    bool ok = !*change.after->repository ||
-              admin_ask_for_head(admin, change.after, "resume", by, id, &err);
-    log_line(LOG_INFO, "follows its branch", "service", service->name, "namespace",
-             service->namespace_, "delivery", id, "by", by, NULL);
-    CLEANUP(json_ptr) json_t *warnings = admin_change_warnings(&change);
-    json_t *answer = json_pack("{s:b, s:s, s:s, s:o}", "pinned", false, "before",
-                               before ? "pinned" : "following", "after", "following", "delivery",
-                               json_text_or_null(id));
-    admin_add_list(answer, "warnings", warnings);
+    else
+        answer_resume(req, &change, id);
     service_change_finish(&change);
-    if (ok) {
-        server_answer_json(req, 200, answer);
-        return;
-    }
-    json_decref(answer);
-    server_answer_error(req, &err);
 }
 
 #define SERVICE "/v1/services/{namespace}/{name}"

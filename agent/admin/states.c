@@ -178,18 +178,25 @@ static void start_service(struct server_request *req, void *user)
     service_change_finish(&change);
 }
 
+bool admin_change(const struct admin *admin, struct server_request *req, service_changer *change,
+                  struct service_change *out)
+{
+    CLEANUP(service_ptr) const struct service *service = NULL;
+    struct error err;
+    if (!admin_no_body(req) || !(service = admin_named_service(admin, req, ROLE_ADMIN)))
+        return false;
+    if (change(admin->kube, service->namespace_, service->name, out, &err))
+        return true;
+    server_answer_error(req, &err);
+    return false;
+}
+
 static void stop_service(struct server_request *req, void *user)
 {
     const struct admin *admin = user;
-    CLEANUP(service_ptr) const struct service *service = NULL;
     struct service_change change = {0};
-    struct error err;
-    if (!admin_no_body(req) || !(service = admin_named_service(admin, req, ROLE_ADMIN)))
+    if (!admin_change(admin, req, service_stop, &change))
         return;
-    if (!service_stop(admin->kube, service->namespace_, service->name, &change, &err)) {
-        server_answer_error(req, &err);
-        return;
-    }
     log_change(admin, req, "stopped", &change);
     CLEANUP(json_ptr) json_t *warnings = admin_change_warnings(&change);
     json_t *answer = json_pack("{s:s, s:s, s:s}", "state", state_word(change.after), "before",

@@ -14,6 +14,14 @@
 void admin_missing(const struct admin *admin, const json_t *cronjob, const struct service *service,
                    json_t *missing, json_t *not_checked);
 
+// --- a change that takes no body ---
+
+typedef bool service_changer(struct kube_client *client, const char *namespace_, const char *name,
+                             struct service_change *out, struct error *err);
+// Makes it of the service named in the path, for an admin of its namespace. False: answered.
+bool admin_change(const struct admin *admin, struct server_request *req, service_changer *change,
+                  struct service_change *out);
+
 // --- parts of answers ---
 
 // The API server's warnings, and who will fight the change. A new array.
