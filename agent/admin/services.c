@@ -135,7 +135,7 @@ static void add_services(const struct admin *admin, const struct service *const 
         told = false;
     }
     for (size_t i = 0; i < count; i++) {
-        json_t *json = service_json(admin, services[i]);
+        json_t *json = admin_service_json(admin, services[i]);
         if (told) {
             add_runs(services[i], &runs[i], json);
             run_list_finish(&runs[i]);
