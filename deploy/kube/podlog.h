@@ -97,6 +97,10 @@ struct podlog_part {
 bool podlog_locate(struct podlog_hub *hub, const char *path, const struct podlog_part *part,
                    bool timestamps, uint64_t *offset, struct error *err) MUST_CHECK;
 
+// What the file itself says of its end: PODLOG_FOLLOWING when it says nothing. ERR_NOT_FOUND: no
+// such file.
+bool podlog_ended(const char *path, struct podlog_end *out, struct error *err) MUST_CHECK;
+
 static inline void podlog_reader_ptr(struct podlog_reader **reader)
 {
     podlog_reader_close(*reader);

@@ -214,12 +214,10 @@ char *podlog_compressed(const char *path)
     return xasprintf("%s.gz", path);
 }
 
-bool podlog_reader_open(struct podlog_hub *hub, const char *path, uint64_t offset, bool timestamps,
-                        struct podlog_reader **out, struct error *err)
+// Takes over the reference to `file`.
+static bool open_reader(struct podlog_file *file, const char *path, uint64_t offset,
+                        bool timestamps, struct podlog_reader **out, struct error *err)
 {
-    // First the file that is followed: if it ends between the two, its last line is there to be
-    // read.
-    struct podlog_file *file = podlog_hub_find(hub, path);
     int fd;
     struct gzip_reader *gzip = NULL;
     if (!open_either(path, &fd, &gzip, err)) {
@@ -241,6 +239,14 @@ bool podlog_reader_open(struct podlog_hub *hub, const char *path, uint64_t offse
     return true;
 }
 
+bool podlog_reader_open(struct podlog_hub *hub, const char *path, uint64_t offset, bool timestamps,
+                        struct podlog_reader **out, struct error *err)
+{
+    // First the file that is followed: if it ends between the two, its last line is there to be
+    // read.
+    return open_reader(podlog_hub_find(hub, path), path, offset, timestamps, out, err);
+}
+
 bool podlog_read(struct podlog_reader *reader, struct mono_time deadline, char *out, size_t room,
                  size_t *len, struct podlog_end *end, struct error *err)
 {
@@ -258,17 +264,31 @@ bool podlog_read(struct podlog_reader *reader, struct mono_time deadline, char *
     return true;
 }
 
-// Where the end is told by nothing but the text before it.
-static bool look_by_reading(struct podlog_hub *hub, const char *path, struct podlog_end *out,
-                            struct error *err)
+// Where a compressed file's end is told by nothing but the text before it.
+static bool end_of_compressed(const char *path, struct podlog_end *out, struct error *err)
 {
     CLEANUP(podlog_reader_ptr) struct podlog_reader *reader = NULL;
     CLEANUP(free_ptr) char *chunk = xalloc(CHUNK_SIZE);
-    if (!podlog_reader_open(hub, path, 0, false, &reader, err))
+    if (!open_reader(NULL, path, 0, false, &reader, err))
         return false;
     for (size_t len = 1; len > 0;)
         if (!podlog_read(reader, mono_now(), chunk, CHUNK_SIZE, &len, out, err))
             return false;
+    return true;
+}
+
+bool podlog_ended(const char *path, struct podlog_end *out, struct error *err)
+{
+    CLEANUP(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    uint64_t size;
+    struct podlog_end end;
+    if (fd < 0 && errno == ENOENT)
+        return end_of_compressed(path, out, err);
+    if (fd < 0)
+        return error_errno(err, ERR_IO, errno, "%s", path);
+    if (!podlog_file_end(fd, &size, &end, err))
+        return error_wrap(err, "%s", path);
+    *out = end;
     return true;
 }
 
@@ -283,13 +303,9 @@ bool podlog_look(struct podlog_hub *hub, const char *path, struct podlog_end *ou
         podlog_file_release(file);
         return true;
     }
-    CLEANUP(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
-    uint64_t size;
-    struct podlog_end end;
-    if (fd < 0)
-        return look_by_reading(hub, path, out, err);
-    if (!podlog_file_end(fd, &size, &end, err))
-        return error_wrap(err, "%s", path);
-    *out = end.state == PODLOG_FOLLOWING ? not_followed : end;
+    if (!podlog_ended(path, out, err))
+        return false;
+    if (out->state == PODLOG_FOLLOWING)
+        *out = not_followed;
     return true;
 }
