@@ -1,5 +1,6 @@
 #include "agent/admin/runs.h"
 #include "agent/admin/logs.h"
+#include "agent/admin/missed.h"
 #include "agent/admin/turns.h"
 #include "agent/base/log.h"
 #include "agent/runs/record.h"
@@ -115,18 +116,22 @@ static bool add_run(void *user, const struct run_record *record)
     return true;
 }
 
-static bool read_filter(struct server_request *req, struct run_filter *out)
+static bool read_filter(struct server_request *req, struct run_filter *out, bool *missed)
 {
+    static const char *const yes_no[] = {"true", "false", NULL};
     static const char *const kinds[] = {"scheduled", "forced", "first", NULL};
     static const char *const states[] = {"pending", "running", "succeeded", "failed",
                                          "unknown", "missed",  NULL};
     int64_t limit;
     const char *before = server_query(req, "before");
-    if (!admin_query_int(req, "limit", 1, RUNS_MAX, RUNS_DEFAULT, &limit) ||
+    const char *with_missed;
+    if (!admin_query_word(req, "missed", yes_no, &with_missed) ||
+        !admin_query_int(req, "limit", 1, RUNS_MAX, RUNS_DEFAULT, &limit) ||
         !admin_query_word(req, "kind", kinds, &out->kind) ||
         !admin_query_word(req, "state", states, &out->state))
         return false;
     out->limit = (int)limit;
+    *missed = !with_missed || strcmp(with_missed, "true") == 0;
     if (!before || wall_parse(before, &out->before))
         return true;
     server_refuse(req, 400, "invalid", "before must be a time, as a run's \"created\"");
@@ -137,7 +142,8 @@ static void list_runs(struct server_request *req, void *user)
 {
     const struct admin *admin = user;
     struct run_filter filter = {0};
-    if (!read_filter(req, &filter))
+    bool missed;
+    if (!read_filter(req, &filter, &missed))
         return;
     CLEANUP(service_ptr)
     const struct service *service = admin_named_service(admin, req, ROLE_VIEWER);
@@ -152,6 +158,8 @@ static void list_runs(struct server_request *req, void *user)
         server_answer_error(req, &err);
         return;
     }
+    if (missed)
+        admin_add_missed(admin, service, &filter, rows);
     server_answer_json(
         req, 200,
         json_pack("{s:O, s:o}", "runs", rows, "usualSeconds", admin_seconds(listing.usual_ms)));
