@@ -11,6 +11,7 @@ struct intake;
 struct kube_client;
 struct pipeline;
 struct podlog_hub;
+struct recorder;
 struct service_cache;
 
 // What handlers work with; everything is borrowed and outlives the server.
@@ -22,6 +23,7 @@ struct admin {
     struct podlog_hub *logs;
     struct intake *intake;
     struct pipeline *pipeline;
+    struct recorder *recorder;
     const char *webhooks_address; // as listened on
     // Whether all that the agent needs is there; otherwise the first thing that is not.
     bool (*ready)(void *user, struct error *err);
@@ -80,6 +82,12 @@ void admin_add_error(json_t *errors, const char *pointer, const char *fmt, ...) 
 
 // A query parameter "true" or "false"; likewise.
 bool admin_query_bool(struct server_request *req, const char *name, bool *out);
+
+// A query parameter that is one of `words` (ended by NULL), or absent (NULL); likewise.
+bool admin_query_word(struct server_request *req, const char *name, const char *const words[],
+                      const char **out);
+// A query parameter that is a time or how long ago ("10m", "1h30m"); unset when absent; likewise.
+bool admin_query_since(struct server_request *req, const char *name, struct wall_time *out);
 
 // Appends to a list. A row that could not be made is logged, never dropped in silence.
 void admin_append(json_t *list, json_t *row);

@@ -1,7 +1,9 @@
 // Making a service of a CronJob that is there already.
+#include "agent/admin/services.h"
 #include "agent/admin/states.h"
 #include "agent/base/log.h"
 #include "agent/pipeline/pipeline.h"
+#include "deploy/service_write.h"
 
 #include <string.h>
 
@@ -210,15 +212,6 @@ static bool is_good(void *user, const struct service *service, struct error *err
     return !pipeline_service_problem(judge->admin->pipeline, service, err);
 }
 
-static bool is_watched(const struct config *config, const char *namespace_)
-{
-    const struct config_texts *namespaces = &config->kubernetes.namespaces;
-    bool watched = namespaces->count == 0;
-    for (size_t i = 0; i < namespaces->count; i++)
-        watched |= strcmp(namespaces->items[i], namespace_) == 0;
-    return watched;
-}
-
 static void refuse(struct server_request *req, const struct wish *wish, const struct judge *judge,
                    const struct error *err)
 {
@@ -249,13 +242,19 @@ static json_t *described(const struct service *service)
 static void answer(const struct admin *admin, struct server_request *req,
                    const struct service_change *change)
 {
+    json_t *cronjob = NULL;
+    struct error err;
+    if (!service_fetch(admin->kube, change->after->namespace_, change->after->name, &cronjob,
+                       &err)) {
+        server_answer_error(req, &err);
+        return;
+    }
     CLEANUP(json_ptr) json_t *warnings = admin_change_warnings(change);
-    json_t *json =
-        json_pack("{s:s, s:s, s:o, s:o, s:o}", "namespace", change->after->namespace_, "name",
-                  change->after->name, "status", admin_service_json(admin, change->after), "before",
-                  described(change->before), "after", described(change->after));
-    admin_add_list(json, "warnings", warnings);
-    server_answer_json(req, 200, json);
+    json_t *members = json_pack("{s:o, s:o}", "before", described(change->before), "after",
+                                described(change->after));
+    admin_add_list(members, "warnings", warnings);
+    admin_answer_service(admin, req, 200, cronjob, NULL, members);
+    json_decref(cronjob);
 }
 
 static void adopt_wish(const struct admin *admin, struct server_request *req,
@@ -265,12 +264,8 @@ static void adopt_wish(const struct admin *admin, struct server_request *req,
     struct service_adoption adoption = {wish->labels, wish->annotations, is_good, &judge};
     struct service_change change = {0};
     struct error err;
-    if (!is_watched(admin->config, wish->namespace_)) {
-        server_refuse(req, 404, "not-watched",
-                      "namespace %s is not watched; it must be among kubernetes.namespaces",
-                      wish->namespace_);
+    if (!admin_watches(admin, req, wish->namespace_))
         return;
-    }
     if (!service_adopt(admin->kube, wish->namespace_, wish->name, &adoption, &change, &err)) {
         refuse(req, wish, &judge, &err);
         return;

@@ -21,6 +21,13 @@ void named_service_finish(struct named_service *named);
 bool admin_find_service(const struct admin *admin, struct server_request *req,
                         enum config_role role, struct named_service *out);
 
+// Answers with the document and status of a service, given as the API has its CronJob, and further
+// members (taken; an object). `verdict` (or NULL) has warnings to add.
+struct service_verdict;
+void admin_answer_service(const struct admin *admin, struct server_request *req, int status,
+                          const json_t *cronjob, const struct service_verdict *verdict,
+                          json_t *members);
+
 // Whether this agent looks after services in a namespace; else answers 404.
 bool admin_watches(const struct admin *admin, struct server_request *req, const char *namespace);
 
