@@ -19,6 +19,7 @@ struct fact {
 static const struct fact environment[] = {
     {"CRONWRIGHT_URL", "The agent's admin address; --url goes before it."},
     {"CRONWRIGHT_TOKEN_FILE", "File with the token to show; --token-file goes before it."},
+    {"VISUAL, EDITOR", "The editor of cronwright edit; the first that is set."},
     {"NO_COLOR", "If it is set and not empty, there is no colour on a terminal either."},
     {"TZ", "The time zone of the times in tables."},
     {NULL, NULL},
@@ -111,8 +112,10 @@ void doc_help(FILE *out)
 
 void doc_command(const struct command *command, FILE *out)
 {
-    (void)fprintf(out, "%s.\n\nUsage: cronwright %s [OPTION...]%s%s\n", command->summary,
-                  command->name, command->operands[0] ? " " : "", command->operands);
+    (void)fprintf(out, "%s.\n\nUsage: cronwright %s [OPTION...]%s%s%s%s%s\n", command->summary,
+                  command->name, command->operands[0] ? " " : "", command->operands,
+                  command->rest ? " [-- " : "", command->rest ? command->rest : "",
+                  command->rest ? "]" : "");
     if (command->text[0] != '\0')
         (void)fputc('\n', out);
     wrap(out, command->text, 0, 0);
@@ -163,8 +166,9 @@ static void man_option(void *user, const struct option_row *option)
 
 static void man_command(FILE *out, const struct command *command)
 {
-    (void)fprintf(out, ".SS cronwright %s [\\fIOPTION\\fR...] %s\n", command->name,
-                  command->operands);
+    (void)fprintf(out, ".SS cronwright %s [\\fIOPTION\\fR...] %s%s%s%s\n", command->name,
+                  command->operands, command->rest ? " [\\-\\- " : "",
+                  command->rest ? command->rest : "", command->rest ? "]" : "");
     roff(out, command->summary);
     (void)fputs(".\n", out);
     for (const char *text = command->text; *text != '\0';) {

@@ -20,10 +20,9 @@ bool name_check(const char *what, const char *name, struct error *err)
                            name, what);
 }
 
-bool session_service(const struct session *session, struct service_name *out, struct error *err)
+bool service_parse(const char *operand, const char *given, struct service_name *out,
+                   struct error *err)
 {
-    const char *given = session->call->text[OPTION_NAMESPACE];
-    const char *operand = session->call->operands[0];
     const char *slash = strchr(operand, '/');
     if (slash == NULL && given == NULL)
         return error_set(err, ERR_INVALID,
@@ -41,6 +40,12 @@ bool session_service(const struct session *session, struct service_name *out, st
     (void)text_copy(service.name, sizeof(service.name), name);
     *out = service;
     return true;
+}
+
+bool session_service(const struct session *session, struct service_name *out, struct error *err)
+{
+    return service_parse(session->call->operands[0], session->call->text[OPTION_NAMESPACE], out,
+                         err);
 }
 
 char *service_path(const struct service_name *service, const char *fmt, ...)
@@ -77,6 +82,14 @@ bool service_not_found(const struct session *session, const struct service_name 
     return false;
 }
 
+char *service_zone(const struct session *session, const struct service_name *service)
+{
+    CLEANUP(json_ptr) json_t *document = NULL;
+    CLEANUP(free_ptr) char *path = service_path(service, "%s", "");
+    bool known = client_get(&session->client, path, &document, NULL);
+    return xstrdup(known ? field(document, "timeZone") : "");
+}
+
 bool service_runs(const struct session *session, const struct service_name *service, int64_t limit,
                   json_t **answer, const json_t **runs, struct error *err)
 {
@@ -90,11 +103,6 @@ bool service_runs(const struct session *session, const struct service_name *serv
     *runs = list;
     *answer = TAKE(json);
     return true;
-}
-
-bool session_wants_json(const struct session *session)
-{
-    return call_has(session->call, OPTION_OUTPUT) && session->call->number[OPTION_OUTPUT] == 1;
 }
 
 int session_fail(struct session *session, const struct error *err)
