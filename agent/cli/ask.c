@@ -48,8 +48,10 @@ static enum reply read_reply(int interrupts, enum reply otherwise)
     if (interrupts_came(interrupts))
         return REPLY_INTERRUPTED;
     ssize_t got = read(STDIN_FILENO, line, sizeof(line));
-    if (got <= 0)
+    if (got <= 0) {
+        (void)fputc('\n', stderr); // nobody typed one
         return REPLY_NO;
+    }
     if (line[0] == '\n')
         return otherwise;
     return line[0] == 'y' || line[0] == 'Y' ? REPLY_YES : REPLY_NO;

@@ -58,6 +58,17 @@ static json_t *settings_of(const json_t *document)
     return settings;
 }
 
+// What a file wants of the service, which it need not name again.
+static json_t *wanted_settings(const struct edit *edit, const struct service_file *file)
+{
+    json_t *wanted = settings_of(file->yaml.root);
+    if (json_object_get(wanted, "name") == NULL)
+        (void)json_object_set_new(wanted, "name", json_string(edit->service.name));
+    if (json_object_get(wanted, "namespace") == NULL)
+        (void)json_object_set_new(wanted, "namespace", json_string(edit->service.namespace));
+    return wanted;
+}
+
 static bool fetch(struct edit *edit, struct error *err)
 {
     struct session *session = edit->session;
@@ -73,12 +84,12 @@ static bool fetch(struct edit *edit, struct error *err)
     return true;
 }
 
-static void show_change(const struct edit *edit, const json_t *before, const json_t *after)
+static void show_change(const struct edit *edit, const json_t *after, const char *after_label)
 {
     const struct screen *screen = &edit->session->screen;
     bool data = output_is_data(edit->session);
-    show_difference(before, after, edit->label, data ? screen->colour_err : screen->colour_out,
-                    data ? stderr : stdout);
+    show_difference(edit->before, edit->label, after, after_label,
+                    data ? screen->colour_err : screen->colour_out, data ? stderr : stdout);
     (void)fflush(stdout);
 }
 
@@ -111,7 +122,7 @@ static enum outcome say_refused(struct edit *edit, const struct service_file *fi
                     edit->label);
     screen_error(&session->screen, &changed);
     CLEANUP(json_ptr) json_t *settings = settings_of(current);
-    show_change(edit, edit->before, settings);
+    show_change(edit, settings, "as it is now");
     return OUTCOME_FAILED;
 }
 
@@ -175,7 +186,7 @@ static enum outcome apply(struct edit *edit, const struct service_file *file)
 {
     struct error err;
     enum outcome outcome = OUTCOME_FAILED;
-    CLEANUP(json_ptr) json_t *wanted = settings_of(file->yaml.root);
+    CLEANUP(json_ptr) json_t *wanted = wanted_settings(edit, file);
     CLEANUP(json_ptr) json_t *patch = merge_between(edit->before, wanted);
     CLEANUP(client_answer_finish) struct client_answer trial = {0};
     CLEANUP(client_answer_finish) struct client_answer answer = {0};
@@ -189,7 +200,7 @@ static enum outcome apply(struct edit *edit, const struct service_file *file)
     (void)json_object_del(after, "dryRun");
     if (json_equal(edit->before, after))
         return say_unchanged(edit);
-    show_change(edit, edit->before, after);
+    show_change(edit, after, "as you want it");
     say_warnings(edit->session, trial.json);
     if (!confirmed(edit, &outcome))
         return outcome;

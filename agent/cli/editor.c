@@ -50,16 +50,19 @@ void editor_file_remove(struct editor_file *file)
 
 // --- the editor ---
 
-// The setting may have arguments: the shell takes them apart.
+// The setting may have arguments: the shell takes them apart. Ctrl-C is for the editor alone, not
+// for the shell that waits for it.
+#define SHELL_WAITS "trap : INT QUIT; "
 static char *editor_script(void)
 {
     static const char *const variables[] = {"VISUAL", "EDITOR"};
     for (size_t i = 0; i < sizeof(variables) / sizeof(variables[0]); i++) {
         const char *editor = getenv(variables[i]);
         if (editor != NULL && editor[0] != '\0')
-            return xasprintf("%s \"$1\"", editor);
+            return xasprintf(SHELL_WAITS "%s \"$1\"", editor);
     }
-    return xstrdup("if command -v editor >/dev/null; then exec editor \"$1\"; fi; exec vi \"$1\"");
+    return xstrdup(SHELL_WAITS
+                   "if command -v editor >/dev/null; then editor \"$1\"; else vi \"$1\"; fi");
 }
 
 // As we were started: Ctrl-C is the editor's while it runs, and we ignore SIGPIPE, not it.
@@ -130,19 +133,18 @@ static void print_lines(const char *text, bool colour, FILE *out)
 }
 
 // False when there is no diff, or it did not do.
-static bool run_diff(const char *before, const char *after, const char *label,
-                     struct buffer *difference)
+static bool run_diff(const char *before, const char *before_label, const char *after,
+                     const char *after_label, struct buffer *difference)
 {
     struct editor_file file;
     if (!editor_file_make("before.yaml", before, &file, NULL))
         return false;
-    CLEANUP(free_ptr) char *now = xasprintf("%s now", label);
-    CLEANUP(free_ptr) char *then = xasprintf("%s then", label);
     const char *path = getenv("PATH");
     CLEANUP(free_ptr) char *search = xasprintf("PATH=%s", path ? path : "/usr/bin:/bin");
     // diff exits with 1 when there is a difference.
     const char *const argv[] = {
-        SHELL,     "-c", "diff -u -L \"$1\" -L \"$2\" \"$3\" - || [ $? -eq 1 ]", "diff", now, then,
+        SHELL,     "-c",         "diff -u -L \"$1\" -L \"$2\" \"$3\" - || [ $? -eq 1 ]",
+        "diff",    before_label, after_label,
         file.path, NULL};
     const char *const environment[] = {search, NULL};
     bool ok = child_run(argv, environment, after, strlen(after), DIFF_TIMEOUT_MS, difference, NULL);
@@ -150,18 +152,18 @@ static bool run_diff(const char *before, const char *after, const char *label,
     return ok;
 }
 
-void show_difference(const json_t *before, const json_t *after, const char *label, bool colour,
-                     FILE *out)
+void show_difference(const json_t *before, const char *before_label, const json_t *after,
+                     const char *after_label, bool colour, FILE *out)
 {
     CLEANUP(free_ptr) char *one = yaml_write(before);
     CLEANUP(free_ptr) char *other = yaml_write(after);
     CLEANUP(buffer_finish) struct buffer difference = {.cap = DIFF_MAX};
-    if (run_diff(one, other, label, &difference)) {
+    if (run_diff(one, before_label, other, after_label, &difference)) {
         print_lines(buffer_text(&difference), colour, out);
         return;
     }
     CLEANUP(json_ptr) json_t *patch = merge_between(before, after);
     CLEANUP(free_ptr) char *changes = yaml_write(patch);
-    (void)fprintf(out, "%s then, where it differs:\n", label);
+    (void)fprintf(out, "%s, where it is not as %s:\n", after_label, before_label);
     print_lines(changes, false, out);
 }

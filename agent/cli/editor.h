@@ -23,7 +23,7 @@ bool editor_run(const char *path, struct error *err) MUST_CHECK;
 
 // Shows how two documents differ as YAML, as diff -u does; by the members that differ where there
 // is no such program.
-void show_difference(const json_t *before, const json_t *after, const char *label, bool colour,
-                     FILE *out);
+void show_difference(const json_t *before, const char *before_label, const json_t *after,
+                     const char *after_label, bool colour, FILE *out);
 
 #endif

@@ -124,6 +124,10 @@ static void print_change(struct change *change)
 static bool printed(struct change *change)
 {
     say_warnings(change->session, change->answer.json);
+    if (output_of(change->session) == OUTPUT_NAME) { // which is not in every answer
+        (void)printf("%s/%s\n", change->service.namespace, change->service.name);
+        return true;
+    }
     return output_print(change->session, change->answer.json, &service_naming);
 }
 
@@ -170,7 +174,7 @@ int command_start(struct session *session)
 
 // --- stop, resume ---
 
-static int simple_change(struct session *session, const char *rest, const char *note)
+static int simple_change(struct session *session, const char *rest)
 {
     int status = STATUS_OK;
     CLEANUP(change_finish) struct change change;
@@ -179,18 +183,18 @@ static int simple_change(struct session *session, const char *rest, const char *
     if (printed(&change))
         return STATUS_OK;
     print_change(&change);
-    (void)printf("%s\n", note);
+    (void)putchar('\n');
     return STATUS_OK;
 }
 
 int command_stop(struct session *session)
 {
-    return simple_change(session, "/stop", "");
+    return simple_change(session, "/stop");
 }
 
 int command_resume(struct session *session)
 {
-    return simple_change(session, "/resume", "; follows its branch again");
+    return simple_change(session, "/resume");
 }
 
 // --- delete ---
@@ -239,6 +243,26 @@ int command_delete(struct session *session)
 
 // --- adopt ---
 
+// What an adopted service is now told to be, a line for each that it was not before.
+static void print_members(struct change *change)
+{
+    const json_t *before = json_at(change->answer.json, "before", NULL);
+    const json_t *after = json_at(change->answer.json, "after", NULL);
+    bool same = json_equal(before, after);
+    const char *name;
+    const json_t *value;
+    (void)printf("%s/%s  adopted%s\n", change->service.namespace, change->service.name,
+                 same ? " already" : "");
+    json_object_foreach(json_unconst(after), name, value)
+    {
+        const json_t *old = json_at(before, name, NULL);
+        CLEANUP(free_ptr) char *one = value_text(old);
+        CLEANUP(free_ptr) char *other = value_text(value);
+        if (!json_equal(old, value))
+            (void)printf("  %s %s %s %s\n", name, one, screen_arrow(screen_of(change)), other);
+    }
+}
+
 int command_adopt(struct session *session)
 {
     int status = STATUS_OK;
@@ -249,18 +273,13 @@ int command_adopt(struct session *session)
         return status;
     if (!draft_make(session->call, &body, &err))
         return session_fail(session, &err);
-    // Here the container is named alone, as nothing else of it is set.
-    const json_t *container = json_at(body, "container", "name", NULL);
-    if (container != NULL)
-        (void)json_object_set_new(body, "container", json_deep_copy(container));
     (void)json_object_set_new(body, "namespace", json_string(change.service.namespace));
     (void)json_object_set_new(body, "name", json_string(change.service.name));
     if (!ask_agent(&change, "POST", "/v1/services:adopt", body, &status))
         return status;
     if (printed(&change))
         return STATUS_OK;
-    print_change(&change);
-    (void)putchar('\n');
+    print_members(&change);
     screen_hint(screen_of(&change), "review it: cronwright show %s/%s", change.service.namespace,
                 change.service.name);
     return STATUS_OK;

@@ -74,8 +74,10 @@ bool service_not_found(const struct session *session, const struct service_name 
     }
     CLEANUP(free_ptr) char *wanted = xasprintf("%s/%s", service->namespace, service->name);
     const char *near = text_nearest(wanted, (const char *const *)names);
-    (void)error_set(err, ERR_NOT_FOUND, "there is no service %s%s%s%s\nSee: cronwright services",
-                    wanted, near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+    if (near == NULL || strcmp(near, wanted) != 0) // else it is something of it that is not there
+        (void)error_set(err, ERR_NOT_FOUND,
+                        "there is no service %s%s%s%s\nSee: cronwright services", wanted,
+                        near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
     for (size_t i = 0; i < count; i++)
         free(names[i]);
     free(names);

@@ -33,7 +33,8 @@ char *service_path(const struct service_name *service, const char *fmt, ...) PRI
 // Lower-case letters, digits, '-' and '.', as Kubernetes names are; else ERR_INVALID naming `what`.
 bool name_check(const char *what, const char *name, struct error *err) MUST_CHECK;
 
-// When a service was not found: names the nearest one there is. Always returns false.
+// When a service was not found: names the nearest one there is; err stays as it is if the service
+// is there. Always returns false.
 bool service_not_found(const struct session *session, const struct service_name *service,
                        struct error *err);
 

@@ -305,6 +305,22 @@ static void show_ports(const struct page *page)
     row_of("ports", &text);
 }
 
+// "http path /, port 9090; periodSeconds 10".
+static void add_check(struct buffer *text, const json_t *check)
+{
+    const char *name;
+    const json_t *value;
+    json_object_foreach(json_unconst(check), name, value)
+    {
+        add(text, "%s%s ", text->len > 0 ? "; " : "", name);
+        CLEANUP(free_ptr) char *written = json_is_object(value) ? NULL : json_write(value);
+        if (written != NULL)
+            add(text, "%s", written);
+        else
+            add_members(text, value, " ");
+    }
+}
+
 static void show_health_checks(const struct page *page)
 {
     const json_t *checks = json_at(page->document, "healthChecks", NULL);
@@ -313,8 +329,9 @@ static void show_health_checks(const struct page *page)
     bool first = true;
     json_object_foreach(json_unconst(checks), name, check)
     {
-        CLEANUP(free_ptr) char *text = json_write(check);
-        row(first ? "health" : "", "%s %s", name, text);
+        CLEANUP(buffer_finish) struct buffer text = {0};
+        add_check(&text, check);
+        row(first ? "health" : "", "%s: %s", name, buffer_text(&text));
         first = false;
     }
 }
