@@ -1,7 +1,7 @@
 // create: a service from a file or from options, as a draft.
 
 #include "agent/cli/draft.h"
-#include "agent/cli/example.h"
+#include "agent/cli/fields.h"
 #include "agent/cli/output.h"
 #include "agent/cli/service_file.h"
 
@@ -108,7 +108,7 @@ int command_create(struct session *session)
     struct error err;
     CLEANUP(service_file_finish) struct service_file file = {0};
     if (call_has(call, OPTION_EXAMPLE)) {
-        (void)fputs(service_example, stdout);
+        fields_example(stdout);
         return STATUS_OK;
     }
     if (!check_options(call, &err))
