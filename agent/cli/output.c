@@ -31,11 +31,11 @@ static void print_name(const json_t *thing, const struct naming *naming)
 
 static void print_names(const json_t *answer, const struct naming *naming)
 {
-    if (naming->list == NULL) {
+    const json_t *list = naming->list ? json_at(answer, naming->list, NULL) : answer;
+    if (!json_is_array(list)) {
         print_name(answer, naming);
         return;
     }
-    const json_t *list = json_at(answer, naming->list, NULL);
     for (size_t i = 0; i < json_array_size(list); i++)
         print_name(json_array_get(list, i), naming);
 }

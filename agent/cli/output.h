@@ -17,7 +17,8 @@ enum output output_of(const struct session *session);
 
 // How the things in an answer are called.
 struct naming {
-    const char *list;      // the answer's member that is a list of them; NULL: it is one itself
+    const char *list;      // the answer's member that is a list of them; NULL: it is one itself, or
+                           // a list
     const char *fields[2]; // joined by '/'; the second may be NULL
 };
 extern const struct naming service_naming, services_naming, run_naming, runs_naming;
