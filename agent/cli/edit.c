@@ -49,12 +49,14 @@ static void keep_file(struct edit *edit)
     free(TAKE(edit->file.path));
 }
 
-// Without what has no value, and without the status, which is no setting.
+// Without what has no value, and without what an answer has besides the settings.
 static json_t *settings_of(const json_t *document)
 {
+    static const char *const others[] = {"status", "changed", "warnings", "notChecked", "dryRun"};
     CLEANUP(json_ptr) json_t *nothing = json_object();
     json_t *settings = merge_patched(nothing, document); // drops nulls
-    (void)json_object_del(settings, "status");
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        (void)json_object_del(settings, others[i]);
     return settings;
 }
 
@@ -195,9 +197,6 @@ static enum outcome apply(struct edit *edit, const struct service_file *file)
     if (!send_patch(edit, patch, true, &trial, &err))
         return say_refused(edit, file, &trial, &err);
     CLEANUP(json_ptr) json_t *after = settings_of(trial.json);
-    (void)json_object_del(after, "changed");
-    (void)json_object_del(after, "warnings");
-    (void)json_object_del(after, "dryRun");
     if (json_equal(edit->before, after))
         return say_unchanged(edit);
     show_change(edit, after, "as you want it");

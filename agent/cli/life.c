@@ -138,7 +138,6 @@ static void say_start(struct change *change)
     const json_t *answer = change->answer.json;
     struct wall_time next = field_time(answer, "next");
     const char *first = field(json_at(answer, "firstRun", NULL), "name");
-    const json_t *unsure = json_at(answer, "notChecked", NULL);
     print_change(change);
     if (next.ms != 0) {
         char due[ZONED_TEXT_SIZE], away[TIME_TEXT_SIZE];
@@ -148,10 +147,6 @@ static void say_start(struct change *change)
         (void)printf("; next %s (%s)", due, away);
     }
     (void)putchar('\n');
-    for (size_t i = 0; i < json_array_size(unsure); i++) {
-        const char *text = json_string_value(json_array_get(unsure, i));
-        screen_say(screen_of(change), MARK_SKIPPED, "not checked: %s", text ? text : "-");
-    }
     if (strcmp(field(answer, "state"), "starting") == 0)
         screen_hint(screen_of(change), "it starts when its image is built: cronwright show %s/%s",
                     change->service.namespace, change->service.name);

@@ -173,10 +173,18 @@ void service_file_say_errors(struct session *session, const struct service_file 
 
 void say_warnings(struct session *session, const json_t *answer)
 {
-    const json_t *warnings = json_at(answer, "warnings", NULL);
-    for (size_t i = 0; i < json_array_size(warnings); i++) {
-        const char *text = json_string_value(json_array_get(warnings, i));
-        screen_say(&session->screen, MARK_WARNING, "%s", text ? text : "-");
+    static const struct {
+        const char *member;
+        enum mark mark;
+        const char *before;
+    } kinds[] = {{"warnings", MARK_WARNING, ""}, {"notChecked", MARK_SKIPPED, "not checked: "}};
+    for (size_t kind = 0; kind < sizeof(kinds) / sizeof(kinds[0]); kind++) {
+        const json_t *list = json_at(answer, kinds[kind].member, NULL);
+        for (size_t i = 0; i < json_array_size(list); i++) {
+            const char *text = json_string_value(json_array_get(list, i));
+            screen_say(&session->screen, kinds[kind].mark, "%s%s", kinds[kind].before,
+                       text ? text : "-");
+        }
     }
 }
 

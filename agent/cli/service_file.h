@@ -22,7 +22,7 @@ void service_file_finish(struct service_file *file);
 void service_file_say_errors(struct session *session, const struct service_file *file,
                              const json_t *errors, const char *end);
 
-// Says an answer's `warnings`.
+// Says an answer's `warnings`, and what it has `notChecked`.
 void say_warnings(struct session *session, const json_t *answer);
 // Says a list of {pointer, yours, theirs}.
 void say_difference(struct session *session, const json_t *difference);

@@ -45,18 +45,12 @@ static void rows(const char *label, const json_t *sentences)
 
 // --- parts of a row ---
 
-static void add(struct buffer *text, const char *fmt, ...) PRINTF_LIKE(2, 3);
-static void add(struct buffer *text, const char *fmt, ...)
-{
-    va_list args;
-    va_start(args, fmt);
-    CLEANUP(free_ptr) char *more = NULL;
-    if (vasprintf(&more, fmt, args) < 0)
-        abort();
-    va_end(args);
-    if (!buffer_append(text, more, strlen(more), NULL))
-        abort(); // no longer than the answer it is of
-}
+// No longer than the answer that it is of.
+#define ADD(text, ...)                                                                             \
+    do {                                                                                           \
+        if (!buffer_printf(text, NULL, __VA_ARGS__))                                               \
+            abort();                                                                               \
+    } while (0)
 
 // "cpu 100m, memory 64Mi": an object's members, with `between` name and value.
 static void add_members(struct buffer *text, const json_t *object, const char *between)
@@ -66,7 +60,7 @@ static void add_members(struct buffer *text, const json_t *object, const char *b
     json_object_foreach(json_unconst(object), name, value)
     {
         CLEANUP(free_ptr) char *written = json_is_string(value) ? NULL : json_write(value);
-        add(text, "%s%s%s%s", text->len == 0 || text->data[text->len - 1] == ' ' ? "" : ", ", name,
+        ADD(text, "%s%s%s%s", text->len == 0 || text->data[text->len - 1] == ' ' ? "" : ", ", name,
             between, written ? written : json_string_value(value));
     }
 }
@@ -210,18 +204,18 @@ static void show_schedule(const struct page *page)
     const char *sentence = field(page->status, "sentence");
     struct wall_time next = field_time(page->status, "next");
     CLEANUP(buffer_finish) struct buffer text = {0};
-    add(&text, "%s", field_or_dash(page->document, "schedule"));
-    add(&text, "  %s", sentence[0] ? sentence : zone);
+    ADD(&text, "%s", field_or_dash(page->document, "schedule"));
+    ADD(&text, "  %s", sentence[0] ? sentence : zone);
     if (zone[0] == '\0')
-        add(&text, "%s(no time zone is set: the cluster's is used, usually UTC)",
+        ADD(&text, "%s(no time zone is set: the cluster's is used, usually UTC)",
             sentence[0] ? " " : "");
     if (next.ms != 0) {
         char due[ZONED_TEXT_SIZE], away[TIME_TEXT_SIZE];
         zoned_text(next, page->session->now, zone, due);
         ago_text(next, page->session->now, away);
-        add(&text, "; next %s (%s)", due, away);
+        ADD(&text, "; next %s (%s)", due, away);
     } else if (!is(page->status, "state", "started")) {
-        add(&text, "; not started");
+        ADD(&text, "; not started");
     }
     row_of("schedule", &text);
 }
@@ -235,19 +229,19 @@ static void show_guards(const struct page *page)
     const char *memory = field(json_at(document, "resources", "limits", NULL), "memory");
     char usual[TIME_TEXT_SIZE];
     CLEANUP(buffer_finish) struct buffer text = {0};
-    add(&text, "%s", field_or_dash(document, "concurrency"));
+    ADD(&text, "%s", field_or_dash(document, "concurrency"));
     if (restarts >= 0)
-        add(&text, ", %" JSON_INTEGER_FORMAT " restart%s", restarts, restarts == 1 ? "" : "s");
+        ADD(&text, ", %" JSON_INTEGER_FORMAT " restart%s", restarts, restarts == 1 ? "" : "s");
     if (most >= 0)
-        add(&text, ", %" JSON_INTEGER_FORMAT " s", most);
+        ADD(&text, ", %" JSON_INTEGER_FORMAT " s", most);
     else
-        add(&text, ", no limit of time");
+        ADD(&text, ", no limit of time");
     if (field_duration(page->status, "usualSeconds", usual))
-        add(&text, " (usually %s)", usual);
+        ADD(&text, " (usually %s)", usual);
     if (memory[0] != '\0')
-        add(&text, ", memory %s", memory);
+        ADD(&text, ", memory %s", memory);
     if (late >= 0)
-        add(&text, ", starts at most %" JSON_INTEGER_FORMAT " s late", late);
+        ADD(&text, ", starts at most %" JSON_INTEGER_FORMAT " s late", late);
     row_of("guards", &text);
     const char *missed = field(document, "missed"), *first = field(document, "firstRun");
     const json_t *history = json_at(document, "history", NULL);
@@ -265,10 +259,10 @@ static void show_resources(const struct page *page)
     const json_t *requests = json_at(page->document, "resources", "requests", NULL);
     const json_t *limits = json_at(page->document, "resources", "limits", NULL);
     if (json_object_size(requests) > 0)
-        add(&text, "requests ");
+        ADD(&text, "requests ");
     add_members(&text, requests, " ");
     if (json_object_size(limits) > 0)
-        add(&text, "%slimits ", text.len > 0 ? "; " : "");
+        ADD(&text, "%slimits ", text.len > 0 ? "; " : "");
     add_members(&text, limits, " ");
     row("resources", "%s", text.len > 0 ? buffer_text(&text) : "none asked for, no limit");
 }
@@ -298,7 +292,7 @@ static void show_ports(const struct page *page)
     CLEANUP(buffer_finish) struct buffer text = {0};
     for (size_t i = 0; i < json_array_size(ports); i++) {
         const json_t *port = json_array_get(ports, i);
-        add(&text, "%s%s%s%" JSON_INTEGER_FORMAT "%s%s", text.len > 0 ? ", " : "",
+        ADD(&text, "%s%s%s%" JSON_INTEGER_FORMAT "%s%s", text.len > 0 ? ", " : "",
             field(port, "name"), field(port, "name")[0] ? " " : "", field_int(port, "port", 0),
             field(port, "protocol")[0] ? "/" : "", field(port, "protocol"));
     }
@@ -312,10 +306,10 @@ static void add_check(struct buffer *text, const json_t *check)
     const json_t *value;
     json_object_foreach(json_unconst(check), name, value)
     {
-        add(text, "%s%s ", text->len > 0 ? "; " : "", name);
+        ADD(text, "%s%s ", text->len > 0 ? "; " : "", name);
         CLEANUP(free_ptr) char *written = json_is_object(value) ? NULL : json_write(value);
         if (written != NULL)
-            add(text, "%s", written);
+            ADD(text, "%s", written);
         else
             add_members(text, value, " ");
     }
