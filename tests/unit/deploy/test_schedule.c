@@ -133,7 +133,8 @@ static void warnings(void **state)
          "Sun 2026-03-29: 02:30 does not exist, no run.  Sun 2026-10-25: 02:30 twice, two runs.|"},
         {"0 4 * * *", "Europe/Berlin", ""},
         {"15 * * * *", "Europe/Berlin", ""},
-        {"*/20 2 * * *", "America/New_York", ""}, // no change to summer time within the year
+        {"*/20 2 * * *", "America/New_York",
+         "Sun 2027-03-14: 02:00, 02:20 and 02:40 do not exist, no runs.|"},
         {"0,10,20,30,50 2 29 3 *", "Europe/Berlin",
          "Sun 2026-03-29: 5 times from 02:00 to 02:50 do not exist, no runs.|"},
         {"0 2 * * *", "Australia/Lord_Howe",
