@@ -4,8 +4,8 @@
 
 #include <stdio.h>
 
-#define BATCH                                                                                      \
-    40 // times from FROM on, again and again: within the years whose clock changes are known
+// Times from FROM on, again and again: within the years whose clock changes are known.
+#define BATCH 40
 
 // One batch; false when the schedule does not go on.
 static bool walk(const struct schedule *schedule, const struct zone *zone, int64_t from)

@@ -140,7 +140,9 @@ static void warnings(void **state)
         {"0 2 * * *", "Australia/Lord_Howe",
          "Sun 2026-04-05: 02:00 is passed over, no run.  "
          "Sun 2026-10-04: 02:00 does not exist, no run.|"},
-        {"45 1 * * *", "Australia/Lord_Howe", "Sun 2026-04-05: 01:45 twice, two runs.|"},
+        {"45 1 * * *", "Australia/Lord_Howe",
+         "Sun 2026-04-05: 01:45 twice, two runs.  "
+         "Sun 2026-10-04: 02:45 a run, though not in the schedule.|"},
         {"0 5 23 4 *", "Africa/Cairo", "Fri 2026-04-24: 05:00 a run, though not in the schedule.|"},
         {"0 3 13 * 5", "UTC",
          "Day of month and day of week are both given: it runs when either of them fits.|"},
