@@ -4,8 +4,6 @@
 #include "deploy/schedule.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -53,21 +51,14 @@ static const char *word_of(struct piece piece, char out[static WORD_SIZE])
     return out;
 }
 
-static bool fail_at(const struct reader *reader, struct piece piece, const char *fmt, ...)
-    PRINTF_LIKE(3, 4);
-static bool fail_at(const struct reader *reader, struct piece piece, const char *fmt, ...)
+// Says that it is this piece; the text is to follow.
+static struct error *blame(const struct reader *reader, struct piece piece)
 {
-    va_list args;
-    va_start(args, fmt);
-    CLEANUP(free_ptr) char *text = NULL;
-    if (vasprintf(&text, fmt, args) < 0)
-        abort();
-    va_end(args);
     if (reader->fault)
         *reader->fault = (struct schedule_fault){.field = reader->rule ? reader->rule->name : "",
                                                  .offset = (size_t)(piece.at - reader->expression),
                                                  .len = piece.len};
-    return error_set(reader->err, ERR_INVALID, "%s", text);
+    return reader->err;
 }
 
 // --- one field ---
@@ -132,15 +123,17 @@ static bool no_number(const struct reader *reader, struct piece piece)
     word_of(piece, word);
     const char *near = near_word(rule, word);
     if (piece.len == 0)
-        return fail_at(reader, reader->item, "%s: a number is missing in \"%.*s\"", rule->name,
-                       (int)reader->item.len, reader->item.at);
+        return error_set(blame(reader, reader->item), ERR_INVALID,
+                         "%s: a number is missing in \"%.*s\"", rule->name, (int)reader->item.len,
+                         reader->item.at);
     if (is_of_other_crons(word))
-        return fail_at(reader, piece, "%s \"%s\": Kubernetes has no L, W and #", rule->name, word);
+        return error_set(blame(reader, piece), ERR_INVALID,
+                         "%s \"%s\": Kubernetes has no L, W and #", rule->name, word);
     if (near)
-        return fail_at(reader, piece, "%s has no \"%s\"; did you mean \"%s\"?", rule->name, word,
-                       near);
-    return fail_at(reader, piece, "\"%s\" is no %s: that is %d-%d%s", word, rule->name, rule->min,
-                   rule->max, rule->hint);
+        return error_set(blame(reader, piece), ERR_INVALID,
+                         "%s has no \"%s\"; did you mean \"%s\"?", rule->name, word, near);
+    return error_set(blame(reader, piece), ERR_INVALID, "\"%s\" is no %s: that is %d-%d%s", word,
+                     rule->name, rule->min, rule->max, rule->hint);
 }
 
 // Decimal digits after an optional plus sign, below 2^63.
@@ -170,12 +163,12 @@ static bool check_range(const struct reader *reader, struct piece range, int64_t
 {
     const struct field_rule *rule = reader->rule;
     if (start < rule->min || start > rule->max || end > rule->max)
-        return fail_at(reader, range, "%s is %d-%d%s", rule->name, rule->min, rule->max,
-                       rule->hint);
+        return error_set(blame(reader, range), ERR_INVALID, "%s is %d-%d%s", rule->name, rule->min,
+                         rule->max, rule->hint);
     if (start > end)
-        return fail_at(reader, range,
-                       "%s \"%.*s\" runs backwards; write \"%" PRId64 "-%d,%d-%" PRId64 "\"",
-                       rule->name, (int)range.len, range.at, start, rule->max, rule->min, end);
+        return error_set(blame(reader, range), ERR_INVALID,
+                         "%s \"%.*s\" runs backwards; write \"%" PRId64 "-%d,%d-%" PRId64 "\"",
+                         rule->name, (int)range.len, range.at, start, rule->max, rule->min, end);
     return true;
 }
 
@@ -203,8 +196,9 @@ static bool read_ends(const struct reader *reader, struct piece piece, bool step
         return false;
     out->end = stepped && !two ? reader->rule->max : out->start;
     if (three)
-        return fail_at(reader, piece, "%s \"%.*s\" has two hyphens; separate ranges by commas",
-                       reader->rule->name, (int)piece.len, piece.at);
+        return error_set(blame(reader, piece), ERR_INVALID,
+                         "%s \"%.*s\" has two hyphens; separate ranges by commas",
+                         reader->rule->name, (int)piece.len, piece.at);
     if (two && !read_value(reader, second, &out->end))
         return false;
     return check_range(reader, piece, out->start, out->end);
@@ -214,9 +208,9 @@ static bool read_step(const struct reader *reader, struct piece piece, int64_t *
 {
     char word[WORD_SIZE];
     if (!read_number(piece, out) || *out == 0)
-        return fail_at(reader, piece.len > 0 ? piece : reader->item,
-                       "%s: a step is a whole number of at least 1, not \"%s\"", reader->rule->name,
-                       word_of(piece, word));
+        return error_set(blame(reader, piece.len > 0 ? piece : reader->item), ERR_INVALID,
+                         "%s: a step is a whole number of at least 1, not \"%s\"",
+                         reader->rule->name, word_of(piece, word));
     return true;
 }
 
@@ -227,8 +221,8 @@ static bool read_item(const struct reader *reader, struct range *out)
     struct piece ends = split(&rest, '/', &stepped);
     struct piece step = split(&rest, '/', &again);
     if (again)
-        return fail_at(reader, reader->item, "%s \"%.*s\" has two steps", reader->rule->name,
-                       (int)reader->item.len, reader->item.at);
+        return error_set(blame(reader, reader->item), ERR_INVALID, "%s \"%.*s\" has two steps",
+                         reader->rule->name, (int)reader->item.len, reader->item.at);
     *out = (struct range){.step = 1};
     return read_ends(reader, ends, stepped, out) &&
            (!stepped || read_step(reader, step, &out->step));
@@ -368,8 +362,8 @@ static bool parse_every(const struct reader *reader, size_t prefix, struct sched
     *out = (struct schedule){0};
     if (read_duration(text, &out->every_seconds))
         return true;
-    return fail_at(reader, (struct piece){text, strlen(text)},
-                   "@every takes a duration such as 90m or 1h30m, with the units s, m and h");
+    return error_set(blame(reader, (struct piece){text, strlen(text)}), ERR_INVALID,
+                     "@every takes a duration such as 90m or 1h30m, with the units s, m and h");
 }
 
 // --- the whole ---
@@ -403,14 +397,17 @@ static bool wrong_count(const struct reader *reader, size_t count)
 {
     struct piece whole = {reader->expression, strlen(reader->expression)};
     if (count == 0)
-        return fail_at(reader, whole, "the schedule is empty");
+        return error_set(blame(reader, whole), ERR_INVALID, "the schedule is empty");
+    if (count == 1 && strchr(reader->expression, '@'))
+        return error_set(blame(reader, whole), ERR_INVALID,
+                         "there must be no space before an \"@\"");
     if (count == FIELDS + 1)
-        return fail_at(reader, whole,
-                       "six fields, but there is none for seconds or years; five are wanted: "
-                       "minute, hour, day of month, month, day of week");
-    return fail_at(reader, whole,
-                   "%zu field%s; five are wanted: minute, hour, day of month, month, day of week",
-                   count, count == 1 ? "" : "s");
+        return error_set(blame(reader, whole), ERR_INVALID,
+                         "six fields, but there is none for seconds or years; five are wanted: "
+                         "minute, hour, day of month, month, day of week");
+    return error_set(blame(reader, whole), ERR_INVALID,
+                     "%zu field%s; five are wanted: minute, hour, day of month, month, day of week",
+                     count, count == 1 ? "" : "s");
 }
 
 static bool parse_fields(struct reader *reader, struct schedule *out)
@@ -456,14 +453,14 @@ static bool parse_descriptor(struct reader *reader, struct schedule *out)
     char word[WORD_SIZE];
     word_of(whole, word);
     if (strcasecmp(text, "@reboot") == 0)
-        return fail_at(reader, whole,
-                       "Kubernetes has no @reboot: a cluster has no start to run at");
+        return error_set(blame(reader, whole), ERR_INVALID,
+                         "Kubernetes has no @reboot: a cluster has no start to run at");
     const char *near = text_nearest(text, names);
-    return fail_at(reader, whole, "there is no \"%s\"%s%s%s", word,
-                   near ? "; did you mean \""
-                        : ": there are @hourly, @daily, @weekly, @monthly, "
-                          "@yearly and @every",
-                   near ? near : "", near ? "\"?" : "");
+    return error_set(blame(reader, whole), ERR_INVALID, "there is no \"%s\"%s%s%s", word,
+                     near ? "; did you mean \""
+                          : ": there are @hourly, @daily, @weekly, @monthly, "
+                            "@yearly and @every",
+                     near ? near : "", near ? "\"?" : "");
 }
 
 bool schedule_parse(const char *expression, struct schedule *out, struct schedule_fault *fault,
@@ -473,12 +470,12 @@ bool schedule_parse(const char *expression, struct schedule *out, struct schedul
     size_t len = strlen(expression);
     const char *zone = strstr(expression, "TZ");
     if (len > SCHEDULE_TEXT_MAX)
-        return fail_at(&reader, (struct piece){expression, len}, "longer than %d bytes",
-                       SCHEDULE_TEXT_MAX);
+        return error_set(blame(&reader, (struct piece){expression, len}), ERR_INVALID,
+                         "longer than %d bytes", SCHEDULE_TEXT_MAX);
     if (!text_is_utf8(expression, len))
-        return fail_at(&reader, (struct piece){expression, len}, "not UTF-8");
+        return error_set(blame(&reader, (struct piece){expression, len}), ERR_INVALID, "not UTF-8");
     if (zone)
-        return fail_at(&reader, (struct piece){zone, strcspn(zone, " ")},
-                       "the time zone does not go into the schedule: it is a setting of its own");
+        return error_set(blame(&reader, (struct piece){zone, strcspn(zone, " ")}), ERR_INVALID,
+                         "the time zone does not go into the schedule: it is a setting of its own");
     return *expression == '@' ? parse_descriptor(&reader, out) : parse_fields(&reader, out);
 }

@@ -1,9 +1,7 @@
 // What surprises people about a schedule. What a clock change does is not reasoned but tried out.
 #include "deploy/schedule.h"
 
-#include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
 #define MINUTE      60
 #define HOUR        ((int64_t)3600)
@@ -13,19 +11,8 @@
 #define LOOK_AFTER  (26 * HOUR) // a run may go astray until the next day
 #define CHANGE_MAX  (25 * HOUR) // by how much clocks are changed: Samoa left out a day
 #define MINUTES_MAX ((LOOK_BEFORE + LOOK_AFTER + CHANGE_MAX) / MINUTE)
-#define NAMED_MAX   4 // times that are named one by one
-
-static void add(json_t *list, const char *fmt, ...) PRINTF_LIKE(2, 3);
-static void add(json_t *list, const char *fmt, ...)
-{
-    va_list args;
-    va_start(args, fmt);
-    CLEANUP(free_ptr) char *text = NULL;
-    if (vasprintf(&text, fmt, args) < 0)
-        abort();
-    va_end(args);
-    json_array_append_new(list, json_text(text));
-}
+#define COMMON_YEAR 2026 // no leap year
+#define NAMED_MAX   4    // times that are named one by one
 
 // --- the fields ---
 
@@ -45,48 +32,70 @@ static void warn_of_steps(const struct schedule *schedule, json_t *list)
         if (step == 0 || size % step == 0)
             continue;
         if (step > size)
-            add(list, "A step beyond the %s is %s %d alone.", fields[i].period, fields[i].name,
-                fields[i].first);
+            json_array_append_new(list,
+                                  json_sprintf("A step beyond the %s is %s %d alone.",
+                                               fields[i].period, fields[i].name, fields[i].first));
         else
-            add(list, "*/%d begins anew with each %s: %s %d is followed by %s %d.", step,
-                fields[i].period, fields[i].name, fields[i].first + (size - 1) / step * step,
-                fields[i].name, fields[i].first);
+            json_array_append_new(
+                list, json_sprintf("*/%d begins anew with each %s: %s %d is followed by %s %d.",
+                                   step, fields[i].period, fields[i].name,
+                                   fields[i].first + (size - 1) / step * step, fields[i].name,
+                                   fields[i].first));
     }
+}
+
+// Whether one of its months, in a common year, ends before its first day.
+static bool misses_months(const struct schedule *schedule)
+{
+    for (int month = 1; schedule->day && month <= 12; month++) {
+        if (schedule_has(schedule->month, month) &&
+            zone_month_days(COMMON_YEAR, month) < __builtin_ctzll(schedule->day))
+            return true;
+    }
+    return false;
 }
 
 static void warn_of_days(const struct schedule *schedule, json_t *list)
 {
     bool either = !schedule->day_starred && !schedule->weekday_starred;
     if (either && schedule->day && schedule->weekday)
-        add(list, "Day of month and day of week are both given: it runs when either of them fits.");
-    else if (schedule->day && __builtin_ctzll(schedule->day) > 28)
-        add(list, "Months that have no day %d are passed over.", __builtin_ctzll(schedule->day));
+        json_array_append_new(
+            list,
+            json_string(
+                "Day of month and day of week are both given: it runs when either of them fits."));
+    else if (misses_months(schedule))
+        json_array_append_new(list, json_sprintf("Months that have no day %d are passed over.",
+                                                 __builtin_ctzll(schedule->day)));
 }
 
 static void warn_of_fields(const struct schedule *schedule, json_t *list)
 {
     if (!schedule_fires(schedule)) {
-        add(list, "It never fires: %s.",
-            schedule->minute && schedule->hour && schedule->month &&
-                    (schedule->day || schedule->weekday)
-                ? "none of the months has such a day"
-                : "a field has no value");
+        json_array_append_new(list,
+                              json_sprintf("It never fires: %s.",
+                                           schedule->minute && schedule->hour && schedule->month &&
+                                                   (schedule->day || schedule->weekday)
+                                               ? "none of the months has such a day"
+                                               : "a field has no value"));
         return;
     }
     if (__builtin_popcountll(schedule->minute) == 60 && __builtin_popcountll(schedule->hour) == 24)
-        add(list, "It runs every minute.");
+        json_array_append_new(list, json_string("It runs every minute."));
     if (schedule->tail_ignored)
-        add(list, "What follows \"*-\" is ignored: it is \"*\".");
+        json_array_append_new(list, json_string("What follows \"*-\" is ignored: it is \"*\"."));
     warn_of_steps(schedule, list);
     warn_of_days(schedule, list);
 }
 
 static void warn_of_every(const struct schedule *schedule, json_t *list)
 {
-    add(list, "Counted from the run before, and at first from when the CronJob was made: not by "
-              "the clock.");
+    json_array_append_new(
+        list,
+        json_string(
+            "Counted from the run before, and at first from when the CronJob was made: not by "
+            "the clock."));
     if (schedule->every_seconds < MINUTE)
-        add(list, "Kubernetes starts at most one run a minute.");
+        json_array_append_new(list, json_string("Kubernetes starts at most one run a minute."));
 }
 
 // --- clock changes ---
@@ -235,7 +244,7 @@ static void warn_of_changes(const struct schedule *schedule, const struct zone *
     if (fclose(out) != 0)
         abort();
     if (*text)
-        add(list, "%s", text);
+        json_array_append_new(list, json_string(text));
     free(text);
 }
 

@@ -8,6 +8,7 @@ import pathlib
 import subprocess
 import sys
 import threading
+import urllib.parse
 
 import pytest
 
@@ -16,7 +17,7 @@ from agents import PROGRAM
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "schedule"))
 from expressions import NASTY, Expressions  # noqa: E402
 
-RANDOM = 2000
+RANDOM = 3000
 THREADS = 8
 ZONES = [
     "UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "America/Argentina/ComodRivadavia", "Etc/GMT+12",
@@ -100,3 +101,36 @@ def test_zones(api_server):
     differ = [(zone, f"API server: {taken}") for zone, taken, own in zip(ZONES, theirs, ours) if taken != own]
     assert not differ
     assert 10 < sum(theirs) < len(ZONES) - 10
+
+
+def schedule(agent, token="admin", **query):
+    return agent.api("GET", "/v1/schedule?" + urllib.parse.urlencode(query), token=token)
+
+
+def test_the_admin_api_answers_as_the_program(agent):
+    query = {"expression": "30 2 * * *", "timeZone": "Europe/Berlin", "from": "2026-03-28T00:00:00Z", "count": 2}
+    answer = schedule(agent, **query)
+    assert answer.status == 200
+    assert answer.json == json.loads(subprocess.run(
+        [PROGRAM, "schedule", query["expression"], "--time-zone", query["timeZone"], "--from", query["from"],
+         "--count", "2", "-o", "json"], check=True, stdout=subprocess.PIPE, timeout=60).stdout)
+    assert [time["local"] for time in answer.json["times"]] == ["2026-03-28T02:30:00+01:00",
+                                                                "2026-03-30T02:30:00+02:00"]
+    assert schedule(agent, token="viewer", expression="@daily").json["timeZone"] is None
+    assert len(schedule(agent, expression="@daily").json["times"]) == 5
+    assert schedule(agent, token=None, expression="@daily").status == 401
+
+
+def test_the_admin_api_names_what_is_wrong(agent):
+    answer = schedule(agent, expression="0 3 * * 7", timeZone="Berlin")
+    assert answer.status == 400 and answer.json["reason"] == "invalid" and answer.json["detail"] == "2 errors"
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.json["errors"] == [
+        {"pointer": "/expression", "detail": "day of week is 0-6; Sunday is 0", "field": "day of week", "offset": 8,
+         "length": 1},
+        {"pointer": "/timeZone", "detail": 'there is no time zone "Berlin"; did you mean "Europe/Berlin"?'}]
+    for query in ({}, {"expression": "@daily", "count": 0}, {"expression": "@daily", "count": 1001},
+                  {"expression": "@daily", "from": "now"}, {"expression": "@daily", "from": "2038-01-01T00:00:00Z"},
+                  {"expression": "0 " * 200}):
+        answer = schedule(agent, **query)
+        assert answer.status == 400 and answer.json["reason"] == "invalid", query
