@@ -3,14 +3,21 @@
 #include "agent/base/text.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 const struct server_route *const admin_tables[] = {
-    admin_service_routes,  admin_state_routes,  admin_image_routes,
-    admin_adopt_routes,    admin_run_routes,    admin_build_routes,
-    admin_delivery_routes, admin_health_routes, NULL,
+    admin_service_routes,
+    admin_document_routes,
+    admin_removal_routes,
+    admin_state_routes,
+    admin_image_routes,
+    admin_adopt_routes,
+    admin_run_routes,
+    admin_build_routes,
+    admin_delivery_routes,
+    admin_health_routes,
+    NULL,
 };
 
 bool admin_query_int(struct server_request *req, const char *name, int64_t min, int64_t max,
@@ -74,17 +81,6 @@ bool admin_no_body(struct server_request *req)
         return true;
     server_refuse(req, 400, "invalid", "this takes no body");
     return false;
-}
-
-void admin_add_error(json_t *errors, const char *pointer, const char *fmt, ...)
-{
-    char text[ERROR_TEXT_MAX];
-    va_list args;
-    va_start(args, fmt);
-    vsnprintf(text, sizeof text, fmt, args);
-    va_end(args);
-    json_array_append_new(
-        errors, json_pack("{s:o, s:o}", "pointer", json_text(pointer), "detail", json_text(text)));
 }
 
 void admin_refuse_errors(struct server_request *req, json_t *errors, const char *what)

@@ -45,6 +45,9 @@ struct kube_request {
     const json_t *body;                      // NULL: none
     bool metadata_only; // the answer has the object's metadata alone, nothing of its contents
     int64_t timeout_ms; // in all, waits included; 0: KUBE_TIMEOUT_MS_DEFAULT
+    // Where to put what a refusal says of single fields: an array of {"reason", "message",
+    // "field"}; left alone when it says nothing. The caller frees. NULL: not wanted.
+    json_t **causes;
 };
 
 #define KUBE_JSON_PATCH  "application/json-patch+json"
