@@ -37,6 +37,7 @@ extern const struct server_route admin_adopt_routes[];
 extern const struct server_route admin_run_routes[];
 extern const struct server_route admin_build_routes[];
 extern const struct server_route admin_delivery_routes[];
+extern const struct server_route admin_schedule_routes[];
 extern const struct server_route admin_health_routes[];
 
 // All of the above, ended by NULL.

@@ -344,7 +344,7 @@ def test_roll_back_and_resume(agent, built):
     assert [(one["kind"], one["live"], one["by"]) for one in now] == \
         [("rollback", True, "admin"), ("built", False, None), ("built", False, None)]
     assert (now[0]["commit"], now[0]["subject"]) == (first, "First of all")
-    eventually(lambda: agent.get(service.path)["pinned"], "it is shown as pinned")
+    eventually(lambda: agent.get(service.path)["status"]["pinned"], "it is shown as pinned")
 
     third, outcome = push(agent, service, "third")
     assert outcome["reason"] == "pinned" and service.image() == older["image"]
