@@ -1,10 +1,12 @@
 // Services as documents: made, read, changed and copied.
 #include "agent/admin/services.h"
+#include "agent/admin/states.h"
 #include "agent/admin/turns.h"
 #include "agent/base/log.h"
 #include "agent/pipeline/pipeline.h"
 #include "deploy/document.h"
 #include "deploy/merge.h"
+#include "deploy/service_owner.h"
 #include "deploy/service_write.h"
 #include "webhooks/repository.h"
 
@@ -71,16 +73,10 @@ static char *etag_of(const json_t *document)
     return xasprintf("\"%s\"", tag);
 }
 
-static void add_list(json_t *answer, const char *key, json_t *list)
-{
-    if (json_array_size(list) > 0)
-        json_object_set(answer, key, list);
-}
-
 // The document, its status, and what there is to say. `answer` (taken) holds further members.
-static void answer_service(const struct admin *admin, struct server_request *req, int status,
-                           const json_t *cronjob, const struct service_verdict *verdict,
-                           json_t *answer)
+void admin_answer_service(const struct admin *admin, struct server_request *req, int status,
+                          const json_t *cronjob, const struct service_verdict *verdict,
+                          json_t *answer)
 {
     CLEANUP(service_ptr) const struct service *service = NULL;
     CLEANUP(json_ptr) json_t *members = answer;
@@ -95,8 +91,8 @@ static void answer_service(const struct admin *admin, struct server_request *req
     json_object_set_new(document, "status", status_json(admin, req, service));
     json_object_update(document, members);
     if (verdict) {
-        add_list(document, "warnings", verdict->warnings);
-        add_list(document, "notChecked", verdict->not_checked);
+        admin_add_list(document, "warnings", verdict->warnings);
+        admin_add_list(document, "notChecked", verdict->not_checked);
     }
     server_answer_json(req, status, document);
 }
@@ -108,8 +104,8 @@ static void answer_dry_run(struct server_request *req, const json_t *document,
     json_object_update(all, answer);
     json_decref(answer);
     json_object_set_new(all, "dryRun", json_true());
-    add_list(all, "warnings", verdict->warnings);
-    add_list(all, "notChecked", verdict->not_checked);
+    admin_add_list(all, "warnings", verdict->warnings);
+    admin_add_list(all, "notChecked", verdict->not_checked);
     server_answer_json(req, 200, all);
 }
 
@@ -120,7 +116,7 @@ static void get_service(struct server_request *req, void *user)
     const struct admin *admin = user;
     CLEANUP(named_service_finish) struct named_service named = {0};
     if (admin_find_service(admin, req, ROLE_VIEWER, &named))
-        answer_service(admin, req, 200, named.cronjob, NULL, json_object());
+        admin_answer_service(admin, req, 200, named.cronjob, NULL, json_object());
 }
 
 // --- what a document must pass before the cluster is asked ---
@@ -198,7 +194,7 @@ static void answer_existing(const struct admin *admin, struct server_request *re
     else if (draft->dry_run)
         answer_dry_run(req, draft->document, verdict, json_object());
     else
-        answer_service(admin, req, 200, existing, verdict, json_object());
+        admin_answer_service(admin, req, 200, existing, verdict, json_object());
 }
 
 static void answer_created(const struct admin *admin, struct server_request *req,
@@ -210,7 +206,7 @@ static void answer_created(const struct admin *admin, struct server_request *req
     log_line(LOG_INFO, "service created", "namespace", draft->namespace_, "service", draft->name,
              "by", admin_token(admin, req)->name, NULL);
     server_add_header(req, "Location", location);
-    answer_service(admin, req, 201, made, verdict, json_object());
+    admin_answer_service(admin, req, 201, made, verdict, json_object());
 }
 
 // One try. False, unanswered: the name was taken meanwhile, by a request to another agent or to
@@ -476,18 +472,15 @@ static void answer_edited(const struct admin *admin, struct server_request *req,
              json_text_at(cronjob, "metadata", "namespace", NULL), "service",
              json_text_at(cronjob, "metadata", "name", NULL), "fields", fields, "by",
              admin_token(admin, req)->name, NULL);
-    answer_service(admin, req, 200, cronjob, verdict, json_pack("{s:O}", "changed", pointers));
+    admin_answer_service(admin, req, 200, cronjob, verdict,
+                         json_pack("{s:O}", "changed", pointers));
 }
 
 // The owner may put back what is changed here.
 static void warn_of_owner(const struct service *service, struct service_verdict *verdict)
 {
-    char sentence[ERROR_TEXT_MAX];
-    snprintf(sentence, sizeof sentence,
-             "%s keeps this CronJob, and may undo the change: make it "
-             "there, too",
-             service->owner);
-    if (*service->owner)
+    CLEANUP(free_ptr) char *sentence = service_owner_warning(service);
+    if (sentence)
         json_array_append_new(verdict->warnings, json_text(sentence));
 }
 
@@ -510,8 +503,8 @@ static bool try_edit(const struct admin *admin, struct server_request *req,
     CLEANUP(json_ptr) json_t *differences = document_differences(after, named->document);
     CLEANUP(json_ptr) json_t *pointers = pointers_of(differences);
     if (json_array_size(pointers) == 0) {
-        answer_service(admin, req, 200, named->cronjob, &verdict,
-                       json_pack("{s:O}", "changed", pointers));
+        admin_answer_service(admin, req, 200, named->cronjob, &verdict,
+                             json_pack("{s:O}", "changed", pointers));
         return true;
     }
     bool moved =

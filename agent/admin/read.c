@@ -7,8 +7,21 @@
 #include <string.h>
 
 const struct server_route *const admin_tables[] = {
-    admin_service_routes, admin_document_routes, admin_removal_routes, admin_run_routes,
-    admin_build_routes,   admin_delivery_routes, admin_health_routes,  NULL,
+    admin_service_routes,
+    admin_service_routes,
+    admin_document_routes,
+    admin_removal_routes,
+    admin_state_routes,
+    admin_image_routes,
+    admin_adopt_routes,
+    admin_run_routes,
+    admin_build_routes,
+    admin_delivery_routes,
+    admin_schedule_routes,
+    admin_health_routes,
+    NULL,
+    admin_health_routes,
+    NULL,
 };
 
 bool admin_query_int(struct server_request *req, const char *name, int64_t min, int64_t max,
@@ -61,6 +74,17 @@ bool admin_read_object(struct server_request *req, json_t **out)
     }
     *out = TAKE(json);
     return true;
+}
+
+bool admin_no_body(struct server_request *req)
+{
+    CLEANUP(json_ptr) json_t *json = NULL;
+    if (!admin_read_object(req, &json))
+        return false;
+    if (json_object_size(json) == 0)
+        return true;
+    server_refuse(req, 400, "invalid", "this takes no body");
+    return false;
 }
 
 void admin_refuse_errors(struct server_request *req, json_t *errors, const char *what)

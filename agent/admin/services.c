@@ -1,5 +1,6 @@
 #include "deploy/services.h"
 #include "agent/admin/services.h"
+#include "agent/admin/states.h"
 #include "agent/base/log.h"
 #include "agent/intake.h"
 #include "agent/pipeline/pipeline.h"
@@ -68,18 +69,12 @@ static json_t *problem_json(const struct admin *admin, const struct service *ser
 static void add_schedule(const struct service *service, json_t *json)
 {
     struct schedule schedule;
-    struct zone *zone = NULL;
-    json_t *next = json_null(), *sentence = json_null();
-    int64_t at;
+    json_t *sentence = json_null();
     if (schedule_parse(service->schedule, &schedule, NULL, NULL)) {
         CLEANUP(free_ptr) char *words = schedule_describe(&schedule, service->schedule);
         sentence = json_text(words);
-        if (service->state == SERVICE_STARTED && zone_open(service->time_zone, &zone, NULL) &&
-            schedule_next(&schedule, zone, wall_now().ms / 1000, &at))
-            next = admin_time((struct wall_time){at * 1000});
-        zone_close(zone);
     }
-    json_object_set_new(json, "next", next);
+    json_object_set_new(json, "next", admin_next(service));
     json_object_set_new(json, "sentence", sentence);
 }
 

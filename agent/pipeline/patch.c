@@ -125,6 +125,12 @@ static enum verdict decide(struct work *work, const struct service *service,
     return later ? VERDICT_UNSURE : may_patch_again(work, service, build);
 }
 
+// Its first run comes with each image; a draft's comes with its start.
+static bool wants_first_run(const struct service *service)
+{
+    return service->first_run == FIRST_RUN_ON_IMAGE && service->state == SERVICE_STARTED;
+}
+
 // Patches one service; what was read before is used first, and read again after each conflict.
 static enum verdict patch_service(struct work *work, const struct service *known,
                                   const struct build *build, const char *image)
@@ -132,8 +138,6 @@ static enum verdict patch_service(struct work *work, const struct service *known
     struct kube_client *kube = work->pipeline->parts.kube;
     char id[32];
     snprintf(id, sizeof id, "b-%" PRId64, build->id);
-    const struct annotation annotations[] = {
-        {ANNOTATION_COMMIT, build->commit}, {ANNOTATION_BUILD, id}, {NULL, NULL}};
     CLEANUP(service_ptr) const struct service *service = service_hold(known);
     for (int i = 0; i < PATCH_TRIES; i++) {
         enum verdict verdict = decide(work, service, build, image);
@@ -141,6 +145,11 @@ static enum verdict patch_service(struct work *work, const struct service *known
             return VERDICT_FAILED;
         if (verdict != VERDICT_PATCHED)
             return verdict;
+        const struct annotation annotations[] = {
+            {ANNOTATION_COMMIT, build->commit},
+            {ANNOTATION_BUILD, id},
+            {wants_first_run(service) ? ANNOTATION_FIRST_RUN_DUE : NULL, build->digest},
+            {0}};
         if (cronjob_patch_image(kube, service, image, annotations, NULL, &work->err))
             return record(work, service, build, service->image, image) ? VERDICT_PATCHED
                                                                        : VERDICT_FAILED;
@@ -166,7 +175,7 @@ static void describe(char detail[static STORE_DETAIL_SIZE], const struct service
     static const char *const marks[] = {
         [VERDICT_PATCHED] = "",
         [VERDICT_ALREADY] = "",
-        [VERDICT_PINNED] = "pinned (its image was changed by hand): ",
+        [VERDICT_PINNED] = "pinned (rolled back, or its image was changed by hand): ",
         [VERDICT_NEWER] = "newer already: ",
         [VERDICT_GONE] = "gone: ",
         [VERDICT_FOUGHT] = "changed back by somebody each time: ",
