@@ -1,6 +1,6 @@
 #include "deploy/readiness.h"
-#include "deploy/pod_check.h"
 #include "deploy/schedule.h"
+#include "deploy/service_write.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -173,18 +173,24 @@ static void look_at_schedule(const struct looking *looking)
         say(looking->missing, "schedule \"%s\" never fires: give another one", service->schedule);
 }
 
-static void look_at_pod(const struct looking *looking, const json_t *template)
+static void look_at_pod(const struct looking *looking, const json_t *cronjob)
 {
-    const struct service *service = looking->service;
-    struct pod_check check = {0};
+    CLEANUP(service_verdict_finish) struct service_verdict verdict = {0};
     struct error err;
-    if (!pod_check(looking->client, service->namespace_, service->name, template, &check, &err))
-        say(looking->not_checked, "quota and admission: %s", err.text);
-    else if (check.refused)
+    size_t i;
+    json_t *fault;
+    service_verdict_init(&verdict);
+    if (!service_try_pod(looking->client, cronjob, &verdict, &err))
+        say(looking->not_checked, "admission, quota and Pod security: %s", err.text);
+    json_array_extend(looking->not_checked, verdict.not_checked);
+    json_array_foreach(verdict.faults, i, fault)
+    {
+        const char *pointer = json_text_at(fault, "pointer", NULL);
         say(looking->missing,
-            "its pod would be refused: %s: change the service, or what the namespace admits",
-            check.refused);
-    pod_check_finish(&check);
+            "its pod would be refused%s%s: %s; change that, or what the "
+            "namespace admits",
+            *pointer ? " for " : "", pointer, json_text_at(fault, "detail", NULL));
+    }
 }
 
 void readiness_check(struct kube_client *client, const json_t *cronjob,
@@ -197,5 +203,5 @@ void readiness_check(struct kube_client *client, const json_t *cronjob,
         say(missing, "%s", service->problem);
     look_at_schedule(&looking);
     look_for_references(&looking, template);
-    look_at_pod(&looking, template);
+    look_at_pod(&looking, cronjob);
 }

@@ -1,6 +1,7 @@
 #include "deploy/service_state.h"
 #include "deploy/cronjob_json.h"
 #include "deploy/schedule.h"
+#include "deploy/service_write.h"
 
 #include <string.h>
 
@@ -14,6 +15,7 @@ void service_change_finish(struct service_change *change)
 {
     service_drop(change->before);
     service_drop(change->after);
+    json_decref(change->cronjob);
     json_decref(change->warnings);
     *change = (struct service_change){0};
 }
@@ -21,7 +23,7 @@ void service_change_finish(struct service_change *change)
 // One try of a change.
 struct attempt {
     struct kube_client *client;
-    const json_t *cronjob;         // as it is now
+    json_t *cronjob;               // as it is now
     const struct service *service; // the same
     const void *wish;              // what the change is about; NULL for most
 };
@@ -64,6 +66,7 @@ static bool send_patch(const struct attempt *attempt, const json_t *patch,
         !service_from_json(reply.body, &out->after, err))
         return false;
     out->before = service_hold(attempt->service);
+    out->cronjob = TAKE(reply.body);
     out->warnings = TAKE(reply.warnings);
     return true;
 }
@@ -78,6 +81,7 @@ static bool try_change(struct attempt *attempt, make_patch *make, struct service
         return send_patch(attempt, patch, out, err);
     out->before = service_hold(attempt->service);
     out->after = service_hold(attempt->service);
+    out->cronjob = json_incref(attempt->cronjob);
     return true;
 }
 
@@ -116,25 +120,6 @@ static bool change(struct kube_client *client, const char *namespace_, const cha
 
 // --- start and stop ---
 
-// The controller looks back to this time, or to the CronJob's creation.
-static bool skip_missed(const struct attempt *attempt, struct error *err)
-{
-    char now[RFC3339_SIZE];
-    wall_format(wall_now(), false, now);
-    CLEANUP(json_ptr)
-    json_t *body = json_pack("{s:{s:s}, s:{s:s}}", "metadata", "uid", attempt->service->uid,
-                             "status", "lastScheduleTime", now);
-    struct kube_request request = {.method = "PATCH",
-                                   .resource = &KUBE_CRONJOBS,
-                                   .namespace_ = attempt->service->namespace_,
-                                   .name = attempt->service->name,
-                                   .subresource = "status",
-                                   .content_type = KUBE_MERGE_PATCH,
-                                   .body = body};
-    return kube_request(attempt->client, &request, NULL, err) ||
-           error_wrap(err, "skip missed runs");
-}
-
 static json_t *set_state(const struct attempt *attempt, const char *word)
 {
     const char *now = annotation(attempt, ANNOTATION_STATE);
@@ -150,7 +135,8 @@ static json_t *set_state(const struct attempt *attempt, const char *word)
 static bool resume(const struct attempt *attempt, json_t **patch, struct error *err)
 {
     const struct service *service = attempt->service;
-    if (!service->run_missed && !skip_missed(attempt, err))
+    CLEANUP(json_ptr) json_t *now = json_incref(attempt->cronjob);
+    if (!service->run_missed && !service_skip_missed(attempt->client, &now, err))
         return false;
     *patch = begin_patch(attempt);
     patch_test_value(*patch, AT_SUSPEND, json_true());

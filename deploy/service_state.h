@@ -10,6 +10,7 @@
 struct service_change {
     const struct service *before;
     const struct service *after;
+    json_t *cronjob;  // of `after`
     json_t *warnings; // the API server's, an array of texts; or NULL
 };
 void service_change_finish(struct service_change *change);

@@ -78,7 +78,6 @@ bool admin_read_object(struct server_request *req, json_t **out);
 bool admin_no_body(struct server_request *req);
 // Answers 400 with `errors`, an array of {"pointer", "detail"}, which is borrowed.
 void admin_refuse_errors(struct server_request *req, json_t *errors, const char *what);
-void admin_add_error(json_t *errors, const char *pointer, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 // A query parameter "true" or "false"; likewise.
 bool admin_query_bool(struct server_request *req, const char *name, bool *out);
@@ -96,10 +95,6 @@ json_t *admin_seconds(int64_t ms);         // seconds, or null when < 0
 json_t *admin_build_id(int64_t id);        // "b-51", or null for 0
 // "b-51" or "51"; false when it is neither.
 bool admin_build_number(const char *text, int64_t *id);
-
-// --- services.c ---
-struct service;
-json_t *admin_service_json(const struct admin *admin, const struct service *service);
 
 // --- builds.c ---
 json_t *admin_build_json(const struct build *build);

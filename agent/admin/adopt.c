@@ -3,7 +3,7 @@
 #include "agent/admin/states.h"
 #include "agent/base/log.h"
 #include "agent/pipeline/pipeline.h"
-#include "deploy/service_write.h"
+#include "deploy/document.h"
 
 #include <string.h>
 
@@ -81,8 +81,7 @@ static void read_git_key(struct wish *wish, size_t k, const json_t *value, json_
                                          [FORM_TEXT_MAP] = "texts by name"};
     if (!has_form(value, git_keys[k].form)) {
         CLEANUP(free_ptr) char *pointer = xasprintf("/source/git/%s", git_keys[k].key);
-        admin_add_error(errors, pointer, "%s must be %s", git_keys[k].key,
-                        needed[git_keys[k].form]);
+        document_fault(errors, pointer, "%s must be %s", git_keys[k].key, needed[git_keys[k].form]);
     } else if (git_keys[k].form == FORM_TEXT) {
         note(wish, git_keys[k].annotation, json_string_value(value));
     } else if (json_array_size(value) + json_object_size(value) > 0) {
@@ -105,10 +104,10 @@ static void read_git(struct wish *wish, const json_t *git, json_t *errors)
         if (k < GIT_KEYS)
             read_git_key(wish, k, value, errors);
         else
-            admin_add_error(errors, pointer, "unknown key \"%.60s\"", key);
+            document_fault(errors, pointer, "unknown key \"%.60s\"", key);
     }
     if (!json_object_get(git, "repository"))
-        admin_add_error(errors, "/source/git/repository", "a repository is needed");
+        document_fault(errors, "/source/git/repository", "a repository is needed");
     if (!json_object_get(git, "branch"))
         note(wish, ANNOTATION_BRANCH, "main");
 }
@@ -118,7 +117,7 @@ static const char *read_text(const json_t *body, const char *key, json_t *errors
     const json_t *value = json_object_get(body, key);
     CLEANUP(free_ptr) char *pointer = xasprintf("/%s", key);
     if (value && !json_is_string(value))
-        admin_add_error(errors, pointer, "%s must be a text", key);
+        document_fault(errors, pointer, "%s must be a text", key);
     return json_string_value(value);
 }
 
@@ -130,7 +129,7 @@ static const char *read_container(const json_t *body, json_t *errors)
         return read_text(body, "container", errors);
     const char *name = json_text_at(container, "name", NULL);
     if (!name || json_object_size(container) > 1)
-        admin_add_error(errors, "/container", "only the container's name is to be given");
+        document_fault(errors, "/container", "only the container's name is to be given");
     return name;
 }
 
@@ -147,7 +146,7 @@ static void refuse_unknown_keys(const json_t *body, json_t *errors)
             k++;
         CLEANUP(free_ptr) char *pointer = xasprintf("/%s", key);
         if (!known[k])
-            admin_add_error(errors, pointer, "unknown key \"%.60s\"", key);
+            document_fault(errors, pointer, "unknown key \"%.60s\"", key);
     }
 }
 
@@ -156,7 +155,7 @@ static void read_source(struct wish *wish, const json_t *body, json_t *errors)
     const json_t *source = json_object_get(body, "source");
     const json_t *git = json_at(source, "git", NULL);
     if (source && (!json_is_object(git) || json_object_size(source) != 1))
-        admin_add_error(errors, "/source", "must be {\"git\": {\"repository\": …}}, or left out");
+        document_fault(errors, "/source", "must be {\"git\": {\"repository\": …}}, or left out");
     else if (source)
         read_git(wish, git, errors);
 }
@@ -181,13 +180,13 @@ static void read_wish(const json_t *body, struct wish *wish, json_t *errors)
     wish->image = read_text(body, "image", errors);
     wish->container = read_container(body, errors);
     if (!wish->namespace_ || !kube_is_label(wish->namespace_))
-        admin_add_error(errors, "/namespace", "the CronJob's namespace is needed");
+        document_fault(errors, "/namespace", "the CronJob's namespace is needed");
     if (!wish->name || !kube_is_name(wish->name))
-        admin_add_error(errors, "/name", "the CronJob's name is needed");
+        document_fault(errors, "/name", "the CronJob's name is needed");
     if (wish->project && *wish->project && !is_label_value(wish->project))
-        admin_add_error(errors, "/project",
-                        "at most 63 letters, digits, '-', '_' and '.', with a letter or digit at "
-                        "both ends");
+        document_fault(errors, "/project",
+                       "at most 63 letters, digits, '-', '_' and '.', with a letter or digit at "
+                       "both ends");
     read_source(wish, body, errors);
     note(wish, ANNOTATION_IMAGE, wish->image);
     note(wish, ANNOTATION_CONTAINER, wish->container);
@@ -219,7 +218,7 @@ static void refuse(struct server_request *req, const struct wish *wish, const st
         server_refuse(req, 403, "not-allowed", "%s", err->text);
     } else if (judge->pointer && (err->code == ERR_INVALID || err->code == ERR_UNSUPPORTED)) {
         CLEANUP(json_ptr) json_t *errors = json_array();
-        admin_add_error(errors, judge->pointer, "%s", err->text);
+        document_fault(errors, judge->pointer, "%s", err->text);
         admin_refuse_errors(req, errors, "nothing adopted");
     } else if (err->code == ERR_NOT_FOUND) {
         server_refuse(req, 404, "not-found", "there is no CronJob %s/%s", wish->namespace_,
@@ -242,19 +241,11 @@ static json_t *described(const struct service *service)
 static void answer(const struct admin *admin, struct server_request *req,
                    const struct service_change *change)
 {
-    json_t *cronjob = NULL;
-    struct error err;
-    if (!service_fetch(admin->kube, change->after->namespace_, change->after->name, &cronjob,
-                       &err)) {
-        server_answer_error(req, &err);
-        return;
-    }
     CLEANUP(json_ptr) json_t *warnings = admin_change_warnings(change);
     json_t *members = json_pack("{s:o, s:o}", "before", described(change->before), "after",
                                 described(change->after));
     admin_add_list(members, "warnings", warnings);
-    admin_answer_service(admin, req, 200, cronjob, NULL, members);
-    json_decref(cronjob);
+    admin_answer_service(admin, req, 200, change->cronjob, NULL, members);
 }
 
 static void adopt_wish(const struct admin *admin, struct server_request *req,

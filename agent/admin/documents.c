@@ -6,6 +6,7 @@
 #include "agent/pipeline/pipeline.h"
 #include "deploy/document.h"
 #include "deploy/merge.h"
+#include "deploy/service_owner.h"
 #include "deploy/service_write.h"
 #include "webhooks/repository.h"
 
@@ -496,12 +497,8 @@ static void answer_edited(const struct admin *admin, struct server_request *req,
 // The owner may put back what is changed here.
 static void warn_of_owner(const struct service *service, struct service_verdict *verdict)
 {
-    char sentence[ERROR_TEXT_MAX];
-    snprintf(sentence, sizeof sentence,
-             "%s keeps this CronJob, and may undo the change: make it "
-             "there, too",
-             service->owner);
-    if (*service->owner)
+    CLEANUP(free_ptr) char *sentence = service_owner_warning(service);
+    if (sentence)
         json_array_append_new(verdict->warnings, json_text(sentence));
 }
 

@@ -4,6 +4,7 @@
 #include "agent/admin/turns.h"
 #include "agent/base/log.h"
 #include "agent/runs/recorder.h"
+#include "deploy/document.h"
 
 #include <string.h>
 
@@ -13,7 +14,7 @@ static void read_if_active(const json_t *value, struct run_request *out, json_t 
 {
     const char *word = json_string_value(value);
     if (!word || !run_if_active_parse(word, &out->if_active))
-        admin_add_error(errors, "/ifActive", "must be refuse, allow or replace");
+        document_fault(errors, "/ifActive", "must be refuse, allow or replace");
 }
 
 // As Kubernetes takes them: printable ASCII without '='.
@@ -30,16 +31,16 @@ static void read_env(const json_t *value, struct run_request *out, json_t *error
     const char *name;
     json_t *text;
     if (!json_is_object(value) || json_object_size(value) > RUN_ENV_MAX) {
-        admin_add_error(errors, "/env", "must be at most %d texts by name", RUN_ENV_MAX);
+        document_fault(errors, "/env", "must be at most %d texts by name", RUN_ENV_MAX);
         return;
     }
     json_object_foreach(json_unconst(value), name, text)
     {
         CLEANUP(free_ptr) char *pointer = patch_pointer(PATCH_AT("env", name));
         if (!is_variable(name))
-            admin_add_error(errors, pointer, "\"%.60s\" cannot be the name of a variable", name);
+            document_fault(errors, pointer, "\"%.60s\" cannot be the name of a variable", name);
         else if (!json_is_string(text))
-            admin_add_error(errors, pointer, "must be a text");
+            document_fault(errors, pointer, "must be a text");
     }
     out->env = json_object_size(value) > 0 ? value : NULL;
 }
@@ -49,14 +50,14 @@ static void read_args(const json_t *value, struct run_request *out, json_t *erro
     size_t i;
     json_t *text;
     if (!json_is_array(value) || json_array_size(value) > RUN_ARGS_MAX) {
-        admin_add_error(errors, "/args", "must be a list of at most %d texts", RUN_ARGS_MAX);
+        document_fault(errors, "/args", "must be a list of at most %d texts", RUN_ARGS_MAX);
         return;
     }
     json_array_foreach(json_unconst(value), i, text)
     {
         CLEANUP(free_ptr) char *pointer = xasprintf("/args/%zu", i);
         if (!json_is_string(text))
-            admin_add_error(errors, pointer, "must be a text");
+            document_fault(errors, pointer, "must be a text");
     }
     out->args = value;
 }
@@ -80,7 +81,7 @@ static bool read_request(struct server_request *req, const json_t *body, struct 
         if (k < sizeof keys / sizeof *keys)
             keys[k].read(value, out, errors);
         else
-            admin_add_error(errors, pointer, "unknown key; there are ifActive, env and args");
+            document_fault(errors, pointer, "unknown key; there are ifActive, env and args");
     }
     if (json_array_size(errors) == 0)
         return true;

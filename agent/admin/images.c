@@ -4,6 +4,7 @@
 #include "agent/base/log.h"
 #include "agent/base/text.h"
 #include "agent/pipeline/pipeline.h"
+#include "deploy/document.h"
 
 #include <string.h>
 
@@ -196,7 +197,7 @@ static bool read_target(struct server_request *req, json_t *body, const char **t
     if (!*to || (text_starts(*to, "b-") && admin_build_number(*to, &id)))
         return true;
     CLEANUP(json_ptr) json_t *errors = json_array();
-    admin_add_error(errors, "/to", "must be a build, as b-49");
+    document_fault(errors, "/to", "must be a build, as b-49");
     admin_refuse_errors(req, errors, "nothing rolled back");
     return false;
 }

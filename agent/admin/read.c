@@ -3,7 +3,6 @@
 #include "agent/base/text.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -77,17 +76,6 @@ bool admin_no_body(struct server_request *req)
         return true;
     server_refuse(req, 400, "invalid", "this takes no body");
     return false;
-}
-
-void admin_add_error(json_t *errors, const char *pointer, const char *fmt, ...)
-{
-    char text[ERROR_TEXT_MAX];
-    va_list args;
-    va_start(args, fmt);
-    vsnprintf(text, sizeof text, fmt, args);
-    va_end(args);
-    json_array_append_new(
-        errors, json_pack("{s:o, s:o}", "pointer", json_text(pointer), "detail", json_text(text)));
 }
 
 void admin_refuse_errors(struct server_request *req, json_t *errors, const char *what)

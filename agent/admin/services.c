@@ -73,7 +73,7 @@ static void add_schedule(const struct service *service, json_t *json)
     json_object_set_new(json, "sentence", sentence);
 }
 
-json_t *admin_service_json(const struct admin *admin, const struct service *service)
+static json_t *service_json(const struct admin *admin, const struct service *service)
 {
     bool suspended = service->state != SERVICE_STARTED;
     json_t *json = json_pack(
@@ -134,7 +134,7 @@ static void list_services(struct server_request *req, void *user)
     CLEANUP(json_ptr) json_t *running = admin_running(admin);
     json_t *list = json_array();
     for (size_t i = 0; i < services.count; i++) {
-        json_t *json = admin_service_json(admin, services.items[i]);
+        json_t *json = service_json(admin, services.items[i]);
         admin_add_runs(admin, services.items[i], running, json);
         admin_append(list, json);
     }
@@ -148,7 +148,7 @@ static void list_services(struct server_request *req, void *user)
 json_t *admin_service_row(const struct admin *admin, const struct service *service)
 {
     CLEANUP(json_ptr) json_t *running = admin_running(admin);
-    json_t *row = admin_service_json(admin, service);
+    json_t *row = service_json(admin, service);
     admin_add_runs(admin, service, running, row);
     return row;
 }

@@ -1,6 +1,6 @@
 // Starting, stopping and building a service.
 #include "agent/admin/states.h"
-#include "agent/admin/runs.h"
+#include "agent/admin/services.h"
 #include "agent/base/log.h"
 #include "agent/base/text.h"
 #include "agent/pipeline/pipeline.h"
@@ -76,11 +76,7 @@ void admin_add_list(json_t *answer, const char *key, json_t *list)
 json_t *admin_next(const struct service *service)
 {
     struct wall_time next;
-    char text[RFC3339_SIZE];
-    if (!service_next(service, wall_now(), &next))
-        return json_null();
-    wall_format(next, false, text);
-    return json_string(text);
+    return service_next(service, wall_now(), &next) ? admin_time(next) : json_null();
 }
 
 static void log_change(const struct admin *admin, struct server_request *req, const char *what,
@@ -88,22 +84,6 @@ static void log_change(const struct admin *admin, struct server_request *req, co
 {
     log_line(LOG_INFO, what, "service", change->after->name, "namespace", change->after->namespace_,
              "before", state_word(change->before), "by", admin_token(admin, req)->name, NULL);
-}
-
-// The service as the cluster has it now, whole and projected. False: answered.
-static bool read_service(const struct admin *admin, struct server_request *req, json_t **cronjob,
-                         const struct service **service)
-{
-    CLEANUP(service_ptr)
-    const struct service *known = admin_named_service(admin, req, ROLE_ADMIN);
-    struct error err;
-    if (!known)
-        return false;
-    if (cronjob_read(admin->kube, known->namespace_, known->name, cronjob, &err) &&
-        service_from_json(*cronjob, service, &err))
-        return true;
-    server_answer_error(req, &err);
-    return false;
 }
 
 static void refuse_unready(struct server_request *req, const struct service *service,
@@ -156,14 +136,14 @@ static void answer_start(const struct admin *admin, struct server_request *req,
 static void start_service(struct server_request *req, void *user)
 {
     const struct admin *admin = user;
-    CLEANUP(json_ptr) json_t *cronjob = NULL;
-    CLEANUP(service_ptr) const struct service *service = NULL;
+    CLEANUP(named_service_finish) struct named_service named = {0};
     CLEANUP(json_ptr) json_t *missing = json_array();
     CLEANUP(json_ptr) json_t *not_checked = json_array();
-    if (!admin_no_body(req) || !read_service(admin, req, &cronjob, &service))
+    if (!admin_no_body(req) || !admin_find_service(admin, req, ROLE_ADMIN, &named))
         return;
+    const struct service *service = named.service;
     if (service->state != SERVICE_STARTED)
-        admin_missing(admin, cronjob, service, missing, not_checked);
+        admin_missing(admin, named.cronjob, service, missing, not_checked);
     if (json_array_size(missing) > 0) {
         refuse_unready(req, service, missing, not_checked);
         return;

@@ -147,7 +147,7 @@ def test_start_and_stop(agent, built):
     before = service.get()
     answer = post(agent, service, "start")
     assert (answer["state"], answer["before"], answer["after"]) == ("started", "draft", "started")
-    assert answer["firstRun"] is None and answer["next"].endswith("-01-01T00:00:00Z")
+    assert answer["firstRun"] is None and answer["next"].endswith("-01-01T00:00:00.000Z")
     after = service.get()
     assert after["spec"] == {**before["spec"], "suspend": False}
     assert ANNOTATION + "state" not in after["metadata"]["annotations"]
@@ -276,7 +276,7 @@ def test_start_asks_the_quota(agent, new_place):
     try:
         service = draft(life, "greedy", container=shell("true", resources={"limits": {"memory": "2Gi"}})).seen_by(agent)
         [missing] = post(agent, service, "start", status=409)["missing"]
-        assert "exceeded quota: small" in missing
+        assert "exceeded quota: small" in missing and "/resources" in missing
     finally:
         life.cluster.kubectl("-n", life.namespace, "delete", "quota", "small")
     assert eventually(lambda: agent.api("POST", f"{service.path}/start").status == 200, "the quota is gone")
@@ -344,7 +344,7 @@ def test_roll_back_and_resume(agent, built):
     assert [(one["kind"], one["live"], one["by"]) for one in now] == \
         [("rollback", True, "admin"), ("built", False, None), ("built", False, None)]
     assert (now[0]["commit"], now[0]["subject"]) == (first, "First of all")
-    eventually(lambda: agent.get(service.path)["pinned"], "it is shown as pinned")
+    eventually(lambda: agent.get(service.path)["status"]["pinned"], "it is shown as pinned")
 
     third, outcome = push(agent, service, "third")
     assert outcome["reason"] == "pinned" and service.image() == older["image"]
@@ -588,7 +588,7 @@ def test_nothing_fires_by_surprise(agent, minute):
     before = busy.get()["status"]["lastScheduleTime"]
     for service in (minute.skipping, minute.stopped, minute.running):
         answer = post(agent, service, "start")
-        assert answer["next"] == time.strftime("%Y-%m-%dT%H:%M:00Z", time.gmtime((now + 1) * 60))
+        assert answer["next"] == time.strftime("%Y-%m-%dT%H:%M:00.000Z", time.gmtime((now + 1) * 60))
     assert eventually(lambda: minutes_of(minute.running), "the missed run is made at once", 20)[-1] == now
     forced = busy.force(agent).json
     assert forced["besideSchedule"] is True and forced["nextScheduled"] == answer["next"]
