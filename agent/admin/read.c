@@ -8,7 +8,6 @@
 
 const struct server_route *const admin_tables[] = {
     admin_service_routes,
-    admin_service_routes,
     admin_document_routes,
     admin_removal_routes,
     admin_state_routes,
@@ -18,8 +17,6 @@ const struct server_route *const admin_tables[] = {
     admin_build_routes,
     admin_delivery_routes,
     admin_schedule_routes,
-    admin_health_routes,
-    NULL,
     admin_health_routes,
     NULL,
 };
