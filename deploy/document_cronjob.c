@@ -260,6 +260,14 @@ static void write_security(struct parts *parts, const struct document_field *fie
         path_remove(path_get(parts->pod, "securityContext"), place);
 }
 
+// A draft has run nothing yet, so nothing goes on with the image that it has.
+static bool waits_for_build(const json_t *annotations, const json_t *before, const char *image)
+{
+    const char *state = json_text_at(annotations, ANNOTATION_STATE, NULL);
+    bool draft = state && strcmp(state, "draft") == 0;
+    return !image || (path_get(before, "source.git") ? text_ends(image, ":" TAG_NOT_BUILT) : draft);
+}
+
 static void write_image(struct parts *parts, const json_t *before, const json_t *after)
 {
     static const char *const built[] = {ANNOTATION_COMMIT, ANNOTATION_BUILD, ANNOTATION_PATCHED_AT,
@@ -273,7 +281,7 @@ static void write_image(struct parts *parts, const json_t *before, const json_t 
         json_object_set_new(parts->container, "image", json_deep_copy(given));
         for (size_t i = 0; i < sizeof built / sizeof *built; i++)
             json_object_del(annotations, built[i]);
-    } else if (!image || (path_get(before, "source.git") && text_ends(image, ":" TAG_NOT_BUILT))) {
+    } else if (waits_for_build(annotations, before, image)) {
         CLEANUP(free_ptr) char *reserved = xasprintf("%s:" TAG_NOT_BUILT, destination);
         json_object_set_new(parts->container, "image", json_text(reserved));
     }
