@@ -332,6 +332,7 @@ static const struct db_record state_record = {state_fields,
                                               sizeof state_fields / sizeof *state_fields};
 #define STATE_COLUMNS "namespace, service, at, state, schedule, time_zone"
 
+// Before one is added.
 static bool drop_old_states(struct db *db, const struct service_state_record *record,
                             struct error *err)
 {
@@ -344,7 +345,7 @@ static bool drop_old_states(struct db *db, const struct service_state_record *re
         return false;
     db_bind_text(statement, 1, record->namespace);
     db_bind_text(statement, 2, record->service);
-    db_bind_int(statement, 3, STORE_SERVICE_STATES - 1);
+    db_bind_int(statement, 3, STORE_SERVICE_STATES - 2);
     return db_run(statement, err);
 }
 
@@ -451,7 +452,7 @@ static bool apply_watch(struct db *db, void *data, struct error *err)
     CLEANUP(db_reset) struct statement *putting = db_prepare(db, put, err);
     if (!dropping || !putting)
         return false;
-    db_bind_int(dropping, 1, STORE_WATCHES_MAX - 1);
+    db_bind_int(dropping, 1, STORE_WATCHES_MAX - 2);
     db_bind_int(putting, 1, watch->started.ms);
     db_bind_int(putting, 2, watch->seen.ms);
     return db_run(dropping, err) && db_run(putting, err);

@@ -83,8 +83,8 @@ def test_run_outlives_its_job(keeper, history_place, minutely):
     assert row["lastRun"]["name"] == run and row["running"] == [] and row["usualSeconds"] == after["durationSeconds"]
     listed = next(one for one in keeper.get("/v1/services")["services"] if one["name"] == service.name)
     assert listed["lastRun"] == row["lastRun"] and listed["usualSeconds"] == row["usualSeconds"]
-    assert run in keeper.cli("runs", service.full_name).stdout
-    assert keeper.cli("logs", service.full_name).stdout.encode() == log
+    assert run in keeper.cli("runs", service.full_name)[0]
+    assert keeper.cli("logs", service.full_name)[0].encode() == log
 
 
 def test_parts_of_a_log(keeper, history_place):
@@ -106,7 +106,7 @@ def test_parts_of_a_log(keeper, history_place):
         assert log_of(keeper, service, run, f"since={since}&tail=1&timestamps=true").decode() == stamped[7] + "\n"
         assert log_of(keeper, service, run, "since=1h") == whole
         assert log_of(keeper, service, run, "since=0s") == b""
-        assert keeper.cli("logs", service.full_name, "--tail", "1").stdout == "late 8\n"
+        assert keeper.cli("logs", service.full_name, "--tail", "1")[0] == "late 8\n"
     check()
     kept(keeper, service, run)
     remove_job(service, run)
@@ -168,7 +168,7 @@ def test_each_attempt_has_its_log(keeper, history_place):
         assert log_of(keeper, service, run, f"attempt={number}").decode() == f"in {pod}\n"
         assert log_of(keeper, service, run, f"attempt={number}&container=first").decode() == f"before {pod}\n"
     assert log_of(keeper, service, run, "previous=true").decode() == f"in {pods[0]}\n"
-    assert keeper.cli("logs", "--failed", "--previous", service.full_name).stdout == f"in {pods[0]}\n"
+    assert keeper.cli("logs", "--failed", "--previous", service.full_name)[0] == f"in {pods[0]}\n"
     assert keeper.api("GET", f"{service.path}/runs/{run}/logs?attempt=3").status == 404
     assert [row["name"] for row in runs_of(keeper, service, "state=failed")] == [run]
 
@@ -330,5 +330,5 @@ def test_runs_that_were_missed(keeper, minutely):
     assert both[0]["state"] == "missed" and [row for row in both if row["name"]]
     times = [row.get("created") or row["scheduledFor"] for row in both]
     assert times == sorted(times, reverse=True)
-    assert "not run: stopped" in keeper.cli("runs", minutely.full_name).stdout
-    assert keeper.cli("logs", minutely.full_name).stdout == "a minute\n"
+    assert "not run: stopped" in keeper.cli("runs", minutely.full_name)[0]
+    assert keeper.cli("logs", minutely.full_name)[0] == "a minute\n"
