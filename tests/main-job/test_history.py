@@ -10,7 +10,7 @@ from agents import Agent
 from waiting import eventually
 
 HISTORY_RUNS = 200
-LARGE_LOG = 50 << 20
+LARGE_LOG = 50_000_000
 
 
 def shell(script, **more):
@@ -250,15 +250,15 @@ def test_jobs_of_a_cronjob_that_becomes_a_service(keeper, history_place):
 
 def test_large_log(keeper, history_place):
     """Followed, compressed and read again, whole and in part."""
-    size = LARGE_LOG // 100
-    script = f"exec /bin/busybox awk 'BEGIN {{ for (i = 1; i <= {size}; i++) printf \"%099d\\n\", i }}'"
+    size = LARGE_LOG // 1000
+    script = f"exec /bin/busybox awk 'BEGIN {{ for (i = 1; i <= {size}; i++) printf \"%0999d\\n\", i }}'"
     service = history_place.service("large", container=shell(script)).seen_by(keeper)
     run = service.force(keeper).json["name"]
     ended = kept(keeper, service, run)
     log = log_of(keeper, service, run)
     assert len(log) == LARGE_LOG
-    assert all(line == b"%099d" % i for i, line in enumerate(log.split(b"\n")[:-1], 1))
-    assert log_of(keeper, service, run, "tail=2") == log[-200:]
+    assert all(line == b"%0999d" % i for i, line in enumerate(log.split(b"\n")[:-1], 1))
+    assert log_of(keeper, service, run, "tail=2") == log[-2000:]
     assert log_of(keeper, service, run, f"offset={LARGE_LOG - 50}") == log[-50:]
     assert ended["attempts"][0]["logs"][0]["compressedBytes"] < LARGE_LOG // 4
 

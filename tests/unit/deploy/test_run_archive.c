@@ -27,7 +27,8 @@ static const char pod_text[] =
     "\"spec\":{\"containers\":[{\"name\":\"main\",\"resources\":{\"limits\":{\"memory\":\"64Mi\"}}}"
     "]},"
     "\"status\":{\"phase\":\"Failed\",\"initContainerStatuses\":[{\"name\":\"first\",\"state\":{"
-    "\"terminated\":{\"exitCode\":0}}}],\"containerStatuses\":[{\"name\":\"main\","
+    "\"terminated\":{\"exitCode\":0,\"startedAt\":\"2026-11-24T08:00:01Z\"}}}],"
+    "\"containerStatuses\":[{\"name\":\"main\","
     "\"restartCount\":2,\"state\":{\"terminated\":{\"exitCode\":137,\"reason\":\"OOMKilled\","
     "\"startedAt\":\"2026-11-24T08:00:02Z\",\"finishedAt\":\"2026-11-24T08:00:59Z\"}}},"
     "{\"name\":\"late\",\"state\":{\"waiting\":{\"reason\":\"PodInitializing\"}}}]}}";
