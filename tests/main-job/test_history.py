@@ -1,8 +1,8 @@
 """The history of runs and their logs, which outlives Jobs, pods and agents."""
 
 import gzip
+import json
 import re
-import time
 
 import pytest
 
@@ -192,6 +192,21 @@ def test_reasons(keeper, history_place):
         assert (ended["state"], ended["reason"]) == ("failed", "cancelled: its Job was deleted")
         assert keeper.get(service.path)["running"] == []
         assert keeper.api("GET", f"{service.path}/runs/{runs[service]}/logs").status == 404
+
+
+def test_run_that_takes_longer_than_usual(keeper, history_place):
+    service = history_place.service("slow", container=shell("echo quick")).seen_by(keeper)
+    quick = [kept(keeper, service, service.force(keeper).json["name"]) for _ in range(2)]
+    assert not any(run["slow"] for run in quick) and all(run["durationSeconds"] < 4 for run in quick)
+    container = {"name": "main", "image": history_place.cluster.busybox_image, **shell("exec /bin/busybox sleep 12")}
+    patch = {"spec": {"jobTemplate": {"spec": {"template": {"spec": {"containers": [container]}}}}}}
+    service.cluster.kubectl("-n", service.namespace, "patch", "cronjob", service.name, "--type=strategic",
+                            "-p", json.dumps(patch))
+    run = service.force(keeper).json["name"]
+    eventually(lambda: keeper.get(f"{service.path}/runs/{run}")["slow"], "it is slow while it runs")
+    assert kept(keeper, service, run)["slow"] is True
+    assert keeper.get(service.path)["usualSeconds"] < 4
+    assert "twice as long as usual" in keeper.cli("runs", service.full_name)[0]
 
 
 # --- agents come and go ---
