@@ -293,7 +293,9 @@ const struct config_setting config_settings[] = {
 
     {"logs", CONFIG_GROUP, .help = "The logs of runs, kept under the state directory."},
     {"logs.maxBytes", CONFIG_SIZE, AT(logs.max_bytes), .standard = "64MiB", .min = KIB(64),
-     .max = GIB(16), .help = "Of one container's log; the rest is not kept, and that is said."},
+     .max = GIB(16),
+     .help = "Of one container's log with the time of each line; the rest is not kept, and that is "
+             "said."},
     {"logs.maxTotalBytes", CONFIG_SIZE, AT(logs.max_total_bytes), .standard = "10GiB",
      .min = KIB(64), .max = GIB(65536),
      .help = "Of all logs, compressed: then those of the runs that ended first go."},

@@ -201,6 +201,8 @@ static void say_terminated(char out[static REASON_MAX], const json_t *terminated
         snprintf(out, REASON_MAX, "out of memory");
     else if (is(reason, "StartError") || is(reason, "ContainerCannotRun"))
         say(out, &(struct wording){NULL, "container cannot be started", true}, NULL, message);
+    else if (is(reason, "ContainerStatusUnknown"))
+        snprintf(out, REASON_MAX, "its pod was deleted");
     else
         snprintf(out, REASON_MAX, "exit %d", (int)code);
 }
@@ -269,7 +271,9 @@ static void say_pending(char out[static REASON_MAX], const json_t *pod, const js
 
 static void read_terminated(struct run_attempt *attempt, const json_t *terminated)
 {
-    attempt->exit_code = (int)json_int_or(json_at(terminated, "exitCode", NULL), -1);
+    // Kubernetes makes one up where it does not know.
+    bool known = !is(json_text_at(terminated, "reason", NULL), "ContainerStatusUnknown");
+    attempt->exit_code = known ? (int)json_int_or(json_at(terminated, "exitCode", NULL), -1) : -1;
     attempt->started = json_time(json_at(terminated, "startedAt", NULL));
     attempt->finished = json_time(json_at(terminated, "finishedAt", NULL));
 }
@@ -302,9 +306,10 @@ static void read_logs(struct run_attempt *attempt, const json_t *pod)
         json_array_foreach(json_at(pod, "status", lists[l], NULL), i, status)
         {
             const char *name = json_text_at(status, "name", NULL);
+            // One that never ran is told as ended too, when its pod is deleted.
             bool started = json_at(status, "state", "running", NULL) ||
-                           json_at(status, "state", "terminated", NULL) ||
-                           json_at(status, "lastState", "terminated", NULL);
+                           json_text_at(status, "state", "terminated", "startedAt", NULL) ||
+                           json_text_at(status, "lastState", "terminated", "startedAt", NULL);
             if (name && started)
                 run_attempt_add_log(attempt, name);
         }

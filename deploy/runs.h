@@ -132,12 +132,6 @@ void run_name(const char *cronjob, const char *uid, const char *idempotency_key,
 bool run_list(struct kube_client *client, const struct service *service, size_t limit,
               struct run_list *out, struct error *err) MUST_CHECK;
 
-// The same for several services of one namespace, which costs as much as for one: out[i] is of
-// services[i]. False, with all of `out` empty: not all could be told by the deadline.
-bool run_lists(struct kube_client *client, const struct service *const services[], size_t count,
-               size_t limit, struct mono_time deadline, struct run_list out[],
-               struct error *err) MUST_CHECK;
-
 // One run with its pods; ERR_NOT_FOUND also when it belongs to something else.
 bool run_get(struct kube_client *client, const struct service *service, const char *name,
              struct run **out, struct error *err) MUST_CHECK;

@@ -21,8 +21,10 @@ static int colour_len(const char *bytes, size_t len)
     size_t at = 2;
     while (at < len && strchr("0123456789;:", bytes[at]) && bytes[at] != '\0')
         at++;
+    if (at >= HARMLESS_SEQUENCE_MAX)
+        return -1;
     if (at == len)
-        return at < HARMLESS_SEQUENCE_MAX ? 0 : -1;
+        return 0;
     return bytes[at] == 'm' ? (int)at + 1 : -1;
 }
 

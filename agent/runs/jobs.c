@@ -331,7 +331,9 @@ void jobs_settle(struct jobs *jobs, const char *uid, bool gone)
 {
     pthread_mutex_lock(&jobs->mutex);
     struct entry **at = place_of(jobs, uid);
-    if (*at && (gone || ((*at)->open && (*at)->open->gone))) {
+    const struct open_job *open = *at ? (*at)->open : NULL;
+    // Of a Job that went, pods may still be told.
+    if (*at && (gone || (open && (open->gone || !open->text)))) {
         take_out(jobs, at);
     } else if (*at) {
         close_job(*at);

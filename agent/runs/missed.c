@@ -28,7 +28,8 @@ static int by_due(const void *a, const void *b)
 static bool was_run(const struct missed_history *history, int64_t due_ms)
 {
     struct past_run wanted = {.due = {due_ms}};
-    return bsearch(&wanted, history->runs, history->run_count, sizeof wanted, by_due) != NULL;
+    return history->run_count > 0 &&
+           bsearch(&wanted, history->runs, history->run_count, sizeof wanted, by_due) != NULL;
 }
 
 static bool was_watched(const struct missed_history *history, int64_t due_ms)

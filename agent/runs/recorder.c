@@ -327,8 +327,9 @@ static enum work_result record_rest(struct recorder *recorder, enum job_standing
     CLEANUP(run_ptr) struct run *run = run_from_record(before);
     const struct space *space = space_of(recorder, before->namespace);
     bool over = run_state_is_over(run->state);
-    if (!over && (standing != JOB_ABSENT || !space || !space->jobs_known))
-        return WORK_DONE;
+    bool left_over = before->created.ms < recorder->since.ms && space && space->jobs_known;
+    if (!over && (standing != JOB_ABSENT || !left_over))
+        return WORK_DONE; // its Job will be told
     end_attempts(run, NULL, true);
     if (!over)
         end_run(run, RUN_UNKNOWN, "its Job was deleted while the agent was away");
@@ -348,8 +349,10 @@ static enum work_result record_run(struct recorder *recorder, const char *uid)
         jobs_settle(recorder->jobs, uid, view.gone);
         return WORK_DONE;
     }
-    if (view.standing == JOB_OPEN)
-        return view.job ? record_open(recorder, &view, &before) : WORK_DONE;
+    if (view.job)
+        return record_open(recorder, &view, &before);
+    if (view.standing == JOB_OPEN) // of which only pods are told: it went, or will come
+        view.standing = JOB_ABSENT;
     return stored ? record_rest(recorder, view.standing, &before) : WORK_DONE;
 }
 

@@ -31,6 +31,18 @@ void run_record_finish(struct run_record *record)
     record->attempts = NULL;
 }
 
+// Of one service: its namespace and name are the first parameters.
+static struct statement *prepare_of(struct db *db, const char *sql, const char *namespace,
+                                    const char *service, struct error *err)
+{
+    struct statement *statement = db_prepare(db, sql, err);
+    if (statement) {
+        db_bind_text(statement, 1, namespace);
+        db_bind_text(statement, 2, service);
+    }
+    return statement;
+}
+
 // --- one row ---
 
 static bool apply_put(struct db *db, void *data, struct error *err)
@@ -83,11 +95,9 @@ bool store_run_find(struct store *store, const char *namespace, const char *serv
     static const char sql[] = SELECT_RUN "WHERE namespace = ?1 AND service = ?2 AND name = ?3 "
                                          "ORDER BY created DESC, id DESC LIMIT 1";
     CLEANUP(store_reader_release) struct db *db = store_reader(store);
-    CLEANUP(db_reset) struct statement *statement = db_prepare(db, sql, err);
+    CLEANUP(db_reset) struct statement *statement = prepare_of(db, sql, namespace, service, err);
     if (!statement)
         return false;
-    db_bind_text(statement, 1, namespace);
-    db_bind_text(statement, 2, service);
     db_bind_text(statement, 3, name);
     if (!db_one(statement, err))
         return error_wrap(err, "run %s/%s", namespace, name);
@@ -123,11 +133,10 @@ bool store_run_list(struct store *store, const struct run_filter *filter,
                    "AND (?4 IS NULL OR kind = ?4) AND (?5 IS NULL OR state = ?5) "
                    "ORDER BY created DESC, id DESC LIMIT ?6";
     CLEANUP(store_reader_release) struct db *db = store_reader(store);
-    CLEANUP(db_reset) struct statement *statement = db_prepare(db, sql, err);
+    CLEANUP(db_reset)
+    struct statement *statement = prepare_of(db, sql, filter->namespace, filter->service, err);
     if (!statement)
         return false;
-    db_bind_text(statement, 1, filter->namespace);
-    db_bind_text(statement, 2, filter->service);
     db_bind_int(statement, 3, filter->before.ms ? filter->before.ms : INT64_MAX);
     db_bind_text(statement, 4, filter->kind);
     db_bind_text(statement, 5, filter->state);
@@ -156,11 +165,9 @@ static bool read_usual(struct db *db, const char *namespace, const char *service
     static const char sql[] =
         "SELECT finished - started FROM runs WHERE namespace = ?1 AND "
         "service = ?2 AND state = 'succeeded' ORDER BY finished DESC LIMIT ?3";
-    CLEANUP(db_reset) struct statement *statement = db_prepare(db, sql, err);
+    CLEANUP(db_reset) struct statement *statement = prepare_of(db, sql, namespace, service, err);
     if (!statement)
         return false;
-    db_bind_text(statement, 1, namespace);
-    db_bind_text(statement, 2, service);
     db_bind_int(statement, 3, STORE_USUAL_OF);
     int64_t took[STORE_USUAL_OF];
     size_t count = 0;
@@ -180,11 +187,9 @@ bool store_run_last(struct store *store, const char *namespace, const char *serv
     static const char sql[] = "SELECT id, " COLUMNS " FROM runs WHERE namespace = ?1 AND "
                               "service = ?2 AND finished > 0 ORDER BY finished DESC LIMIT 1";
     CLEANUP(store_reader_release) struct db *db = store_reader(store);
-    CLEANUP(db_reset) struct statement *statement = db_prepare(db, sql, err);
+    CLEANUP(db_reset) struct statement *statement = prepare_of(db, sql, namespace, service, err);
     if (!statement)
         return false;
-    db_bind_text(statement, 1, namespace);
-    db_bind_text(statement, 2, service);
     if (!db_one(statement, err))
         return error_wrap(err, "runs of %s/%s", namespace, service);
     *out = (struct run_record){.id = db_int(statement, 0)};
@@ -220,11 +225,9 @@ bool store_runs_open(struct store *store, const char *namespace, const char *ser
         SELECT_MENTION "WHERE open = 1 AND (?1 IS NULL OR namespace = ?1) "
                        "AND (?2 IS NULL OR service = ?2) ORDER BY created DESC";
     CLEANUP(store_reader_release) struct db *db = store_reader(store);
-    CLEANUP(db_reset) struct statement *statement = db_prepare(db, sql, err);
+    CLEANUP(db_reset) struct statement *statement = prepare_of(db, sql, namespace, service, err);
     if (!statement)
         return false;
-    db_bind_text(statement, 1, namespace);
-    db_bind_text(statement, 2, service);
     return mention(statement, each, user, err);
 }
 
@@ -237,11 +240,9 @@ static bool too_many(struct db *db, const char *namespace, const char *service, 
         SELECT_MENTION "WHERE namespace = ?1 AND service = ?2 AND open = 0 AND created < "
                        "(SELECT created FROM runs WHERE namespace = ?1 AND service = ?2 "
                        "ORDER BY created DESC LIMIT 1 OFFSET ?3) ORDER BY created LIMIT ?4";
-    CLEANUP(db_reset) struct statement *statement = db_prepare(db, sql, err);
+    CLEANUP(db_reset) struct statement *statement = prepare_of(db, sql, namespace, service, err);
     if (!statement)
         return false;
-    db_bind_text(statement, 1, namespace);
-    db_bind_text(statement, 2, service);
     db_bind_int(statement, 3, keep > 1 ? keep - 1 : 0);
     db_bind_int(statement, 4, STORE_PAGE_MAX);
     return mention(statement, each, user, err);
@@ -289,11 +290,9 @@ bool store_runs_of(struct store *store, const char *namespace, const char *servi
 {
     static const char sql[] = SELECT_MENTION "WHERE namespace = ?1 AND service = ?2 LIMIT ?3";
     CLEANUP(store_reader_release) struct db *db = store_reader(store);
-    CLEANUP(db_reset) struct statement *statement = db_prepare(db, sql, err);
+    CLEANUP(db_reset) struct statement *statement = prepare_of(db, sql, namespace, service, err);
     if (!statement)
         return false;
-    db_bind_text(statement, 1, namespace);
-    db_bind_text(statement, 2, service);
     db_bind_int(statement, 3, STORE_PAGE_MAX);
     return mention(statement, each, user, err);
 }
@@ -332,6 +331,7 @@ static const struct db_record state_record = {state_fields,
                                               sizeof state_fields / sizeof *state_fields};
 #define STATE_COLUMNS "namespace, service, at, state, schedule, time_zone"
 
+// Before one is added.
 static bool drop_old_states(struct db *db, const struct service_state_record *record,
                             struct error *err)
 {
@@ -339,12 +339,11 @@ static bool drop_old_states(struct db *db, const struct service_state_record *re
         "DELETE FROM service_states WHERE namespace = ?1 AND service = ?2 AND at < "
         "(SELECT at FROM service_states WHERE namespace = ?1 AND service = ?2 "
         "ORDER BY at DESC LIMIT 1 OFFSET ?3)";
-    CLEANUP(db_reset) struct statement *statement = db_prepare(db, sql, err);
+    CLEANUP(db_reset)
+    struct statement *statement = prepare_of(db, sql, record->namespace, record->service, err);
     if (!statement)
         return false;
-    db_bind_text(statement, 1, record->namespace);
-    db_bind_text(statement, 2, record->service);
-    db_bind_int(statement, 3, STORE_SERVICE_STATES - 1);
+    db_bind_int(statement, 3, STORE_SERVICE_STATES - 2);
     return db_run(statement, err);
 }
 
@@ -368,11 +367,10 @@ static bool is_known(struct store *store, const struct service_state_record *rec
     static const char sql[] = "SELECT " STATE_COLUMNS " FROM service_states WHERE namespace = ?1 "
                               "AND service = ?2 ORDER BY at DESC LIMIT 1";
     CLEANUP(store_reader_release) struct db *db = store_reader(store);
-    CLEANUP(db_reset) struct statement *statement = db_prepare(db, sql, NULL);
+    CLEANUP(db_reset)
+    struct statement *statement = prepare_of(db, sql, record->namespace, record->service, NULL);
     if (!statement)
         return false;
-    db_bind_text(statement, 1, record->namespace);
-    db_bind_text(statement, 2, record->service);
     if (!db_one(statement, NULL))
         return false;
     struct service_state_record newest = {0};
@@ -397,11 +395,9 @@ bool store_service_state_list(struct store *store, const char *namespace, const 
     static const char sql[] = "SELECT " STATE_COLUMNS " FROM service_states WHERE namespace = ?1 "
                               "AND service = ?2 ORDER BY at";
     CLEANUP(store_reader_release) struct db *db = store_reader(store);
-    CLEANUP(db_reset) struct statement *statement = db_prepare(db, sql, err);
+    CLEANUP(db_reset) struct statement *statement = prepare_of(db, sql, namespace, service, err);
     if (!statement)
         return false;
-    db_bind_text(statement, 1, namespace);
-    db_bind_text(statement, 2, service);
     struct service_state_record record;
     enum db_step step;
     while ((step = db_step(statement, err)) == DB_ROW) {
@@ -416,11 +412,10 @@ static bool apply_state_delete(struct db *db, void *data, struct error *err)
 {
     static const char sql[] = "DELETE FROM service_states WHERE namespace = ?1 AND service = ?2";
     const struct service_state_record *record = data;
-    CLEANUP(db_reset) struct statement *statement = db_prepare(db, sql, err);
+    CLEANUP(db_reset)
+    struct statement *statement = prepare_of(db, sql, record->namespace, record->service, err);
     if (!statement)
         return false;
-    db_bind_text(statement, 1, record->namespace);
-    db_bind_text(statement, 2, record->service);
     return db_run(statement, err);
 }
 
@@ -451,7 +446,7 @@ static bool apply_watch(struct db *db, void *data, struct error *err)
     CLEANUP(db_reset) struct statement *putting = db_prepare(db, put, err);
     if (!dropping || !putting)
         return false;
-    db_bind_int(dropping, 1, STORE_WATCHES_MAX - 1);
+    db_bind_int(dropping, 1, STORE_WATCHES_MAX - 2);
     db_bind_int(putting, 1, watch->started.ms);
     db_bind_int(putting, 2, watch->seen.ms);
     return db_run(dropping, err) && db_run(putting, err);
@@ -490,11 +485,9 @@ bool store_patch_commit(struct store *store, const char *namespace, const char *
         "WHERE patches.namespace = ?1 AND patches.name = ?2 AND patches.new_image = ?3 "
         "ORDER BY patches.id DESC LIMIT 1";
     CLEANUP(store_reader_release) struct db *db = store_reader(store);
-    CLEANUP(db_reset) struct statement *statement = db_prepare(db, sql, err);
+    CLEANUP(db_reset) struct statement *statement = prepare_of(db, sql, namespace, service, err);
     if (!statement)
         return false;
-    db_bind_text(statement, 1, namespace);
-    db_bind_text(statement, 2, service);
     db_bind_text(statement, 3, image);
     if (!db_one(statement, err))
         return false;

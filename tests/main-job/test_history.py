@@ -1,8 +1,8 @@
 """The history of runs and their logs, which outlives Jobs, pods and agents."""
 
 import gzip
+import json
 import re
-import time
 
 import pytest
 
@@ -10,7 +10,7 @@ from agents import Agent
 from waiting import eventually
 
 HISTORY_RUNS = 200
-LARGE_LOG = 50 << 20
+LARGE_LOG = 50_000_000
 
 
 def shell(script, **more):
@@ -83,8 +83,8 @@ def test_run_outlives_its_job(keeper, history_place, minutely):
     assert row["lastRun"]["name"] == run and row["running"] == [] and row["usualSeconds"] == after["durationSeconds"]
     listed = next(one for one in keeper.get("/v1/services")["services"] if one["name"] == service.name)
     assert listed["lastRun"] == row["lastRun"] and listed["usualSeconds"] == row["usualSeconds"]
-    assert run in keeper.cli("runs", service.full_name).stdout
-    assert keeper.cli("logs", service.full_name).stdout.encode() == log
+    assert run in keeper.cli("runs", service.full_name)[0]
+    assert keeper.cli("logs", service.full_name)[0].encode() == log
 
 
 def test_parts_of_a_log(keeper, history_place):
@@ -106,7 +106,7 @@ def test_parts_of_a_log(keeper, history_place):
         assert log_of(keeper, service, run, f"since={since}&tail=1&timestamps=true").decode() == stamped[7] + "\n"
         assert log_of(keeper, service, run, "since=1h") == whole
         assert log_of(keeper, service, run, "since=0s") == b""
-        assert keeper.cli("logs", service.full_name, "--tail", "1").stdout == "late 8\n"
+        assert keeper.cli("logs", service.full_name, "--tail", "1")[0] == "late 8\n"
     check()
     kept(keeper, service, run)
     remove_job(service, run)
@@ -168,7 +168,7 @@ def test_each_attempt_has_its_log(keeper, history_place):
         assert log_of(keeper, service, run, f"attempt={number}").decode() == f"in {pod}\n"
         assert log_of(keeper, service, run, f"attempt={number}&container=first").decode() == f"before {pod}\n"
     assert log_of(keeper, service, run, "previous=true").decode() == f"in {pods[0]}\n"
-    assert keeper.cli("logs", "--failed", "--previous", service.full_name).stdout == f"in {pods[0]}\n"
+    assert keeper.cli("logs", "--failed", "--previous", service.full_name)[0] == f"in {pods[0]}\n"
     assert keeper.api("GET", f"{service.path}/runs/{run}/logs?attempt=3").status == 404
     assert [row["name"] for row in runs_of(keeper, service, "state=failed")] == [run]
 
@@ -192,6 +192,21 @@ def test_reasons(keeper, history_place):
         assert (ended["state"], ended["reason"]) == ("failed", "cancelled: its Job was deleted")
         assert keeper.get(service.path)["running"] == []
         assert keeper.api("GET", f"{service.path}/runs/{runs[service]}/logs").status == 404
+
+
+def test_run_that_takes_longer_than_usual(keeper, history_place):
+    service = history_place.service("slow", container=shell("echo quick")).seen_by(keeper)
+    quick = [kept(keeper, service, service.force(keeper).json["name"]) for _ in range(2)]
+    assert not any(run["slow"] for run in quick) and all(run["durationSeconds"] < 4 for run in quick)
+    container = {"name": "main", "image": history_place.cluster.busybox_image, **shell("exec /bin/busybox sleep 12")}
+    patch = {"spec": {"jobTemplate": {"spec": {"template": {"spec": {"containers": [container]}}}}}}
+    service.cluster.kubectl("-n", service.namespace, "patch", "cronjob", service.name, "--type=strategic",
+                            "-p", json.dumps(patch))
+    run = service.force(keeper).json["name"]
+    eventually(lambda: keeper.get(f"{service.path}/runs/{run}")["slow"], "it is slow while it runs")
+    assert kept(keeper, service, run)["slow"] is True
+    assert keeper.get(service.path)["usualSeconds"] < 4
+    assert "twice as long as usual" in keeper.cli("runs", service.full_name)[0]
 
 
 # --- agents come and go ---
@@ -250,15 +265,15 @@ def test_jobs_of_a_cronjob_that_becomes_a_service(keeper, history_place):
 
 def test_large_log(keeper, history_place):
     """Followed, compressed and read again, whole and in part."""
-    size = LARGE_LOG // 100
-    script = f"exec /bin/busybox awk 'BEGIN {{ for (i = 1; i <= {size}; i++) printf \"%099d\\n\", i }}'"
+    size = LARGE_LOG // 1000
+    script = f"exec /bin/busybox awk 'BEGIN {{ for (i = 1; i <= {size}; i++) printf \"%0999d\\n\", i }}'"
     service = history_place.service("large", container=shell(script)).seen_by(keeper)
     run = service.force(keeper).json["name"]
     ended = kept(keeper, service, run)
     log = log_of(keeper, service, run)
     assert len(log) == LARGE_LOG
-    assert all(line == b"%099d" % i for i, line in enumerate(log.split(b"\n")[:-1], 1))
-    assert log_of(keeper, service, run, "tail=2") == log[-200:]
+    assert all(line == b"%0999d" % i for i, line in enumerate(log.split(b"\n")[:-1], 1))
+    assert log_of(keeper, service, run, "tail=2") == log[-2000:]
     assert log_of(keeper, service, run, f"offset={LARGE_LOG - 50}") == log[-50:]
     assert ended["attempts"][0]["logs"][0]["compressedBytes"] < LARGE_LOG // 4
 
@@ -330,5 +345,5 @@ def test_runs_that_were_missed(keeper, minutely):
     assert both[0]["state"] == "missed" and [row for row in both if row["name"]]
     times = [row.get("created") or row["scheduledFor"] for row in both]
     assert times == sorted(times, reverse=True)
-    assert "not run: stopped" in keeper.cli("runs", minutely.full_name).stdout
-    assert keeper.cli("logs", minutely.full_name).stdout == "a minute\n"
+    assert "not run: stopped" in keeper.cli("runs", minutely.full_name)[0]
+    assert keeper.cli("logs", minutely.full_name)[0] == "a minute\n"
