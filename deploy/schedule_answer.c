@@ -49,9 +49,7 @@ static json_t *answer_json(const struct schedule_question *question, const struc
             warnings, json_string("Times after 2037 are left out: how clocks will be changed then "
                                   "is not known."));
     if (*question->time_zone == '\0')
-        json_array_append_new(warnings,
-                              json_string("No time zone is set: the controller takes its own, "
-                                          "which is UTC nearly everywhere."));
+        json_array_append_new(warnings, json_string(SCHEDULE_NO_ZONE));
     return json_pack("{s:o, s:o, s:s, s:o, s:o}", "expression", json_text(question->expression),
                      "timeZone", json_text_or_null(question->time_zone), "sentence", sentence,
                      "times", times, "warnings", warnings);

@@ -5,6 +5,9 @@
 #include "deploy/schedule.h"
 
 #define SCHEDULE_COUNT_DEFAULT 5
+// The warning of an unset zone.
+#define SCHEDULE_NO_ZONE                                                                           \
+    "No time zone is set: the controller takes its own, which is UTC nearly everywhere."
 
 struct schedule_question {
     const char *expression;

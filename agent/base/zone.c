@@ -5,6 +5,7 @@
 #include "agent/base/text.h"
 
 #include <glib.h>
+#include <pthread.h>
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
@@ -16,12 +17,14 @@
 #define NAMES_MAX      4000
 #define COMPONENT_MAX  14 // bytes between slashes: Kubernetes takes no more
 #define DAY            86400
+#define KEPT_MAX       64 // zones: making one takes a millisecond, and a list asks for thousands
 #define TABLE_BEGIN    (ZONE_BEGIN - 400 * (int64_t)DAY)
 #define TABLE_END      (ZONE_END + 400 * (int64_t)DAY)
 #define YEAR_ZERO_DAYS 719468 // from 0000-03-01 to 1970-01-01
 #define ERA_DAYS       146097 // in 400 years
 
 struct zone {
+    bool kept;    // for the next who opens it; else of whoever opened it
     size_t count; // >= 1
     struct zone_span spans[];
 };
@@ -156,12 +159,8 @@ static struct zone *zone_utc(void)
     return zone;
 }
 
-bool zone_open(const char *name, struct zone **out, struct error *err)
+static bool read_zone(const char *name, struct zone **out, struct error *err)
 {
-    if (*name == '\0' || strcmp(name, "UTC") == 0) {
-        *out = zone_utc();
-        return true;
-    }
     if (!is_name(name) || is_of_machine(name))
         return no_such_zone(name, err);
     if (access(DIRECTORY, X_OK) != 0)
@@ -180,9 +179,58 @@ bool zone_open(const char *name, struct zone **out, struct error *err)
     return true;
 }
 
+static struct {
+    pthread_mutex_t lock;
+    struct {
+        char name[ZONE_NAME_MAX + 1];
+        struct zone *zone;
+    } items[KEPT_MAX];
+    size_t count;
+} kept = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static struct zone *find_kept(const char *name)
+{
+    struct zone *found = NULL;
+    pthread_mutex_lock(&kept.lock);
+    for (size_t i = 0; !found && i < kept.count; i++) {
+        if (strcmp(kept.items[i].name, name) == 0)
+            found = kept.items[i].zone;
+    }
+    pthread_mutex_unlock(&kept.lock);
+    return found;
+}
+
+// While there is room. Two that open it at once may both be kept, which does no harm.
+static void keep(const char *name, struct zone *zone)
+{
+    pthread_mutex_lock(&kept.lock);
+    if (kept.count < KEPT_MAX) {
+        zone->kept = true;
+        (void)text_copy(kept.items[kept.count].name, sizeof(kept.items[0].name), name);
+        kept.items[kept.count++].zone = zone;
+    }
+    pthread_mutex_unlock(&kept.lock);
+}
+
+bool zone_open(const char *name, struct zone **out, struct error *err)
+{
+    if (*name == '\0' || strcmp(name, "UTC") == 0) {
+        *out = zone_utc();
+        return true;
+    }
+    *out = find_kept(name);
+    if (*out)
+        return true;
+    if (!read_zone(name, out, err))
+        return false;
+    keep(name, *out);
+    return true;
+}
+
 void zone_close(struct zone *zone)
 {
-    free(zone);
+    if (zone && !zone->kept)
+        free(zone);
 }
 
 const struct zone_span *zone_span_at(const struct zone *zone, int64_t unix_seconds)

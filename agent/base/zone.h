@@ -19,7 +19,7 @@ struct zone; // immutable, any number of threads
 
 // By its IANA name, "Europe/Berlin", or "UTC"; "" is UTC. ERR_INVALID for what is none for
 // Kubernetes, or would lead out of the zones' directory; the text names the nearest one there is,
-// if any. Reads files; takes about a millisecond.
+// if any. Reads files the first time; what was read stays until the program ends.
 bool zone_open(const char *name, struct zone **out, struct error *err) MUST_CHECK;
 void zone_close(struct zone *zone); // NULL is fine
 static inline void zone_ptr(struct zone **zone)

@@ -204,6 +204,11 @@ static int answer_file(struct session *session, struct source *source)
                           .source = source,
                           .name = strcmp(path, "-") == 0 ? "(standard input)" : path,
                           .list = list};
+    // For people this is said once.
+    if (!list && *source->question.time_zone == '\0') {
+        screen_say(&session->screen, MARK_WARNING, SCHEDULE_NO_ZONE);
+        source->question.time_zone = "UTC";
+    }
     if (text.len > 0)
         answer_lines(&batch, text.data);
     if (list)

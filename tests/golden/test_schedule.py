@@ -38,6 +38,7 @@ def test_as_json(shell, golden):
 
 def test_files(shell, golden, tmp_path):
     (tmp_path / "schedules").write_bytes(b"# nightly\n0 3 * * 1-5\n\n  \t\n @daily\n@daily\r\n0 3 * * 7")
+    (tmp_path / "two").write_text("@daily\n0 3 * * *\n")
     (tmp_path / "right").write_text("0 3 * * 1-5\n")
     (tmp_path / "nothing").write_text("")
     (tmp_path / "binary").write_bytes(b"0 3 * * *\0\n")
@@ -47,6 +48,7 @@ def test_files(shell, golden, tmp_path):
                shell.files(f"cronwright schedule --file schedules {options} -o json")]
     results += [shell.files(f"cronwright schedule --file {name} {options}")
                 for name in ("right", "nothing", "binary", "large", "missing", ".", "-")]
+    results.append(shell.terminal("cronwright schedule --file two --from 2026-03-28T00:00:00Z --count 1"))
     golden("schedule-files", *results)
     rows = json.loads(results[1].out)
     assert [(row["line"], "errors" in row) for row in rows] == [(2, False), (5, True), (6, False), (7, True)]

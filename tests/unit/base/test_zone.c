@@ -2,6 +2,7 @@
 #include "agent/base/buffer.h"
 #include "agent/base/zone.h"
 
+#include <glob.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -90,6 +91,24 @@ static void spans_end_where_clocks_change(void **state)
     assert_int_equal(zone_span_at(utc, 0)->until, INT64_MAX);
 }
 
+// Some stay for the next who opens them; more than that can be opened all the same.
+static void any_number_of_zones(void **state)
+{
+    (void)state;
+    glob_t found = {0};
+    assert_int_equal(glob("/usr/share/zoneinfo/E*/*", 0, NULL, &found), 0);
+    assert_true(found.gl_pathc > 70);
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+        CLEANUP(zone_ptr)
+        struct zone *zone = open_zone(found.gl_pathv[i] + strlen("/usr/share/zoneinfo/"));
+        assert_true(zone_span_at(zone, 0)->until > 0);
+    }
+    globfree(&found);
+    CLEANUP(zone_ptr) struct zone *first = open_zone("Europe/Berlin");
+    CLEANUP(zone_ptr) struct zone *second = open_zone("Europe/Berlin");
+    assert_ptr_equal(first, second);
+}
+
 static void moments_carry_over(void **state)
 {
     (void)state;
@@ -161,6 +180,7 @@ int main(void)
         cmocka_unit_test(months_have_their_days),
         cmocka_unit_test(clocks_are_the_libc_s),
         cmocka_unit_test(spans_end_where_clocks_change),
+        cmocka_unit_test(any_number_of_zones),
         cmocka_unit_test(moments_carry_over),
         cmocka_unit_test(moments_where_clocks_change),
         cmocka_unit_test(refused),
