@@ -79,10 +79,12 @@ static int days_ahead(const struct walk *walk)
 static void next_day(struct walk *walk)
 {
     int64_t before = walk->at;
-    int64_t stride = (int64_t)days_ahead(walk) * DAY;
     // Shortly before a clock change, a midnight may be one of two.
-    if (walk->seconds == 0 && walk->at + stride + DAY < walk->span->until) {
-        walk_to(walk, walk->at + stride);
+    int64_t days = (walk->span->until - walk->at) / DAY - 1;
+    int ahead = days_ahead(walk);
+    days = days < ahead ? days : ahead;
+    if (walk->seconds == 0 && days > 0) {
+        walk_to(walk, walk->at + days * DAY);
         return;
     }
     walk_to_date(walk, walk->date.month, walk->date.day + 1, walk->seconds);
