@@ -1,6 +1,8 @@
 #include "agent/runs/jobs.h"
 #include "agent/base/crypto.h"
 #include "agent/base/text.h"
+#include "deploy/cronjob_json.h"
+#include "deploy/runs_json.h"
 
 #include <pthread.h>
 #include <string.h>
@@ -16,7 +18,8 @@ struct pod {
 
 struct open_job {
     char *uid, *namespace_;
-    char *text; // NULL: only pods are known
+    char *text; // NULL: only pods are known, or it is
+    char *old;  // the name of an old one, else NULL
     struct pod *pods;
     size_t pod_count;
     const struct service *service;
@@ -104,6 +107,7 @@ static void close_job(struct entry *entry)
     free(open->uid);
     free(open->namespace_);
     free(open->text);
+    free(open->old);
     free(open);
 }
 
@@ -168,6 +172,29 @@ static const char *namespace_of(const json_t *object)
     return namespace_ ? namespace_ : "";
 }
 
+static bool is_old(const json_t *job)
+{
+    const json_t *end = json_condition(job, "Complete");
+    if (!end)
+        end = json_condition(job, "Failed");
+    struct wall_time at = json_time(json_at(end, "lastTransitionTime", NULL));
+    return end && wall_now().ms - at.ms > JOB_OLD_MS;
+}
+
+// Of an old one that is new to us only its name.
+static void keep_job(struct open_job *open, const json_t *job, char **text)
+{
+    const char *name = json_text_at(job, "metadata", "name", NULL);
+    free(open->old);
+    open->old = NULL;
+    if (!open->text && name && is_old(job)) {
+        open->old = xstrdup(name);
+        return;
+    }
+    free(open->text);
+    open->text = TAKE(*text);
+}
+
 static bool put_job(struct jobs *jobs, const json_t *job, const struct service *service,
                     bool only_new)
 {
@@ -180,8 +207,7 @@ static bool put_job(struct jobs *jobs, const json_t *job, const struct service *
     bool wanted = service && !entry->settled && !(only_new && entry->open && entry->open->text);
     if (wanted) {
         struct open_job *open = open_job(entry, uid, namespace_of(job));
-        free(open->text);
-        open->text = TAKE(text);
+        keep_job(open, job, &text);
         if (!open->service)
             open->service = service_hold(service);
     } else if (!service) {
@@ -210,6 +236,7 @@ bool jobs_drop(struct jobs *jobs, const json_t *job)
     CLEANUP(free_ptr) char *text = json_at(job, "spec", NULL) ? kept_text(job) : NULL;
     pthread_mutex_lock(&jobs->mutex);
     struct entry **at = place_of(jobs, uid);
+    bool old = *at && (*at)->open && (*at)->open->old;
     bool wanted = *at && (*at)->open && (*at)->open->text;
     if (wanted) {
         struct open_job *open = (*at)->open;
@@ -222,7 +249,7 @@ bool jobs_drop(struct jobs *jobs, const json_t *job)
         take_out(jobs, at);
     }
     pthread_mutex_unlock(&jobs->mutex);
-    return wanted;
+    return wanted || old;
 }
 
 static struct pod *pod_of(struct open_job *open, const char *uid)
@@ -252,7 +279,7 @@ bool jobs_put_pod(struct jobs *jobs, const json_t *pod, bool gone, char uid[stat
     CLEANUP(free_ptr) char *text = kept_text(pod);
     pthread_mutex_lock(&jobs->mutex);
     struct entry **at = place_of(jobs, of);
-    bool wanted = *at ? (*at)->open != NULL : !gone;
+    bool wanted = *at ? (*at)->open && !(*at)->open->old : !gone;
     if (wanted) {
         struct entry *entry = ensure(jobs, of);
         struct open_job *open = open_job(entry, of, namespace_of(pod));
@@ -275,6 +302,7 @@ bool jobs_put_pod(struct jobs *jobs, const json_t *pod, bool gone, char uid[stat
 void job_view_finish(struct job_view *view)
 {
     json_decref(view->job);
+    free(view->old);
     json_decref(view->pods);
     service_drop(view->service);
     *view = (struct job_view){0};
@@ -300,6 +328,8 @@ void jobs_look(struct jobs *jobs, const char *uid, struct job_view *out)
         out->gone = open->gone;
         out->over_since = open->over_since;
         out->service = open->service ? service_hold(open->service) : NULL;
+        if (open->old)
+            out->old = xstrdup(open->old);
         if (open->text)
             read_text(open->text, &out->job);
         for (size_t i = 0; i < open->pod_count; i++) {
@@ -333,7 +363,7 @@ void jobs_settle(struct jobs *jobs, const char *uid, bool gone)
     struct entry **at = place_of(jobs, uid);
     const struct open_job *open = *at ? (*at)->open : NULL;
     // Of a Job that went, pods may still be told.
-    if (*at && (gone || (open && (open->gone || !open->text)))) {
+    if (*at && (gone || (open && (open->gone || (!open->text && !open->old))))) {
         take_out(jobs, at);
     } else if (*at) {
         close_job(*at);

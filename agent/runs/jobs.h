@@ -17,7 +17,8 @@ enum job_standing {
 // Of an open Job.
 struct job_view {
     enum job_standing standing;
-    json_t *job;  // NULL: only pods are known
+    json_t *job;  // NULL: only pods are known, or it is
+    char *old;    // a Job that had ended long before it was told of: its name, else NULL
     json_t *pods; // also those that were deleted: these have "deleted": true
     const struct service *service;
     bool gone;
@@ -27,6 +28,10 @@ void job_view_finish(struct job_view *view);
 
 struct jobs *jobs_create(void);
 void jobs_destroy(struct jobs *jobs);
+
+// A start finds many Jobs that ended long ago, and most are recorded already: of those no more than
+// the name is kept, and nothing of their pods.
+#define JOB_OLD_MS 60000
 
 // What a watch told of a Job. `service` is the one that it is a run of, NULL when it is none. True
 // when it is to be recorded.

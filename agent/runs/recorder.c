@@ -336,6 +336,25 @@ static enum work_result record_rest(struct recorder *recorder, enum job_standing
     return write_run(recorder, run, true, standing == JOB_ABSENT, before);
 }
 
+// The Job ended long ago; nothing of it is kept here, so the cluster is asked.
+static enum work_result record_old(struct recorder *recorder, const struct job_view *view,
+                                   const char *uid, const struct run_record *before)
+{
+    CLEANUP(run_ptr) struct run *run = NULL;
+    CLEANUP(run_ptr) struct run *known = before->attempts ? run_from_record(before) : NULL;
+    struct error err;
+    if (!run_get(recorder->parts.kube, view->service, view->old, &run, &err))
+        return err.code == ERR_NOT_FOUND ? WORK_DONE // its end will be told
+                                         : fail("a run cannot be looked at", view->old, &err);
+    if (strcmp(run->uid, uid) != 0)
+        return WORK_DONE;
+    if (known)
+        run_merge(run, known);
+    find_commit(recorder, run);
+    end_attempts(run, NULL, true);
+    return write_run(recorder, run, true, false, before);
+}
+
 static enum work_result record_run(struct recorder *recorder, const char *uid)
 {
     CLEANUP(job_view_finish) struct job_view view;
@@ -349,6 +368,8 @@ static enum work_result record_run(struct recorder *recorder, const char *uid)
         jobs_settle(recorder->jobs, uid, view.gone);
         return WORK_DONE;
     }
+    if (view.old)
+        return record_old(recorder, &view, uid, &before);
     if (view.job)
         return record_open(recorder, &view, &before);
     if (view.standing == JOB_OPEN) // of which only pods are told: it went, or will come

@@ -39,6 +39,15 @@ def minutely(keeper, history_place):
     return service
 
 
+@pytest.fixture(scope="module")
+def long_ago(history_place):
+    """A CronJob that is no service yet, whose Job ends minutes before it becomes one."""
+    service = history_place.service("adopted", container=shell("echo mine"))
+    service.merge(metadata={"labels": {"cronwright.io/managed": None}})
+    service.cluster.kubectl("-n", service.namespace, "create", "job", "before", f"--from=cronjob/{service.name}")
+    return service
+
+
 def runs_of(agent, service, query="missed=false"):
     return agent.get(f"{service.path}/runs?limit=500&{query}")["runs"]
 
@@ -65,7 +74,7 @@ def remove_job(service, run):
 
 # --- what Kubernetes forgets ---
 
-def test_run_outlives_its_job(keeper, history_place, minutely):
+def test_run_outlives_its_job(keeper, history_place, minutely, long_ago):
     service = history_place.service("outlives", container=shell("echo one; echo two >&2; sleep 1; printf three"))
     service.seen_by(keeper)
     run = service.force(keeper).json["name"]
@@ -198,7 +207,7 @@ def test_run_that_takes_longer_than_usual(keeper, history_place):
     service = history_place.service("slow", container=shell("echo quick")).seen_by(keeper)
     quick = [kept(keeper, service, service.force(keeper).json["name"]) for _ in range(2)]
     assert not any(run["slow"] for run in quick) and all(run["durationSeconds"] < 4 for run in quick)
-    container = {"name": "main", "image": history_place.cluster.busybox_image, **shell("exec /bin/busybox sleep 12")}
+    container = {"name": "main", "image": history_place.cluster.busybox_image, **shell("exec /bin/busybox sleep 8")}
     patch = {"spec": {"jobTemplate": {"spec": {"template": {"spec": {"containers": [container]}}}}}}
     service.cluster.kubectl("-n", service.namespace, "patch", "cronjob", service.name, "--type=strategic",
                             "-p", json.dumps(patch))
@@ -247,18 +256,6 @@ def test_run_of_an_absent_agent(keeper, history_place):
     assert (unknown["state"], unknown["reason"]) == ("unknown", "its Job was deleted while the agent was away")
     assert unknown["archived"] and log_of(keeper, slow, lost) == b"begun\n"
     assert "the pod was deleted" in unknown["attempts"][0]["logs"][0]["why"]
-
-
-def test_jobs_of_a_cronjob_that_becomes_a_service(keeper, history_place):
-    service = history_place.service("adopted", container=shell("echo mine"))
-    service.merge(metadata={"labels": {"cronwright.io/managed": None}})
-    service.cluster.kubectl("-n", service.namespace, "create", "job", "before", f"--from=cronjob/{service.name}")
-    eventually(lambda: [job for job in service.jobs() if job["status"].get("succeeded")], "it is over")
-    service.merge(metadata={"labels": {"cronwright.io/managed": "true"}})
-    service.seen_by(keeper)
-    eventually(lambda: [row["name"] for row in runs_of(keeper, service)] == ["before"], "its run is recorded")
-    kept(keeper, service, "before")
-    assert log_of(keeper, service, "before") == b"mine\n"
 
 
 # --- many, and large ---
@@ -326,6 +323,18 @@ def test_bounds(forgetful):
     assert refused.status == 404 and "logs.maxTotalBytes" in refused.json["detail"]
     assert log_of(agent, noisy, second["name"])
     assert all(gzip.decompress(file.read_bytes()) for file in files())
+
+
+def test_jobs_of_a_cronjob_that_becomes_a_service(keeper, long_ago):
+    """One that ended long ago, and one that has just ended."""
+    long_ago.cluster.kubectl("-n", long_ago.namespace, "create", "job", "lately", f"--from=cronjob/{long_ago.name}")
+    eventually(lambda: all(job["status"].get("succeeded") for job in long_ago.jobs()), "both are over")
+    long_ago.merge(metadata={"labels": {"cronwright.io/managed": "true"}})
+    long_ago.seen_by(keeper)
+    eventually(lambda: [row["name"] for row in runs_of(keeper, long_ago)] == ["lately", "before"], "its runs are recorded")
+    for run in ("before", "lately"):
+        kept(keeper, long_ago, run)
+        assert log_of(keeper, long_ago, run) == b"mine\n"
 
 
 # --- what did not happen ---

@@ -127,6 +127,30 @@ static void jobs_of_others_take_no_room(void **state)
     assert_standing("four", JOB_SETTLED, false, 0, false);
 }
 
+static void old_job_is_a_name(void **state)
+{
+    (void)state;
+    char uid[64];
+    CLEANUP(json_ptr) json_t *five = job("five");
+    CLEANUP(json_ptr) json_t *own = pod("f", "five");
+    json_object_set_new(five, "status",
+                        json_pack("{s:[{s:s, s:s, s:s}]}", "conditions", "type", "Complete",
+                                  "status", "True", "lastTransitionTime", "2026-01-01T00:00:00Z"));
+    assert_true(jobs_put(jobs, five, service));
+    assert_false(jobs_put_pod(jobs, own, false, uid));
+    assert_standing("five", JOB_OPEN, false, 0, false);
+    CLEANUP(job_view_finish) struct job_view view;
+    jobs_look(jobs, "five", &view);
+    assert_string_equal(view.old, "j");
+    jobs_settle(jobs, "five", false);
+    assert_standing("five", JOB_SETTLED, false, 0, false);
+    CLEANUP(json_ptr) json_t *six = json_deep_copy(five);
+    json_object_set_new(json_object_get(six, "metadata"), "uid", json_string("six"));
+    assert_true(jobs_put(jobs, six, service));
+    assert_true(jobs_drop(jobs, six)); // it may be stored as one that is going on
+    assert_standing("six", JOB_ABSENT, false, 0, false);
+}
+
 static void count(void *user, const char *uid)
 {
     (void)uid;
@@ -161,6 +185,7 @@ int main(void)
         cmocka_unit_test(deleted_job_is_kept_until_it_is_recorded),
         cmocka_unit_test(pod_may_come_before_its_job),
         cmocka_unit_test(jobs_of_others_take_no_room),
+        cmocka_unit_test(old_job_is_a_name),
         cmocka_unit_test(many_are_found),
     };
     return cmocka_run_group_tests(tests, make, clean);
