@@ -430,8 +430,9 @@ static bool belongs_to_the_one(const char *key)
                                            "helm.sh/",
                                            "kubectl.kubernetes.io/",
                                            "app.kubernetes.io/managed-by"};
-    static const char *const ours[] = {ANNOTATION_COMMIT, ANNOTATION_BUILD, ANNOTATION_PATCHED_AT,
-                                       ANNOTATION_PATCHED_IMAGE, ANNOTATION_PINNED};
+    static const char *const ours[] = {ANNOTATION_COMMIT,        ANNOTATION_BUILD,
+                                       ANNOTATION_PATCHED_AT,    ANNOTATION_PATCHED_IMAGE,
+                                       ANNOTATION_FIRST_RUN_DUE, ANNOTATION_PINNED};
     for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
         if (text_starts(key, prefixes[i]))
             return true;
@@ -456,19 +457,18 @@ static json_t *copy_map(const json_t *map)
 
 json_t *document_copy_cronjob(const json_t *cronjob, const char *namespace_, const char *name)
 {
-    json_t *copy = json_pack("{s:s, s:s, s:{s:s, s:s, s:o, s:o}, s:o}", "apiVersion", "batch/v1",
-                             "kind", "CronJob", "metadata", "name", name, "namespace", namespace_,
-                             "labels", copy_map(path_get(cronjob, "metadata.labels")),
-                             "annotations", copy_map(path_get(cronjob, "metadata.annotations")),
-                             "spec", json_deep_copy(json_object_get(cronjob, "spec")));
+    json_t *copy = json_pack("{s:s, s:s, s:{s:s, s:s, s:o, s:o}}", "apiVersion", "batch/v1", "kind",
+                             "CronJob", "metadata", "name", name, "namespace", namespace_, "labels",
+                             copy_map(path_get(cronjob, "metadata.labels")), "annotations",
+                             copy_map(path_get(cronjob, "metadata.annotations")));
+    json_object_set_new(copy, "spec", json_deep_copy(json_object_get(cronjob, "spec")));
     path_set(copy, "spec.suspend", json_true());
     json_object_set_new(path_object(copy, "metadata.annotations"), ANNOTATION_STATE,
                         json_string("draft"));
     struct parts parts = parts_of(copy);
     CLEANUP(json_ptr) json_t *document = document_of_cronjob(cronjob);
     const char *destination = json_text_at(document, "image", NULL);
-    if (destination &&
-        parts.container) { // built for the other's namespace; it must be allowed here
+    if (destination && parts.container) { // the other's build may not be allowed here
         CLEANUP(free_ptr) char *reserved = xasprintf("%s:" TAG_NOT_BUILT, destination);
         json_object_set_new(parts.container, "image", json_text(reserved));
     }
