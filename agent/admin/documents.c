@@ -13,8 +13,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define TRIES_MAX        3  // when somebody else changes it meanwhile
-#define BUILDS_LOOKED_AT 20 // newest ones of a branch, for the service's last
+#define TRIES_MAX        3     // when somebody else changes it meanwhile
+#define EDIT_WAIT_MS     10000 // for others' edits of the same service
+#define BUILDS_LOOKED_AT 20    // newest ones of a branch, for the service's last
 
 // --- the answer ---
 
@@ -532,27 +533,45 @@ static bool try_edit(const struct admin *admin, struct server_request *req,
     return true;
 }
 
+// In a turn, since edits at once are to be made one after the other; of other agents' there may be
+// some in between.
+static void edit_in_turn(const struct admin *admin, struct server_request *req,
+                         const struct edit *edit)
+{
+    for (int i = 0; i < TRIES_MAX; i++) {
+        CLEANUP(named_service_finish) struct named_service named = {0};
+        if (!admin_find_service(admin, req, ROLE_ADMIN, &named))
+            return;
+        if (!is_matched(edit->match, named.document)) {
+            answer_changed_meanwhile(req, &named);
+            return;
+        }
+        if (try_edit(admin, req, &named, edit))
+            return;
+    }
+    server_refuse(req, 409, "conflict", "somebody else keeps changing it; nothing was changed");
+}
+
 static void change_service(struct server_request *req, void *user)
 {
     const struct admin *admin = user;
     CLEANUP(json_ptr) json_t *patch = NULL;
     struct edit edit = {.match = server_header(req, "If-Match")};
-    if (!admin_query_bool(req, "dryRun", &edit.dry_run) || !admin_read_object(req, &patch))
+    struct error err;
+    if (!admin_query_bool(req, "dryRun", &edit.dry_run) || !admin_read_object(req, &patch) ||
+        !admin_may(admin, req, ROLE_ADMIN, server_param(req, "namespace")))
         return;
     json_object_del(patch, "status");
     edit.patch = patch;
-    for (int i = 0; i < TRIES_MAX; i++) {
-        CLEANUP(named_service_finish) struct named_service named = {0};
-        if (!admin_find_service(admin, req, ROLE_ADMIN, &named))
-            return;
-        if (!is_matched(edit.match, named.document)) {
-            answer_changed_meanwhile(req, &named);
-            return;
-        }
-        if (try_edit(admin, req, &named, &edit))
-            return;
-    }
-    server_refuse(req, 409, "conflict", "somebody else keeps changing it; nothing was changed");
+    // Not the turn of those who start runs: that may take long.
+    CLEANUP(free_ptr)
+    char *name = xasprintf("the settings of %s/%s", server_param(req, "namespace"),
+                           server_param(req, "name"));
+    CLEANUP(turn_end) struct turn turn = {0};
+    if (turn_begin(&turn, name, EDIT_WAIT_MS, &err))
+        edit_in_turn(admin, req, &edit);
+    else
+        server_answer_error(req, &err);
 }
 
 #define SERVICE "/v1/services/{namespace}/{name}"
