@@ -32,6 +32,7 @@ static const size_t text_offsets[] = {
     offsetof(struct service, concurrency),   offsetof(struct service, owner),
     offsetof(struct service, problem),       offsetof(struct service, pinned),
     offsetof(struct service, shared_image),  offsetof(struct service, first_run_due),
+    offsetof(struct service, put_back),
 };
 static const struct text_fields texts = {text_offsets, sizeof text_offsets / sizeof *text_offsets};
 
@@ -279,6 +280,7 @@ static void read_last_patch(struct service *service, const json_t *cronjob)
     text_field_set(&service->build, annotation(cronjob, ANNOTATION_BUILD));
     text_field_set(&service->patched_image, annotation(cronjob, ANNOTATION_PATCHED_IMAGE));
     text_field_set(&service->pinned, annotation(cronjob, ANNOTATION_PINNED));
+    text_field_set(&service->put_back, annotation(cronjob, ANNOTATION_PUT_BACK));
     text_field_set(&service->first_run_due, annotation(cronjob, ANNOTATION_FIRST_RUN_DUE));
     service->patched_at =
         json_time(json_at(cronjob, "metadata", "annotations", ANNOTATION_PATCHED_AT, NULL));
@@ -344,6 +346,7 @@ bool service_from_json(const json_t *cronjob, const struct service **out, struct
     char owner[OWNER_MAX];
     if (cronjob_owner(cronjob, owner, sizeof owner))
         text_field_set(&service->owner, owner);
+    service->image_by_owner = cronjob_image_by_owner(cronjob, service);
     *out = service;
     return true;
 }

@@ -65,6 +65,9 @@ struct service {
     struct wall_time last_schedule;
     struct wall_time last_success;
 
+    bool image_by_owner;  // a GitOps owner wrote the image last, no person
+    const char *put_back; // the image that was put back after that
+
     // Who may put the old image back: "Helm release x", "Argo CD …", "Flux …"; see service_owner.h
     const char *owner;
     const char *problem; // one sentence: why it cannot be built or patched; "" when it can

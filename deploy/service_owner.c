@@ -47,19 +47,43 @@ static void name_it(const json_t *cronjob, const char *words, const char *named_
     snprintf(out, room, "%s%s%s", words, name && *name ? " " : "", name ? name : "");
 }
 
+// Which of `managers` a set of fields belongs to; -1: none of them.
+static int manager_of(const json_t *fields)
+{
+    const char *name = json_text_at(fields, "manager", NULL);
+    for (size_t i = 0; name && i < sizeof managers / sizeof *managers; i++)
+        if (strcmp(name, managers[i].manager) == 0)
+            return (int)i;
+    return -1;
+}
+
 static bool by_manager(const json_t *cronjob, char *out, size_t room)
 {
     size_t i;
-    json_t *field;
-    json_array_foreach(json_at(cronjob, "metadata", "managedFields", NULL), i, field)
+    json_t *fields;
+    json_array_foreach(json_at(cronjob, "metadata", "managedFields", NULL), i, fields)
     {
-        const char *name = json_text_at(field, "manager", NULL);
-        for (size_t m = 0; name && m < sizeof managers / sizeof *managers; m++) {
-            if (strcmp(name, managers[m].manager) != 0)
-                continue;
-            name_it(cronjob, managers[m].words, managers[m].named_by, out, room);
+        int manager = manager_of(fields);
+        if (manager < 0)
+            continue;
+        name_it(cronjob, managers[manager].words, managers[manager].named_by, out, room);
+        return true;
+    }
+    return false;
+}
+
+bool cronjob_image_by_owner(const json_t *cronjob, const struct service *service)
+{
+    const char *list = service->init_container ? "f:initContainers" : "f:containers";
+    CLEANUP(free_ptr) char *container = xasprintf("k:{\"name\":\"%s\"}", service->container);
+    size_t i;
+    json_t *fields;
+    json_array_foreach(json_at(cronjob, "metadata", "managedFields", NULL), i, fields)
+    {
+        if (manager_of(fields) >= 0 &&
+            json_at(fields, "fieldsV1", "f:spec", "f:jobTemplate", "f:spec", "f:template", "f:spec",
+                    list, container, "f:image", NULL))
             return true;
-        }
     }
     return false;
 }

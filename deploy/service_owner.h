@@ -12,6 +12,11 @@
 // only the manager tells. False: nobody.
 bool cronjob_owner(const json_t *cronjob, char *out, size_t room);
 
+// Whether it is such a tool that wrote the image of the service's container last: it undid what we
+// wrote, which is no wish of a person. `service` is read out of this CronJob as far as its
+// container.
+bool cronjob_image_by_owner(const json_t *cronjob, const struct service *service);
+
 // What will fight with cronwright over this service, and how to stop it; NULL when nobody owns it.
 // The caller frees.
 char *service_owner_warning(const struct service *service);

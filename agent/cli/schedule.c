@@ -96,7 +96,7 @@ static void print_error(struct session *session, const char *expression, const j
     const char *detail = field(error, "detail");
     size_t offset = (size_t)field_int(error, "offset", 0);
     size_t len = (size_t)field_int(error, "length", 0);
-    if (json_at(error, "offset", NULL) == NULL || strlen(expression) > SCHEDULE_TEXT_MAX) {
+    if (len == 0 || strlen(expression) > SCHEDULE_TEXT_MAX) {
         (void)error_set(&shown, ERR_INVALID, "schedule: %s", detail);
     } else {
         CLEANUP(free_ptr) char *all = text_clean(expression);
@@ -104,7 +104,7 @@ static void print_error(struct session *session, const char *expression, const j
         CLEANUP(free_ptr) char *before = text_clean(prefix);
         CLEANUP(free_ptr) char *wrong = xstrndup(expression + offset, len);
         CLEANUP(free_ptr) char *clean = text_clean(wrong);
-        char carets[SCHEDULE_TEXT_MAX + 1] = "^";
+        char carets[SCHEDULE_TEXT_MAX + 1] = "";
         memset(carets, '^', text_width(clean));
         (void)error_set(&shown, ERR_INVALID, "schedule: %s\n%s\n%*s%s", detail, all,
                         (int)text_width(before), "", carets);

@@ -110,6 +110,12 @@ static enum verdict may_patch_again(struct work *work, const struct service *ser
     return count < AGAIN_MAX ? VERDICT_PATCHED : VERDICT_FOUGHT;
 }
 
+// A GitOps owner undid what we wrote: that is written once more, and not fought about.
+static bool was_undone(const struct service *service)
+{
+    return pipeline_service_replaced(service) && service->image_by_owner;
+}
+
 static enum verdict decide(struct work *work, const struct service *service,
                            const struct build *build, const char *image)
 {
@@ -117,6 +123,8 @@ static enum verdict decide(struct work *work, const struct service *service,
         return VERDICT_ALREADY;
     if (pipeline_service_pinned(service))
         return VERDICT_PINNED;
+    if (was_undone(service) && strcmp(service->put_back, image) == 0)
+        return VERDICT_FOUGHT;
     if (is_newer(work, service, build))
         return VERDICT_NEWER;
     // Another agent may know of a newer head.
@@ -145,11 +153,14 @@ static enum verdict patch_service(struct work *work, const struct service *known
             return VERDICT_FAILED;
         if (verdict != VERDICT_PATCHED)
             return verdict;
-        const struct annotation annotations[] = {
-            {ANNOTATION_COMMIT, build->commit},
-            {ANNOTATION_BUILD, id},
-            {wants_first_run(service) ? ANNOTATION_FIRST_RUN_DUE : NULL, build->digest},
-            {0}};
+        const struct annotation annotations[] = {{ANNOTATION_COMMIT, build->commit},
+                                                 {ANNOTATION_BUILD, id},
+                                                 {was_undone(service) ? ANNOTATION_PUT_BACK
+                                                  : wants_first_run(service)
+                                                      ? ANNOTATION_FIRST_RUN_DUE
+                                                      : NULL,
+                                                  was_undone(service) ? image : build->digest},
+                                                 {0}};
         if (cronjob_patch_image(kube, service, image, annotations, NULL, &work->err))
             return record(work, service, build, service->image, image) ? VERDICT_PATCHED
                                                                        : VERDICT_FAILED;

@@ -65,6 +65,8 @@ bool pipeline_service_problem(const struct pipeline *pipeline, const struct serv
 // Whether somebody rolled it back, or changed the image after our last patch: then it is left
 // alone.
 bool pipeline_service_pinned(const struct service *service);
+// Whether it has another image than we wrote last, whoever changed it.
+bool pipeline_service_replaced(const struct service *service);
 
 // The newest build that was made for it, whatever became of that. ERR_NOT_FOUND, also when it
 // cannot be built.

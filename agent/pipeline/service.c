@@ -117,6 +117,8 @@ void pipeline_service_image(const struct service *service, bool replaced, struct
         out->at = service->patched_at;
     } else if (replaced || *service->patched_image) {
         out->kind = IMAGE_HAND;
+        if (service->image_by_owner)
+            text_copy(out->by, sizeof out->by, service->owner);
     } else {
         out->kind = IMAGE_GIVEN;
         out->at = service->created;

@@ -148,8 +148,12 @@ bool pipeline_service_problem(const struct pipeline *pipeline, const struct serv
 
 bool pipeline_service_pinned(const struct service *service)
 {
-    return *service->pinned ||
-           (*service->patched_image && strcmp(service->image, service->patched_image) != 0);
+    return *service->pinned || (pipeline_service_replaced(service) && !service->image_by_owner);
+}
+
+bool pipeline_service_replaced(const struct service *service)
+{
+    return *service->patched_image && strcmp(service->image, service->patched_image) != 0;
 }
 
 struct newest_of {

@@ -33,6 +33,8 @@
 #define ANNOTATION_BUILD         CRONWRIGHT_PREFIX "build"
 #define ANNOTATION_PATCHED_AT    CRONWRIGHT_PREFIX "patched-at"
 #define ANNOTATION_PATCHED_IMAGE CRONWRIGHT_PREFIX "patched-image"
+// The image that was put back after a GitOps owner had undone it; not a second time.
+#define ANNOTATION_PUT_BACK      CRONWRIGHT_PREFIX "put-back"
 
 // Written on the Jobs of forced and first runs (ANNOTATION_COMMIT too).
 #define ANNOTATION_RUN_KIND        CRONWRIGHT_PREFIX "run-kind" // "forced" or "first"

@@ -35,6 +35,8 @@ class Clock:
         return at.strftime("%d %b %H:%M" if same_year else "%d %b  %Y")
 
     def pretend(self, text):
-        for real, pretended in self.told.items():
-            text = text.replace(real, pretended)
-        return text
+        """In one pass: what one time pretends to be may be another one's real text."""
+        if not self.told:
+            return text
+        real = "|".join(map(re.escape, self.told))
+        return re.sub(real, lambda found: self.told[found.group()], text)

@@ -72,6 +72,11 @@ def push(agent, service, text):
     return commit, agent.outcome(agent.accept(forges.github(payload, FORGE_SECRETS["github"])))
 
 
+def asked(agent, service):
+    """The delivery by which `build` asks for the head."""
+    return forges.Delivery("admin", post(agent, service, "build", status=202)["delivery"], [], b"")
+
+
 def runs_of_kind(service, kind):
     return [job for job in service.jobs() if job["metadata"]["annotations"].get(ANNOTATION + "run-kind") == kind]
 
@@ -222,8 +227,7 @@ def test_failed_first_build(agent, life):
     assert build["build"] in missing and f"cronwright build {service.full_name}" in missing
     assert len(agent.builds_of(repository)) == 1
     assert post(agent, service, "build", status=403, token="runner")
-    answer = post(agent, service, "build", status=202)
-    delivery = agent.outcome_of(forges.Delivery("x", answer["delivery"], [], b""), "build-failed")
+    delivery = agent.outcome_of(asked(agent, service), "build-failed")
     assert (delivery["forge"], delivery["event"], delivery["pusher"]) == ("admin", "build", "admin")
     assert len(agent.builds_of(repository)) == 2
     fixed = repository.push(report(life.cluster, "fixed"))
@@ -378,6 +382,27 @@ def test_image_changed_by_hand_pins(agent, life):
     assert answer["after"] == mine and answer["commit"] is None
     assert "not checked" in answer["warnings"][0]  # it has no digest
     assert post(agent, service, "rollback", {"to": earlier["build"]})["commit"] == commit
+
+
+def test_image_undone_by_a_gitops_owner(agent, built):
+    """It is put back once: neither is it a person's wish, nor is there a fight."""
+    service, first = built
+    ours = service.image()
+    undo = lambda: service.cluster.call(
+        "PATCH", f"/apis/batch/v1/namespaces/{service.namespace}/cronjobs/{service.name}?fieldManager=helm",
+        [{"op": "replace", "path": "/spec/jobTemplate/spec/template/spec/containers/0/image", "value": "helm:1"}],
+        "application/json-patch+json")
+    undo()
+    eventually(lambda: service.image() == ours, "it is put back")
+    undone = agent.get(f"{service.path}/images")["images"][1]
+    assert (undone["image"], undone["by"]) == ("helm:1", "Helm release")
+    undo()
+    agent.outcome(asked(agent, service))
+    agent.restart()  # looks at everything once more
+    agent.outcome(asked(agent, service))
+    assert service.image() == "helm:1" and not agent.get(service.path)["status"]["pinned"]
+    commit, outcome = push(agent, service, "after helm")
+    assert outcome["reason"] == "deployed" and service.annotation("commit") == commit
 
 
 def test_images_changed_while_no_agent_looked(agent, life):

@@ -16,7 +16,7 @@ from agents import PROGRAM
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "schedule"))
 from expressions import NASTY, Expressions  # noqa: E402
 
-RANDOM = 2000
+RANDOM = 3000
 THREADS = 8
 ZONES = [
     "UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "America/Argentina/ComodRivadavia", "Etc/GMT+12",

@@ -133,13 +133,16 @@ static void warnings(void **state)
          "Sun 2026-03-29: 02:30 does not exist, no run.  Sun 2026-10-25: 02:30 twice, two runs.|"},
         {"0 4 * * *", "Europe/Berlin", ""},
         {"15 * * * *", "Europe/Berlin", ""},
-        {"*/20 2 * * *", "America/New_York", ""}, // no change to summer time within the year
+        {"*/20 2 * * *", "America/New_York",
+         "Sun 2027-03-14: 02:00, 02:20 and 02:40 do not exist, no runs.|"},
         {"0,10,20,30,50 2 29 3 *", "Europe/Berlin",
          "Sun 2026-03-29: 5 times from 02:00 to 02:50 do not exist, no runs.|"},
         {"0 2 * * *", "Australia/Lord_Howe",
          "Sun 2026-04-05: 02:00 is passed over, no run.  "
          "Sun 2026-10-04: 02:00 does not exist, no run.|"},
-        {"45 1 * * *", "Australia/Lord_Howe", "Sun 2026-04-05: 01:45 twice, two runs.|"},
+        {"45 1 * * *", "Australia/Lord_Howe",
+         "Sun 2026-04-05: 01:45 twice, two runs.  "
+         "Sun 2026-10-04: 02:45 a run, though not in the schedule.|"},
         {"0 5 23 4 *", "Africa/Cairo", "Fri 2026-04-24: 05:00 a run, though not in the schedule.|"},
         {"0 3 13 * 5", "UTC",
          "Day of month and day of week are both given: it runs when either of them fits.|"},
