@@ -161,8 +161,14 @@ static bool share_one_image(const json_t *containers)
     return first != NULL;
 }
 
-static bool take_container(struct service *service, const json_t *pod, const char *list,
-                           const char *wanted)
+struct chosen {
+    const json_t *container; // NULL: it cannot be told
+    const char *list;
+    size_t index;
+};
+
+static bool find_container(const json_t *pod, const char *list, const char *wanted,
+                           struct chosen *out)
 {
     size_t i;
     json_t *container;
@@ -171,36 +177,49 @@ static bool take_container(struct service *service, const json_t *pod, const cha
         const char *name = json_text_at(container, "name", NULL);
         if (!name || strcmp(name, wanted) != 0)
             continue;
-        text_field_set(&service->container, name);
-        text_field_set(&service->image, json_text_at(container, "image", NULL));
-        service->container_index = (int)i;
-        service->init_container = list == INIT_CONTAINERS;
+        *out = (struct chosen){container, list, i};
         return true;
     }
     return false;
 }
 
-static void choose_container(struct service *service, const json_t *cronjob, const json_t *pod)
+static struct chosen chosen_container(const json_t *pod, const char *said)
 {
     const json_t *containers = json_at(pod, CONTAINERS, NULL);
+    bool any = json_array_size(containers) == 1 || share_one_image(containers);
+    const char *wanted = said && *said ? said
+                         : any         ? json_text_at(containers, "0", "name", NULL)
+                                       : NULL;
+    struct chosen chosen = {0};
+    if (wanted && *wanted && !find_container(pod, CONTAINERS, wanted, &chosen))
+        (void)find_container(pod, INIT_CONTAINERS, wanted, &chosen);
+    return chosen;
+}
+
+const json_t *cronjob_container(const json_t *cronjob)
+{
+    const json_t *pod = json_at(cronjob_pod_template(cronjob), "spec", NULL);
+    return chosen_container(pod, annotation(cronjob, ANNOTATION_CONTAINER)).container;
+}
+
+static void choose_container(struct service *service, const json_t *cronjob, const json_t *pod)
+{
     const char *said = annotation(cronjob, ANNOTATION_CONTAINER);
-    size_t count = json_array_size(containers);
-    bool choice = said && *said;
-    const char *wanted = choice                        ? said
-                         : share_one_image(containers) ? json_text_at(containers, "0", "name", NULL)
-                                                       : NULL;
-    if (wanted && *wanted &&
-        (take_container(service, pod, CONTAINERS, wanted) ||
-         take_container(service, pod, INIT_CONTAINERS, wanted)))
-        return;
-    if (choice)
+    struct chosen chosen = chosen_container(pod, said);
+    if (chosen.container) {
+        text_field_set(&service->container, json_text_at(chosen.container, "name", NULL));
+        text_field_set(&service->image, json_text_at(chosen.container, "image", NULL));
+        service->container_index = (int)chosen.index;
+        service->init_container = chosen.list == INIT_CONTAINERS;
+    } else if (said && *said) {
         set_problem(service, "annotation " ANNOTATION_CONTAINER ": there is no container \"%.63s\"",
                     said);
-    else
+    } else {
         set_problem(service,
                     "it has %zu containers: annotation " ANNOTATION_CONTAINER
                     " must name the one that is built",
-                    count);
+                    json_array_size(json_at(pod, CONTAINERS, NULL)));
+    }
 }
 
 // Where else its image stands: those move with it.

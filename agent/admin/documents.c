@@ -8,47 +8,23 @@
 #include "deploy/merge.h"
 #include "deploy/service_owner.h"
 #include "deploy/service_write.h"
-#include "webhooks/repository.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define TRIES_MAX        3  // when somebody else changes it meanwhile
-#define BUILDS_LOOKED_AT 20 // newest ones of a branch, for the service's last
+#define TRIES_MAX    3     // when somebody else changes it meanwhile
+#define EDIT_WAIT_MS 10000 // for others' edits of the same service
 
 // --- the answer ---
-
-struct sought_build {
-    const struct service *service;
-    struct build build; // id 0: none
-};
-
-// A branch may be built in several ways: ours is the one for our image.
-static bool look_at_build(void *user, const struct build *build)
-{
-    struct sought_build *sought = user;
-    size_t len = strlen(sought->service->destination);
-    bool ours = strncmp(build->image, sought->service->destination, len) == 0 &&
-                (build->image[len] == ':' || build->image[len] == '\0');
-    if (ours)
-        sought->build = *build;
-    return !ours;
-}
 
 static json_t *last_build(const struct admin *admin, const struct config_token *token,
                           const struct service *service)
 {
-    char repository[REPOSITORY_MAX + 1];
-    struct sought_build sought = {.service = service};
+    struct build build;
     struct error err;
-    if (!repository_identify(service->repository, repository, &err))
+    if (!pipeline_service_build(admin->pipeline, service, &build, &err))
         return json_null();
-    struct build_filter filter = {
-        .repository = repository, .branch = service->branch, .limit = BUILDS_LOOKED_AT};
-    if (!store_build_list(admin->store, &filter, look_at_build, &sought, &err) ||
-        sought.build.id == 0)
-        return json_null();
-    CLEANUP(json_ptr) json_t *row = admin_build_json(&sought.build);
+    CLEANUP(json_ptr) json_t *row = admin_build_json(&build);
     admin_hide_detail(admin, token, row);
     json_t *json = json_object();
     static const char *const keys[] = {"build", "state", "reason", "detail", "commit"};
@@ -57,11 +33,16 @@ static json_t *last_build(const struct admin *admin, const struct config_token *
     return json;
 }
 
+// The row of the list, and what is told of one service alone.
 static json_t *status_json(const struct admin *admin, struct server_request *req,
-                           const struct service *service)
+                           const json_t *cronjob, const struct service *service)
 {
     json_t *status = admin_service_row(admin, service);
-    if (status && *service->repository)
+    json_t *missing = json_array(), *not_checked = json_array();
+    admin_missing(admin, cronjob, service, missing, not_checked);
+    json_object_set_new(status, "missing", missing);
+    json_object_set_new(status, "notChecked", not_checked);
+    if (*service->repository)
         json_object_set_new(status, "lastBuild",
                             last_build(admin, admin_token(admin, req), service));
     return status;
@@ -73,32 +54,23 @@ static char *etag_of(const json_t *document)
     return xasprintf("\"%s\"", tag);
 }
 
-// The document and its status; its ETag becomes a header of the answer. NULL: answered.
-static json_t *described(const struct admin *admin, struct server_request *req,
-                         const json_t *cronjob)
+// The document, its status, and what there is to say. `answer` (taken) holds further members.
+void admin_answer_service(const struct admin *admin, struct server_request *req, int status,
+                          const json_t *cronjob, const struct service_verdict *verdict,
+                          json_t *answer)
 {
     CLEANUP(service_ptr) const struct service *service = NULL;
+    CLEANUP(json_ptr) json_t *members = answer;
     struct error err;
     if (!service_from_json(cronjob, &service, &err)) {
         server_answer_error(req, &err);
-        return NULL;
+        return;
     }
     json_t *document = document_of_cronjob(cronjob);
     CLEANUP(free_ptr) char *etag = etag_of(document);
     server_add_header(req, "ETag", etag);
-    json_object_set_new(document, "status", status_json(admin, req, service));
-    return document;
-}
-
-void admin_answer_service(const struct admin *admin, struct server_request *req, int status,
-                          const json_t *cronjob, const struct service_verdict *verdict,
-                          json_t *members)
-{
-    CLEANUP(json_ptr) json_t *more = members;
-    json_t *document = described(admin, req, cronjob);
-    if (!document)
-        return;
-    json_object_update(document, more);
+    json_object_set_new(document, "status", status_json(admin, req, cronjob, service));
+    json_object_update(document, members);
     if (verdict) {
         admin_add_list(document, "warnings", verdict->warnings);
         admin_add_list(document, "notChecked", verdict->not_checked);
@@ -124,17 +96,8 @@ static void get_service(struct server_request *req, void *user)
 {
     const struct admin *admin = user;
     CLEANUP(named_service_finish) struct named_service named = {0};
-    if (!admin_find_service(admin, req, ROLE_VIEWER, &named))
-        return;
-    json_t *document = described(admin, req, named.cronjob);
-    if (!document)
-        return;
-    json_t *missing = json_array(), *not_checked = json_array();
-    admin_missing(admin, named.cronjob, named.service, missing, not_checked);
-    json_t *status = json_object_get(document, "status");
-    json_object_set_new(status, "missing", missing);
-    json_object_set_new(status, "notChecked", not_checked);
-    server_answer_json(req, 200, document);
+    if (admin_find_service(admin, req, ROLE_VIEWER, &named))
+        admin_answer_service(admin, req, 200, named.cronjob, NULL, json_object());
 }
 
 // --- what a document must pass before the cluster is asked ---
@@ -550,27 +513,45 @@ static bool try_edit(const struct admin *admin, struct server_request *req,
     return true;
 }
 
+// In a turn, since edits at once are to be made one after the other; of other agents' there may be
+// some in between.
+static void edit_in_turn(const struct admin *admin, struct server_request *req,
+                         const struct edit *edit)
+{
+    for (int i = 0; i < TRIES_MAX; i++) {
+        CLEANUP(named_service_finish) struct named_service named = {0};
+        if (!admin_find_service(admin, req, ROLE_ADMIN, &named))
+            return;
+        if (!is_matched(edit->match, named.document)) {
+            answer_changed_meanwhile(req, &named);
+            return;
+        }
+        if (try_edit(admin, req, &named, edit))
+            return;
+    }
+    server_refuse(req, 409, "conflict", "somebody else keeps changing it; nothing was changed");
+}
+
 static void change_service(struct server_request *req, void *user)
 {
     const struct admin *admin = user;
     CLEANUP(json_ptr) json_t *patch = NULL;
     struct edit edit = {.match = server_header(req, "If-Match")};
-    if (!admin_query_bool(req, "dryRun", &edit.dry_run) || !admin_read_object(req, &patch))
+    struct error err;
+    if (!admin_query_bool(req, "dryRun", &edit.dry_run) || !admin_read_object(req, &patch) ||
+        !admin_may(admin, req, ROLE_ADMIN, server_param(req, "namespace")))
         return;
     json_object_del(patch, "status");
     edit.patch = patch;
-    for (int i = 0; i < TRIES_MAX; i++) {
-        CLEANUP(named_service_finish) struct named_service named = {0};
-        if (!admin_find_service(admin, req, ROLE_ADMIN, &named))
-            return;
-        if (!is_matched(edit.match, named.document)) {
-            answer_changed_meanwhile(req, &named);
-            return;
-        }
-        if (try_edit(admin, req, &named, &edit))
-            return;
-    }
-    server_refuse(req, 409, "conflict", "somebody else keeps changing it; nothing was changed");
+    // Not the turn of those who start runs: that may take long.
+    CLEANUP(free_ptr)
+    char *name = xasprintf("the settings of %s/%s", server_param(req, "namespace"),
+                           server_param(req, "name"));
+    CLEANUP(turn_end) struct turn turn = {0};
+    if (turn_begin(&turn, name, EDIT_WAIT_MS, &err))
+        edit_in_turn(admin, req, &edit);
+    else
+        server_answer_error(req, &err);
 }
 
 #define SERVICE "/v1/services/{namespace}/{name}"
