@@ -141,6 +141,7 @@ struct config {
     struct {
         int64_t deliveries;
         int64_t builds;
+        int64_t images;
     } retention;
 };
 

@@ -297,6 +297,8 @@ const struct config_setting config_settings[] = {
      .max = 10000000, .help = "Deliveries."},
     {"retention.builds", CONFIG_INT, AT(retention.builds), .standard = "1000", .min = 10,
      .max = 1000000, .help = "Builds, with their logs."},
+    {"retention.images", CONFIG_INT, AT(retention.images), .standard = "50", .min = 2, .max = 500,
+     .help = "Images of each service, to roll back to."},
 };
 
 const size_t config_setting_count = sizeof config_settings / sizeof config_settings[0];

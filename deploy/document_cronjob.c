@@ -1,5 +1,5 @@
 // Documents and CronJobs: reading one out of the other, and writing what changed.
-#include "deploy/cronjob.h"
+#include "deploy/cronjob_json.h"
 #include "deploy/document_path.h"
 
 #include "agent/base/text.h"
@@ -17,27 +17,22 @@ struct parts {
     json_t *container; // NULL: it cannot be told
 };
 
+static const char *const container_lists[] = {"containers", "initContainers"};
+static const size_t container_list_count = sizeof container_lists / sizeof *container_lists;
+
 static json_t *named_container(const json_t *pod, const char *name)
 {
-    size_t i;
-    json_t *container;
-    json_array_foreach(json_object_get(pod, "containers"), i, container)
-    {
-        const char *own = json_text_at(container, "name", NULL);
-        if (own && name && strcmp(own, name) == 0)
-            return container;
+    for (size_t l = 0; l < container_list_count; l++) {
+        size_t i;
+        json_t *container;
+        json_array_foreach(json_object_get(pod, container_lists[l]), i, container)
+        {
+            const char *own = json_text_at(container, "name", NULL);
+            if (own && name && strcmp(own, name) == 0)
+                return container;
+        }
     }
     return NULL;
-}
-
-// The container whose name the annotation says, else the only one.
-static json_t *chosen_container(const json_t *cronjob, const json_t *pod)
-{
-    const char *said = json_text_at(cronjob, "metadata", "annotations", ANNOTATION_CONTAINER, NULL);
-    const json_t *containers = json_object_get(pod, "containers");
-    if (said && *said)
-        return named_container(pod, said);
-    return json_array_size(containers) == 1 ? json_array_get(containers, 0) : NULL;
 }
 
 // --- reading ---
@@ -180,7 +175,7 @@ static struct parts parts_of(json_t *cronjob)
                           .job = path_get(cronjob, PATH_JOB),
                           .pod = path_get(cronjob, PATH_POD),
                           .pod_labels = path_get(cronjob, PATH_JOB ".template.metadata.labels")};
-    parts.container = chosen_container(cronjob, parts.pod);
+    parts.container = json_unconst(cronjob_container(cronjob));
     return parts;
 }
 
@@ -260,22 +255,46 @@ static void write_security(struct parts *parts, const struct document_field *fie
         path_remove(path_get(parts->pod, "securityContext"), place);
 }
 
+// A draft has run nothing yet, so nothing goes on with the image that it has.
+static bool waits_for_build(const json_t *annotations, const json_t *before, const char *image)
+{
+    const char *state = json_text_at(annotations, ANNOTATION_STATE, NULL);
+    bool draft = state && strcmp(state, "draft") == 0;
+    return !image || (path_get(before, "source.git") ? text_ends(image, ":" TAG_NOT_BUILT) : draft);
+}
+
+// Containers that share the image go on sharing it.
+static void set_image(struct parts *parts, const char *image)
+{
+    CLEANUP(json_ptr) json_t *old = json_deep_copy(json_object_get(parts->container, "image"));
+    json_object_set_new(parts->container, "image", json_text(image));
+    for (size_t l = 0; l < container_list_count && old; l++) {
+        size_t i;
+        json_t *container;
+        json_array_foreach(json_object_get(parts->pod, container_lists[l]), i, container)
+        {
+            if (json_equal(json_object_get(container, "image"), old))
+                json_object_set_new(container, "image", json_text(image));
+        }
+    }
+}
+
 static void write_image(struct parts *parts, const json_t *before, const json_t *after)
 {
     static const char *const built[] = {ANNOTATION_COMMIT, ANNOTATION_BUILD, ANNOTATION_PATCHED_AT,
                                         ANNOTATION_PATCHED_IMAGE, ANNOTATION_PINNED};
-    const json_t *given = path_get(after, "source.image");
+    const char *given = json_text_at(after, "source", "image", NULL);
     const char *destination = json_text_at(after, "image", NULL);
     const char *image = json_text_at(parts->container, "image", NULL);
     json_t *annotations = path_object(parts->cronjob, "metadata.annotations");
     put_key(annotations, ANNOTATION_IMAGE, destination ? json_text(destination) : NULL);
     if (given) {
-        json_object_set_new(parts->container, "image", json_deep_copy(given));
+        set_image(parts, given);
         for (size_t i = 0; i < sizeof built / sizeof *built; i++)
             json_object_del(annotations, built[i]);
-    } else if (!image || (path_get(before, "source.git") && text_ends(image, ":" TAG_NOT_BUILT))) {
+    } else if (waits_for_build(annotations, before, image)) {
         CLEANUP(free_ptr) char *reserved = xasprintf("%s:" TAG_NOT_BUILT, destination);
-        json_object_set_new(parts->container, "image", json_text(reserved));
+        set_image(parts, reserved);
     }
 }
 
@@ -297,8 +316,10 @@ static void write_service_account(struct parts *parts, const json_t *name)
 static void write_container_name(struct parts *parts, const json_t *name)
 {
     json_t *annotations = path_object(parts->cronjob, "metadata.annotations");
-    bool several = json_array_size(json_object_get(parts->pod, "containers")) > 1;
-    if (several || json_object_get(annotations, ANNOTATION_CONTAINER))
+    size_t count = 0;
+    for (size_t l = 0; l < container_list_count; l++)
+        count += json_array_size(json_object_get(parts->pod, container_lists[l]));
+    if (count > 1 || json_object_get(annotations, ANNOTATION_CONTAINER))
         json_object_set(annotations, ANNOTATION_CONTAINER, json_unconst(name));
 }
 
@@ -422,8 +443,9 @@ static bool belongs_to_the_one(const char *key)
                                            "helm.sh/",
                                            "kubectl.kubernetes.io/",
                                            "app.kubernetes.io/managed-by"};
-    static const char *const ours[] = {ANNOTATION_COMMIT, ANNOTATION_BUILD, ANNOTATION_PATCHED_AT,
-                                       ANNOTATION_PATCHED_IMAGE, ANNOTATION_PINNED};
+    static const char *const ours[] = {ANNOTATION_COMMIT,        ANNOTATION_BUILD,
+                                       ANNOTATION_PATCHED_AT,    ANNOTATION_PATCHED_IMAGE,
+                                       ANNOTATION_FIRST_RUN_DUE, ANNOTATION_PINNED};
     for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
         if (text_starts(key, prefixes[i]))
             return true;
@@ -448,21 +470,20 @@ static json_t *copy_map(const json_t *map)
 
 json_t *document_copy_cronjob(const json_t *cronjob, const char *namespace_, const char *name)
 {
-    json_t *copy = json_pack("{s:s, s:s, s:{s:s, s:s, s:o, s:o}, s:o}", "apiVersion", "batch/v1",
-                             "kind", "CronJob", "metadata", "name", name, "namespace", namespace_,
-                             "labels", copy_map(path_get(cronjob, "metadata.labels")),
-                             "annotations", copy_map(path_get(cronjob, "metadata.annotations")),
-                             "spec", json_deep_copy(json_object_get(cronjob, "spec")));
+    json_t *copy = json_pack("{s:s, s:s, s:{s:s, s:s, s:o, s:o}}", "apiVersion", "batch/v1", "kind",
+                             "CronJob", "metadata", "name", name, "namespace", namespace_, "labels",
+                             copy_map(path_get(cronjob, "metadata.labels")), "annotations",
+                             copy_map(path_get(cronjob, "metadata.annotations")));
+    json_object_set_new(copy, "spec", json_deep_copy(json_object_get(cronjob, "spec")));
     path_set(copy, "spec.suspend", json_true());
     json_object_set_new(path_object(copy, "metadata.annotations"), ANNOTATION_STATE,
                         json_string("draft"));
     struct parts parts = parts_of(copy);
     CLEANUP(json_ptr) json_t *document = document_of_cronjob(cronjob);
     const char *destination = json_text_at(document, "image", NULL);
-    if (destination &&
-        parts.container) { // built for the other's namespace; it must be allowed here
+    if (destination && parts.container) { // the other's build may not be allowed here
         CLEANUP(free_ptr) char *reserved = xasprintf("%s:" TAG_NOT_BUILT, destination);
-        json_object_set_new(parts.container, "image", json_text(reserved));
+        set_image(&parts, reserved);
     }
     return copy;
 }

@@ -47,21 +47,24 @@ static void put(json_t *parent, const char *step, json_t *value)
         json_array_append_new(parent, value);
 }
 
+static bool holds_others(const json_t *value)
+{
+    return json_is_object(value) || json_is_array(value);
+}
+
 void path_set(json_t *root, const char *path, json_t *value)
 {
     char step[STEP_MAX];
-    for (;;) {
-        path = first_step(path, step);
-        if (*path == '\0')
-            break;
+    for (path = first_step(path, step); *path && holds_others(root);
+         path = first_step(path, step)) {
         json_t *next = child(root, step);
-        if (!json_is_object(next) && !json_is_array(next)) {
+        if (!holds_others(next)) {
             next = *path >= '0' && *path <= '9' ? json_array() : json_object();
             put(root, step, next);
         }
         root = next;
     }
-    put(root, step, value);
+    put(root, step, value); // nothing, if `root` holds no others
 }
 
 void path_remove(json_t *root, const char *path)

@@ -137,8 +137,8 @@ static const char *namespace_of(const json_t *cronjob)
 }
 
 // The pod that its Jobs would make.
-static bool try_pod(struct kube_client *client, const json_t *cronjob,
-                    struct service_verdict *verdict, struct error *err)
+bool service_try_pod(struct kube_client *client, const json_t *cronjob,
+                     struct service_verdict *verdict, struct error *err)
 {
     CLEANUP(json_ptr) json_t *pod = json_deep_copy(path_get(cronjob, TEMPLATE));
     CLEANUP(free_ptr) char *start = xasprintf("%s-", name_of(cronjob));
@@ -179,7 +179,7 @@ bool service_try_create(struct kube_client *client, const json_t *cronjob,
     request.query[1] = (struct kube_query){"fieldValidation", "Strict"};
     CLEANUP(kube_reply_finish) struct kube_reply reply = {0};
     if (ask(client, &request, "", &reply, verdict, err))
-        return try_pod(client, cronjob, verdict, err);
+        return service_try_pod(client, cronjob, verdict, err);
     if (reply.status == 404) {
         document_fault(verdict->faults, "/namespace", "there is no namespace \"%s\" in the cluster",
                        namespace_of(cronjob));
@@ -230,7 +230,7 @@ bool service_try_change(struct kube_client *client, const json_t *before, const 
     if (!ask(client, &request, "", &reply, verdict, err))
         return error_wrap(err, "ask for cronjob %s/%s", namespace_of(before), name_of(before));
     return json_equal(path_get(before, TEMPLATE), path_get(after, TEMPLATE)) ||
-           try_pod(client, after, verdict, err);
+           service_try_pod(client, after, verdict, err);
 }
 
 bool service_change(struct kube_client *client, const json_t *before, const json_t *after,
@@ -267,11 +267,6 @@ bool service_skip_missed(struct kube_client *client, json_t **cronjob, struct er
 bool service_fetch(struct kube_client *client, const char *namespace_, const char *name,
                    json_t **out, struct error *err)
 {
-    struct kube_request request = {
-        .resource = &KUBE_CRONJOBS, .namespace_ = namespace_, .name = name};
-    CLEANUP(kube_reply_finish) struct kube_reply reply = {0};
-    if (!kube_request(client, &request, &reply, err))
-        return error_wrap(err, "cronjob %s/%s", namespace_, name);
-    *out = TAKE(reply.body);
-    return true;
+    return cronjob_read(client, namespace_, name, out, err) ||
+           error_wrap(err, "cronjob %s/%s", namespace_, name);
 }

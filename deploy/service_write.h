@@ -25,6 +25,10 @@ bool service_try_create(struct kube_client *client, const json_t *cronjob,
 bool service_create(struct kube_client *client, const json_t *cronjob, json_t **made,
                     struct service_verdict *verdict, struct error *err) MUST_CHECK;
 
+// The pod alone, of a CronJob that is there.
+bool service_try_pod(struct kube_client *client, const json_t *cronjob,
+                     struct service_verdict *verdict, struct error *err) MUST_CHECK;
+
 // The same for a change of a CronJob: what differs between `before`, which it is now, and `after`,
 // is patched. ERR_CONFLICT: it is not as `before` any more, and nothing was changed.
 bool service_try_change(struct kube_client *client, const json_t *before, const json_t *after,

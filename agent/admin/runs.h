@@ -12,4 +12,7 @@ json_t *admin_run_json(const struct service *service, const struct run *run, boo
 const struct service *admin_named_service(const struct admin *admin, struct server_request *req,
                                           enum config_role role);
 
+// --- force.c ---
+void admin_create_run(struct server_request *req, void *user); // POST …/runs
+
 #endif

@@ -82,6 +82,8 @@ enum option_id {
     OPTION_WORKING_DIR,
     OPTION_LOGS,
     OPTION_TO,
+    OPTION_TIMES,
+    OPTION_FROM,
     OPTION_COUNT,
 };
 

@@ -14,7 +14,7 @@
 
 #define DATABASE_NAME   "cronwright.db"
 #define GROUP_MAX       1024 // changes in one commit
-#define STATEMENTS_MAX  32   // per connection
+#define STATEMENTS_MAX  64   // per connection
 #define BUSY_TIMEOUT_MS 5000 // waiting for the other connection to recover the WAL
 
 // A checkpoint every 250 pages by the writer itself: one made beside a busy writer never catches
@@ -25,7 +25,10 @@ static const char writer_settings[] = "PRAGMA synchronous = FULL;"
                                       "PRAGMA foreign_keys = ON;";
 
 // migrations[n] leads from version n to n + 1.
-static const char *const migrations[] = {store_schema};
+static const char *const migrations[] = {
+    store_schema,
+    store_images,
+};
 #define SCHEMA_VERSION ((int64_t)(sizeof migrations / sizeof *migrations))
 
 struct db {

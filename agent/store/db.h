@@ -11,6 +11,7 @@ struct db;        // a connection; one thread at a time
 struct statement; // a prepared statement of a connection
 
 extern const char store_schema[]; // schema.sql
+extern const char store_images[]; // images.sql
 
 // --- statements ---
 

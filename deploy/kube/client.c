@@ -19,6 +19,9 @@ const struct kube_resource KUBE_JOBS = {"/apis/batch/v1", "jobs"};
 const struct kube_resource KUBE_PODS = {"/api/v1", "pods"};
 const struct kube_resource KUBE_SECRETS = {"/api/v1", "secrets"};
 const struct kube_resource KUBE_NAMESPACES = {"/api/v1", "namespaces"};
+const struct kube_resource KUBE_CONFIG_MAPS = {"/api/v1", "configmaps"};
+const struct kube_resource KUBE_SERVICE_ACCOUNTS = {"/api/v1", "serviceaccounts"};
+const struct kube_resource KUBE_VOLUME_CLAIMS = {"/api/v1", "persistentvolumeclaims"};
 
 struct kube_client *kube_client_create(struct kube_access *access)
 {
@@ -97,7 +100,10 @@ bool kube_prepare(struct kube_client *client, const struct kube_request *request
                                   .trust = &identity->trust};
     size_t headers = 0;
     if (!request->subresource || strcmp(request->subresource, "log") != 0)
-        http->headers[headers++] = "Accept: application/json";
+        http->headers[headers++] = request->metadata_only
+                                       ? "Accept: application/json;as=PartialObjectMetadata;"
+                                         "g=meta.k8s.io;v=v1"
+                                       : "Accept: application/json";
     if (identity->authorization)
         http->headers[headers++] = identity->authorization;
     if (request->body) {

@@ -568,6 +568,20 @@ static void another_source(void **state)
     assert_string_equal(json_string_value(path_get(built, CONTAINER "image")), "r:3");
 }
 
+static void another_source_of_a_draft(void **state)
+{
+    (void)state;
+    CLEANUP(json_ptr) json_t *given = read_json("{" OF_IMAGE "}");
+    CLEANUP(json_ptr) json_t *before = good(given);
+    CLEANUP(json_ptr) json_t *cronjob = document_to_cronjob(before);
+    CLEANUP(json_ptr) json_t *wish = read_json("{" OF_GIT "}");
+    CLEANUP(json_ptr) json_t *after = good(wish);
+    CLEANUP(json_ptr) json_t *faults = json_array();
+    assert_true(document_apply(before, after, cronjob, faults));
+    assert_string_equal(json_string_value(path_get(cronjob, POD "containers.0.image")),
+                        "registry.example/acme/report:cronwright-not-built");
+}
+
 static void destination_of_a_draft(void **state)
 {
     (void)state;
@@ -598,6 +612,21 @@ static void container_that_is_not_there(void **state)
     path_remove(after, "container.name");
     assert_false(document_apply(before, after, cronjob, faults));
     assert_same(cronjob, same);
+}
+
+static void containers_that_share_an_image(void **state)
+{
+    (void)state;
+    CLEANUP(json_ptr) json_t *cronjob = read_json(by_hand);
+    CLEANUP(json_ptr) json_t *init = read_json("[{'name':'before','image':'r:1'}]");
+    path_set(cronjob, POD "initContainers", json_deep_copy(init));
+    CLEANUP(json_ptr) json_t *before = document_of_cronjob(cronjob);
+    CLEANUP(json_ptr) json_t *after = json_deep_copy(before);
+    CLEANUP(json_ptr) json_t *faults = json_array();
+    path_set(after, "source.image", json_string("r:2"));
+    assert_true(document_apply(before, after, cronjob, faults));
+    assert_string_equal(json_string_value(path_get(cronjob, POD "initContainers.0.image")), "r:2");
+    assert_string_equal(json_string_value(path_get(cronjob, POD "containers.0.image")), "side:1");
 }
 
 static void two_containers_and_no_choice(void **state)
@@ -755,8 +784,10 @@ int main(void)
         cmocka_unit_test(pull_secret_taken_away),
         cmocka_unit_test(annotations_and_labels),
         cmocka_unit_test(another_source),
+        cmocka_unit_test(another_source_of_a_draft),
         cmocka_unit_test(destination_of_a_draft),
         cmocka_unit_test(container_that_is_not_there),
+        cmocka_unit_test(containers_that_share_an_image),
         cmocka_unit_test(two_containers_and_no_choice),
         cmocka_unit_test(copies),
         cmocka_unit_test(differences),
