@@ -8,48 +8,23 @@
 #include "deploy/merge.h"
 #include "deploy/service_owner.h"
 #include "deploy/service_write.h"
-#include "webhooks/repository.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define TRIES_MAX        3     // when somebody else changes it meanwhile
-#define EDIT_WAIT_MS     10000 // for others' edits of the same service
-#define BUILDS_LOOKED_AT 20    // newest ones of a branch, for the service's last
+#define TRIES_MAX    3     // when somebody else changes it meanwhile
+#define EDIT_WAIT_MS 10000 // for others' edits of the same service
 
 // --- the answer ---
-
-struct sought_build {
-    const struct service *service;
-    struct build build; // id 0: none
-};
-
-// A branch may be built in several ways: ours is the one for our image.
-static bool look_at_build(void *user, const struct build *build)
-{
-    struct sought_build *sought = user;
-    size_t len = strlen(sought->service->destination);
-    bool ours = strncmp(build->image, sought->service->destination, len) == 0 &&
-                (build->image[len] == ':' || build->image[len] == '\0');
-    if (ours)
-        sought->build = *build;
-    return !ours;
-}
 
 static json_t *last_build(const struct admin *admin, const struct config_token *token,
                           const struct service *service)
 {
-    char repository[REPOSITORY_MAX + 1];
-    struct sought_build sought = {.service = service};
+    struct build build;
     struct error err;
-    if (!repository_identify(service->repository, repository, &err))
+    if (!pipeline_service_build(admin->pipeline, service, &build, &err))
         return json_null();
-    struct build_filter filter = {
-        .repository = repository, .branch = service->branch, .limit = BUILDS_LOOKED_AT};
-    if (!store_build_list(admin->store, &filter, look_at_build, &sought, &err) ||
-        sought.build.id == 0)
-        return json_null();
-    CLEANUP(json_ptr) json_t *row = admin_build_json(&sought.build);
+    CLEANUP(json_ptr) json_t *row = admin_build_json(&build);
     admin_hide_detail(admin, token, row);
     json_t *json = json_object();
     static const char *const keys[] = {"build", "state", "reason", "detail", "commit"};
@@ -58,11 +33,16 @@ static json_t *last_build(const struct admin *admin, const struct config_token *
     return json;
 }
 
+// The row of the list, and what is told of one service alone.
 static json_t *status_json(const struct admin *admin, struct server_request *req,
-                           const struct service *service)
+                           const json_t *cronjob, const struct service *service)
 {
     json_t *status = admin_service_row(admin, service);
-    if (status && *service->repository)
+    json_t *missing = json_array(), *not_checked = json_array();
+    admin_missing(admin, cronjob, service, missing, not_checked);
+    json_object_set_new(status, "missing", missing);
+    json_object_set_new(status, "notChecked", not_checked);
+    if (*service->repository)
         json_object_set_new(status, "lastBuild",
                             last_build(admin, admin_token(admin, req), service));
     return status;
@@ -89,7 +69,7 @@ void admin_answer_service(const struct admin *admin, struct server_request *req,
     json_t *document = document_of_cronjob(cronjob);
     CLEANUP(free_ptr) char *etag = etag_of(document);
     server_add_header(req, "ETag", etag);
-    json_object_set_new(document, "status", status_json(admin, req, service));
+    json_object_set_new(document, "status", status_json(admin, req, cronjob, service));
     json_object_update(document, members);
     if (verdict) {
         admin_add_list(document, "warnings", verdict->warnings);

@@ -128,7 +128,7 @@ def test_draft_from_an_image(agent, home):
     assert read.headers["ETag"] == answer.headers["ETag"]
     service.seen_by(agent)
     [row] = [row for row in agent.get("/v1/services?project=sales")["services"] if row["name"] == service.name]
-    assert row == read.json["status"]
+    assert row.items() <= read.json["status"].items() and read.json["status"]["missing"] == []
     run = service.force(agent, token="admin").json["name"]
     assert service.ended(agent, run)["state"] == "succeeded"
 
@@ -565,7 +565,7 @@ def test_new_schedule_skips_what_was_missed(agent, home):
     assert not skips.jobs()
     assert skips.get()["status"]["lastScheduleTime"] > "2026-01-02"
     status = skips.status(agent)
-    assert status["state"] == "started" and status["next"].endswith("T00:00:00Z")
+    assert status["state"] == "started" and status["next"].endswith("T00:00:00.000Z")
     runs.clear()
 
 
