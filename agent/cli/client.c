@@ -157,17 +157,8 @@ bool problem_error(const struct client *client, const struct problem *problem, s
                          "the agent at %s does not know the token in %s (401)\n"
                          "It must be one of those in the agent's setting admin.tokens",
                          client->url, client->token_file);
-    if (strcmp(problem->reason, "not-allowed") == 0 && problem->detail[0] != '\0')
-        return error_set(err, ERR_FORBIDDEN,
-                         "%s (%d)\nWhich namespaces may build what into which images is in the "
-                         "agent's setting allow",
-                         problem->detail, problem->status);
-    if (strcmp(problem->reason, "not-watched") == 0 && problem->detail[0] != '\0')
-        return error_set(err, ERR_NOT_FOUND,
-                         "%s (%d)\nWhich namespaces the agent watches is in its setting "
-                         "kubernetes.namespaces",
-                         problem->detail, problem->status);
-    if (problem->status == 403)
+    // What the settings do not allow at all is no matter of the token.
+    if (problem->status == 403 && strcmp(problem->reason, "not-allowed") != 0)
         return error_set(err, ERR_FORBIDDEN,
                          "%s (403)\nWhat the token in %s may do is in the agent's setting "
                          "admin.tokens",

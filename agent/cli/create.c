@@ -62,6 +62,10 @@ static void say_next_steps(struct session *session, const json_t *answer)
     if (build[0] != '\0')
         screen_hint(&session->screen,
                     "its first build has begun: cronwright logs --follow --build %s", build);
+    else if (json_at(answer, "source", "git", NULL) != NULL)
+        screen_hint(&session->screen,
+                    "its first build begins, watch it: cronwright build --follow %s/%s", namespace,
+                    name);
     screen_hint(&session->screen, "review it: cronwright show %s/%s", namespace, name);
     screen_hint(&session->screen, "start it: cronwright start %s/%s", namespace, name);
 }

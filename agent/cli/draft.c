@@ -166,6 +166,8 @@ const char *draft_option(const char *pointer)
 {
     if (is_at(pointer, pushed_image) || is_at(pointer, given_image))
         return "image";
+    if (strcmp(pointer, "/container") == 0) // of several, which one
+        return "container";
     for (size_t i = 0; i < SETTINGS; i++) {
         if (is_at(pointer, settings[i].path))
             return settings[i].name;

@@ -268,6 +268,13 @@ int command_adopt(struct session *session)
         return status;
     if (!draft_make(session->call, &body, &err))
         return session_fail(session, &err);
+    // Whatever the source, an image is where builds go: the present one stays until the first.
+    json_t *source = json_object_get(body, "source");
+    json_t *image = json_object_get(source, "image");
+    if (image != NULL) {
+        (void)json_object_set(body, "image", image);
+        (void)json_object_del(body, "source");
+    }
     (void)json_object_set_new(body, "namespace", json_string(change.service.namespace));
     (void)json_object_set_new(body, "name", json_string(change.service.name));
     if (!ask_agent(&change, "POST", "/v1/services:adopt", body, &status))

@@ -18,8 +18,6 @@ struct source {
     struct error zone_error;
 };
 
-static const struct naming naming = {NULL, {"expression", NULL}};
-
 static bool open_source(const struct session *session, struct source *out, struct error *err)
 {
     const struct call *call = session->call;
@@ -114,6 +112,8 @@ static void print_error(struct session *session, const char *expression, const j
     screen_error(&session->screen, &shown);
 }
 
+static const struct naming schedule_naming = {NULL, {"expression", NULL}};
+
 static int answer_one(struct session *session, struct source *source)
 {
     CLEANUP(json_ptr) json_t *answer = NULL;
@@ -122,7 +122,7 @@ static int answer_one(struct session *session, struct source *source)
     if (output_is_data(session)) {
         CLEANUP(json_ptr)
         json_t *json = right ? json_incref(answer) : wrong_json(&source->question, answer);
-        (void)output_print(session, json, &naming);
+        (void)output_print(session, json, &schedule_naming);
     } else if (right) {
         print_answer(session, source->zone, answer);
     }
@@ -212,7 +212,7 @@ static int answer_file(struct session *session, struct source *source)
     if (text.len > 0)
         answer_lines(&batch, text.data);
     if (list)
-        (void)output_print(session, list, &naming);
+        (void)output_print(session, list, &schedule_naming);
     if (batch.wrong > 0)
         screen_say(&session->screen, MARK_FAILED, "%zu of %zu %s wrong", batch.wrong, batch.count,
                    batch.wrong == 1 ? "is" : "are");

@@ -114,7 +114,7 @@ static void print_services(const struct session *session, const json_t *services
     for (size_t i = 0; i < json_array_size(services); i++) {
         const json_t *service = json_array_get(services, i);
         table_cell(&table, "%s/%s", field(service, "namespace"), field(service, "name"));
-        table_cell(&table, "%s", field_or_dash(service, "state"));
+        table_cell(&table, "%s", field_state(service));
         add_live(&table, service);
         add_last_run(&table, service, session->now);
         add_next(&table, service, session->now);

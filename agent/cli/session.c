@@ -153,6 +153,12 @@ const char *field_or_dash(const json_t *object, const char *name)
     return text[0] != '\0' ? text : "-";
 }
 
+const char *field_state(const json_t *service)
+{
+    return json_is_true(json_at(service, "starting", NULL)) ? "starting"
+                                                            : field_or_dash(service, "state");
+}
+
 struct wall_time field_time(const json_t *object, const char *name)
 {
     struct wall_time time = {0};

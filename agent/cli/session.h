@@ -65,6 +65,8 @@ char *session_query(const struct session *session, const struct query_option opt
 // --- values of the API's JSON ---
 const char *field(const json_t *object, const char *name); // "" unless a non-empty text
 const char *field_or_dash(const json_t *object, const char *name);
+// "started", …, or "starting": of a draft that starts when its image is built. "-" when unknown.
+const char *field_state(const json_t *service);
 struct wall_time field_time(const json_t *object, const char *name); // unset unless a time
 json_int_t field_int(const json_t *object, const char *name, json_int_t otherwise);
 // Seconds as "4m12s"; false and "-" unless a sensible number.

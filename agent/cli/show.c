@@ -87,7 +87,7 @@ static void show_head(const struct page *page)
     const char *colour = screen->colour_out ? mark_colour(mark) : "";
     CLEANUP(free_ptr) char *project = text_clean(field(page->document, "project"));
     (void)printf("%s/%s  %s  %s%s%s%s%s\n", page->service->namespace, page->service->name,
-                 field_or_dash(page->status, "state"), colour, marked, colour[0] ? COLOUR_END : "",
+                 field_state(page->status), colour, marked, colour[0] ? COLOUR_END : "",
                  project[0] ? "  project " : "", project);
 }
 
@@ -205,17 +205,19 @@ static void show_schedule(const struct page *page)
     struct wall_time next = field_time(page->status, "next");
     CLEANUP(buffer_finish) struct buffer text = {0};
     ADD(&text, "%s", field_or_dash(page->document, "schedule"));
-    ADD(&text, "  %s", sentence[0] ? sentence : zone);
+    ADD(&text, "  %s", sentence);
     if (zone[0] == '\0')
-        ADD(&text, "%s(no time zone is set: the cluster's is used, usually UTC)",
-            sentence[0] ? " " : "");
+        ADD(&text, " (no time zone is set: the cluster's is used, usually UTC)");
+    else if (strstr(sentence, zone) == NULL)
+        ADD(&text, "%s%s", sentence[0] ? ", " : "", zone);
     if (next.ms != 0) {
         char due[ZONED_TEXT_SIZE], away[TIME_TEXT_SIZE];
         zoned_text(next, page->session->now, zone, due);
         ago_text(next, page->session->now, away);
         ADD(&text, "; next %s (%s)", due, away);
     } else if (!is(page->status, "state", "started")) {
-        ADD(&text, "; not started");
+        bool starting = json_is_true(json_at(page->status, "starting", NULL));
+        ADD(&text, starting ? "; starts when the image is built" : "; not started");
     }
     row_of("schedule", &text);
 }
@@ -433,11 +435,12 @@ static void show_verdict(const struct page *page)
     const json_t *missing = json_at(page->status, "missing", NULL);
     const char *problem = field(page->status, "problem");
     bool ready = json_array_size(missing) == 0 && problem[0] == '\0';
-    const char *command =
-        !ready ? "edit"
-        : is(page->status, "state", "draft") || is(page->status, "state", "stopped")
-            ? "start"
-            : "run --follow";
+    const char *state = field_state(page->status);
+    bool idle = strcmp(state, "draft") == 0 || strcmp(state, "stopped") == 0;
+    const char *command = !ready                           ? "edit"
+                          : idle                           ? "start"
+                          : strcmp(state, "starting") == 0 ? "build --follow"
+                                                           : "run --follow";
     rows("warning", json_at(page->status, "warnings", NULL));
     rows("unchecked", json_at(page->status, "notChecked", NULL));
     if (problem[0] != '\0')

@@ -85,6 +85,9 @@ def test_adopt(shell, agent, golden):
         "namespace": "reports", "name": "nightly-report", "project": "sales",
         "source": {"git": {"repository": "https://github.com/acme/report", "branch": "main"}},
         "image": "registry.example/acme/report", "container": {"name": "main"}}
+    shell.files(f"cronwright adopt {NAME} --image registry.example/acme/report")
+    assert agent.sent("POST", "/v1/services:adopt")[1] == {
+        "namespace": "reports", "name": "nightly-report", "image": "registry.example/acme/report"}
     same = {"repository": "https://github.com/acme/report"}
     agent.on("POST", "/v1/services:adopt", {"before": same, "after": same})
     again = shell.files(f"cronwright adopt {NAME}")

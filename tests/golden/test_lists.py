@@ -75,6 +75,7 @@ def test_show(shell, agent, clock, golden):
         clock, commit=None, state="draft", missing=["the image is not built yet: cronwright build",
                                                     "Secret report does not exist: kubectl create secret"],
         warnings=["no time zone is set"], notChecked=["whether the Secret registry exists"],
+        starting=True, sentence="Every day at 03:00",
         lastBuild={"build": "b-52", "state": "failed", "reason": "build-failed", "commit": answers.C0F,
                    "detail": "RUN pip: exit 1"}))
     golden("show", failed, good, shell.files("LC_ALL=C cronwright show reports/nightly-report"))

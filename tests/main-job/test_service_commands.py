@@ -197,6 +197,24 @@ restarts: 0
     assert cronjob(desk, name) is None and cronjob(desk, copy) is None
 
 
+def test_a_start_before_there_is_an_image(desk):
+    """It takes effect when the first build has ended."""
+    place = desk.place
+    name, full_name = named(desk, "early")
+    repository = place.repository("early")
+    commit = repository.push(report(place.cluster, "early", f'RUN ["{BUSYBOX}", "sleep", "4"]'))
+    desk.cli("create", full_name, "--repository", repository.url, "--image", f"{place.images}/early", "--schedule",
+             SCHEDULE, "--time-zone", "UTC")
+    out, err = desk.cli("start", full_name)
+    assert out == f"{full_name}  draft → starting\n" and "it starts when its image is built" in err
+    page = desk.cli("show", full_name)[0]
+    assert page.startswith(f"{full_name}  starting  never run") and "starts when the image is built" in page
+    built(desk, full_name, commit)
+    eventually(lambda: desk.cli("show", full_name)[0].startswith(f"{full_name}  started"), "it is started")
+    assert cronjob(desk, name)["spec"]["suspend"] is False
+    desk.cli("delete", "-y", full_name)
+
+
 def test_a_start_that_lacks_something(desk):
     _, full_name = named(desk, "lacking")
     place = desk.place
@@ -281,17 +299,26 @@ def test_edit_by_a_file_that_show_gave(desk, edited):
 
 # --- adopting ---
 
-def test_adopt(desk):
-    place = desk.place
-    name, full_name = named(desk, "byhand")
-    repository = place.repository("byhand", report(place.cluster, "adopted"))
-    place.cluster.create("cronjobs", place.namespace, {
-        "metadata": {"name": name, "labels": {"team": "a"}},
+def by_hand(desk, word, *containers, **labels):
+    """A CronJob that cronwright does not manage."""
+    name, full_name = named(desk, word)
+    desk.place.cluster.create("cronjobs", desk.place.namespace, {
+        "metadata": {"name": name, "labels": {"team": "a", **labels}},
         "spec": {"schedule": SCHEDULE, "suspend": True, "jobTemplate": {"spec": {"template": {"spec": {
             "restartPolicy": "Never", "hostname": "kept",
-            "containers": [{"name": "main", "image": place.cluster.busybox_image}]}}}}}})
-    out, _ = eventually(lambda: adopted(desk, full_name, repository, place), "it is adopted")
-    assert out.startswith(f"{full_name}  adopted\n") and f"repository - → " in out
+            "containers": [{"name": container, "image": image} for container, image in containers]}}}}}})
+    return name, full_name
+
+
+def test_adopt(desk):
+    place = desk.place
+    repository = place.repository("byhand", report(place.cluster, "adopted"))
+    name, full_name = by_hand(desk, "byhand", ("main", place.cluster.busybox_image),
+                              **{"app.kubernetes.io/managed-by": "Helm"})
+    out, err = desk.cli("adopt", full_name, "--repository", repository.url, "--image", f"{place.images}/adopted")
+    assert out.startswith(f"{full_name}  adopted\n  repository - → ") and "⚠ " in err and "Helm" in err
+    assert desk.cli("adopt", full_name, "--repository", repository.url, "--image",
+                    f"{place.images}/adopted")[0] == f"{full_name}  adopted already\n"
     found = cronjob(desk, name)
     assert found["metadata"]["labels"]["team"] == "a"
     assert found["spec"]["jobTemplate"]["spec"]["template"]["spec"]["hostname"] == "kept"
@@ -301,5 +328,12 @@ def test_adopt(desk):
     assert logged(desk, full_name) == "adopted\n"
 
 
-def adopted(desk, full_name, repository, place):
-    return desk.cli("adopt", full_name, "--repository", repository.url, "--image", f"{place.images}/adopted")
+def test_adopt_wants_a_choice_among_containers(desk):
+    place = desk.place
+    name, full_name = by_hand(desk, "two", ("app", place.cluster.busybox_image), ("proxy", "r.example/proxy:1"))
+    words = ("adopt", full_name, "--repository", place.repository("two").url, "--image", f"{place.images}/two")
+    before = cronjob(desk, name)
+    err = desk.cli(*words, status=1)[1]
+    assert err.startswith("--container: ") and "it has 2 containers" in err and "nothing changed" in err
+    assert cronjob(desk, name) == before
+    assert "container - → app" in desk.cli(*words, "--container", "app")[0]

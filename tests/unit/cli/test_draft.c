@@ -101,6 +101,7 @@ static void pointers_lead_back_to_options(void **state)
                  {"/env/0/name", "env"},
                  {"/resources/limits/memory", "limit-memory"},
                  {"/history/failed", "failed-history"},
+                 {"/container", "container"},
                  {"/container/args/0", NULL},
                  {"/scheduled", NULL},
                  {"/source", NULL},
