@@ -393,6 +393,8 @@ void recorder_add(struct recorder *recorder, const struct run *run)
     else if (news && !put_run(recorder, run, true, &record, &err))
         log_line(LOG_WARNING, "a run cannot be recorded", "run", run->name, "error", err.text,
                  NULL);
+    else if (news)
+        add_key(recorder, KEY_RUN, run->uid, 0); // a worker may have known more just now
     run_record_finish(&record);
 }
 
