@@ -12,7 +12,8 @@
 #include <string.h>
 
 #define WORKERS        4
-#define AGAIN_MS       500   // a log that found no place, a run whose pods lag behind
+#define AGAIN_MS       500   // a run that is over, whose pods lag behind
+#define FULL_AGAIN_MS  3000  // a log that found no place
 #define PODS_LAG_MS    10000 // at most, behind the end of their Job
 #define PODS_END_MS    45000 // at most, after their Job was deleted
 #define LATELY_MS      60000 // only then may they lag
@@ -289,7 +290,9 @@ static enum work_result write_run(struct recorder *recorder, struct run *run, bo
     atomic_fetch_add(&recorder->log_bytes, progress.bytes);
     if (whole)
         jobs_settle(recorder->jobs, run->uid, gone);
-    if (progress.refused || (!whole && run_state_is_over(run->state)))
+    if (progress.refused)
+        add_key(recorder, KEY_RUN, run->uid, FULL_AGAIN_MS);
+    else if (!whole && run_state_is_over(run->state))
         add_key(recorder, KEY_RUN, run->uid, AGAIN_MS);
     if (whole && !progress.pending &&
         !(recorder_expire(recorder, run->namespace_, run->service, &err) &&
@@ -390,6 +393,8 @@ void recorder_add(struct recorder *recorder, const struct run *run)
     else if (news && !put_run(recorder, run, true, &record, &err))
         log_line(LOG_WARNING, "a run cannot be recorded", "run", run->name, "error", err.text,
                  NULL);
+    else if (news)
+        add_key(recorder, KEY_RUN, run->uid, 0); // a worker may have known more just now
     run_record_finish(&record);
 }
 

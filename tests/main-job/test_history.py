@@ -143,6 +143,12 @@ def test_history_limits_are_the_clusters_alone(keeper, history_place):
     for run in runs:
         kept(keeper, service, run)
         assert log_of(keeper, service, run) == b"limited\n"
+    service.delete()
+    eventually(lambda: keeper.api("GET", service.path).status == 404, "the service is gone")
+    eventually(lambda: all(row["archived"] for row in runs_of(keeper, service)), "all are in the archive alone")
+    assert [row["name"] for row in runs_of(keeper, service)] == runs[::-1]
+    assert keeper.cli("logs", service.full_name)[0] == "limited\n"
+    assert keeper.api("GET", f"{service.path}/runs/no-such-run").status == 404
 
 
 # --- how runs end ---
