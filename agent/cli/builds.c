@@ -1,7 +1,7 @@
 // builds: image builds, how they ended, how long each step took.
 
 #include "agent/base/text.h"
-#include "agent/cli/session.h"
+#include "agent/cli/output.h"
 #include "agent/cli/table.h"
 #include "agent/cli/times.h"
 #include "webhooks/repository.h"
@@ -10,9 +10,15 @@
 
 #define BUILDS_SHOWN 20
 
+static const struct naming build_naming = {NULL, {"build", NULL}};
+static const struct naming builds_naming = {"builds", {"build", NULL}};
+
 static const char *const headers[] = {"BUILD", "COMMIT",  "REPOSITORY", "RESULT",
                                       "FETCH", "CONTEXT", "KANIKO",     "PATCH"};
 #define COLUMNS (sizeof(headers) / sizeof(headers[0]))
+static const char *const wide_headers[] = {"BUILD",  "COMMIT", "REPOSITORY", "SUBJECT", "AUTHOR",
+                                           "RESULT", "FETCH",  "CONTEXT",    "KANIKO",  "PATCH"};
+#define WIDE_COLUMNS (sizeof(wide_headers) / sizeof(wide_headers[0]))
 
 static const char *const step_fields[] = {"fetchSeconds", "contextSeconds", "kanikoSeconds",
                                           "patchSeconds"};
@@ -38,6 +44,10 @@ static void add_build(struct table *table, const json_t *build)
     table_cell(table, "%s", commit);
     table_cell(table, "%s %s", repository_short(field_or_dash(build, "repository")),
                field_or_dash(build, "branch"));
+    if (table->columns == WIDE_COLUMNS) {
+        table_cell(table, "%s", field_or_dash(build, "subject"));
+        table_cell(table, "%s", field_or_dash(build, "author"));
+    }
     if (strcmp(state, "done") == 0) {
         json_int_t services = field_int(build, "services", 0);
         table_mark(table, MARK_OK, "%" JSON_INTEGER_FORMAT " service%s", services,
@@ -85,12 +95,13 @@ static int list_builds(struct session *session)
     CLEANUP(json_ptr) json_t *answer = NULL;
     if (!list_path(session, &path, &err) || !client_get(&session->client, path, &answer, &err))
         return session_fail(session, &err);
-    if (session_wants_json(session)) {
-        screen_json(answer);
+    if (output_print(session, answer, &builds_naming))
         return STATUS_OK;
-    }
     const json_t *builds = json_at(answer, "builds", NULL);
-    struct table table = {.screen = &session->screen, .headers = headers, .columns = COLUMNS};
+    bool wide = output_of(session) == OUTPUT_WIDE;
+    struct table table = {.screen = &session->screen,
+                          .headers = wide ? wide_headers : headers,
+                          .columns = wide ? WIDE_COLUMNS : COLUMNS};
     for (size_t i = 0; i < json_array_size(builds); i++)
         add_build(&table, json_array_get(builds, i));
     if (table.count > 0)
@@ -126,9 +137,7 @@ static int one_build(struct session *session, const char *build)
     CLEANUP(free_ptr) char *path = xasprintf("/v1/builds/%s", build);
     if (!name_check("build", build, &err) || !client_get(&session->client, path, &json, &err))
         return session_fail(session, &err);
-    if (session_wants_json(session))
-        screen_json(json);
-    else
+    if (!output_print(session, json, &build_naming))
         show_build(session, json);
     return STATUS_OK;
 }

@@ -8,15 +8,16 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define OPTIONS_MAX 32  // of one command
+#define OPTIONS_MAX 64  // of one command
 #define LONG_BASE   256 // getopt values of rows start above every letter
+#define OPERAND     1   // what getopt gives for one, in the order of the line
 
 struct parser {
     const struct option_row *rows[OPTIONS_MAX];
     struct option longs[OPTIONS_MAX + 1];
     const char *names[OPTIONS_MAX + 1]; // with dashes, for "did you mean"
     char dashed[OPTIONS_MAX][32];
-    char letters[2 * OPTIONS_MAX + 2];
+    char letters[2 * OPTIONS_MAX + 3];
     size_t count;
 };
 
@@ -64,6 +65,16 @@ static bool choice_error(const struct option_row *row, const char *text, struct 
                      near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
 }
 
+static bool take_listed(const struct option_row *row, const char *text, struct call *call,
+                        struct error *err)
+{
+    if (call->listed_count == LISTED_MAX)
+        return error_set(err, ERR_INVALID, "--%s: more than %d values", row->name, LISTED_MAX);
+    call->listed[call->listed_count++] = (struct listed){row->id, text};
+    call->text[row->id] = text;
+    return true;
+}
+
 static bool take_value(const struct option_row *row, const char *text, struct call *call,
                        struct error *err)
 {
@@ -73,6 +84,8 @@ static bool take_value(const struct option_row *row, const char *text, struct ca
     }
     if (text[0] == '\0')
         return error_set(err, ERR_INVALID, "--%s: %s must not be empty", row->name, row->argument);
+    if (row->kind == OPTION_LIST)
+        return take_listed(row, text, call, err);
     if (row->kind == OPTION_NUMBER &&
         !text_to_int(text, row->min, row->max, &call->number[row->id]))
         return error_set(err, ERR_INVALID,
@@ -110,28 +123,41 @@ static bool option_error(const struct parser *parser, int result, const char *wo
                      near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
 }
 
-static bool take_operands(int argc, char **argv, struct call *call, struct error *err)
+// One too many is an error only when no help is asked for.
+static void take_operand(const char *word, struct call *call, const char **extra)
 {
-    const struct command *command = call->command;
-    size_t count = (size_t)(argc - optind);
-    assert(command->most <= OPERANDS_MAX);
-    if (count > command->most)
-        return error_set(err, ERR_INVALID, "\"%s\" is one argument too many",
-                         argv[(size_t)optind + command->most]);
-    if (count < command->least)
-        return error_set(err, ERR_INVALID, "wants %s", command->operands);
-    for (size_t i = 0; i < count; i++)
-        call->operands[i] = argv[(size_t)optind + i];
-    call->operand_count = count;
+    assert(call->command->most <= OPERANDS_MAX);
+    if (call->operand_count < call->command->most)
+        call->operands[call->operand_count++] = word;
+    else if (*extra == NULL)
+        *extra = word;
+}
+
+// What stands after "--": operands, unless the command gives it a meaning of its own.
+static bool take_rest(int argc, char **argv, struct call *call, const char *extra,
+                      struct error *err)
+{
+    if (call->command->rest != NULL) {
+        call->rest = (const char *const *)argv + optind;
+        call->rest_count = (size_t)(argc - optind);
+        optind = argc;
+    }
+    while (optind < argc)
+        take_operand(argv[optind++], call, &extra);
+    if (extra != NULL)
+        return error_set(err, ERR_INVALID, "\"%s\" is one argument too many", extra);
+    if (call->operand_count < call->command->least)
+        return error_set(err, ERR_INVALID, "wants %s", call->command->operands);
     return true;
 }
 
 bool call_parse(const struct command *command, int argc, char **argv, struct call *out,
                 struct error *err)
 {
-    struct parser parser = {.letters = ":"};
+    struct parser parser = {.letters = "-:"}; // operands in the order of the line; no messages
     command_options(command, add_row, &parser);
     struct call call = {.command = command};
+    const char *extra = NULL;
     opterr = 0;
     optind = 0; // glibc: start anew
     for (;;) {
@@ -143,14 +169,15 @@ bool call_parse(const struct command *command, int argc, char **argv, struct cal
             int at = optind > before && optind > 1 ? optind - 1 : optind;
             return option_error(&parser, result, argv[at], err);
         }
-        const struct option_row *row = row_of(&parser, result);
-        if (!take_value(row, optarg, &call, err))
+        const struct option_row *row = result == OPERAND ? NULL : row_of(&parser, result);
+        if (row == NULL)
+            take_operand(optarg, &call, &extra);
+        else if (!take_value(row, optarg, &call, err))
             return false;
-        if (row->id == OPTION_HELP)
+        else if (row->id == OPTION_HELP)
             break;
     }
-    bool asked = call_has(&call, OPTION_HELP);
-    if (!asked && !take_operands(argc, argv, &call, err))
+    if (!call_has(&call, OPTION_HELP) && !take_rest(argc, argv, &call, extra, err))
         return false;
     *out = call;
     optind = 0; // for a program that parses its arguments itself

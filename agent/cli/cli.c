@@ -73,10 +73,7 @@ static int run_command(const struct command *command, int argc, char **argv,
 {
     struct call call;
     struct error err;
-    // getopt_long() reorders what it is given; a program wants its arguments as they were.
-    CLEANUP(free_ptr) char **copy = xalloc(((size_t)argc + 1) * sizeof(*copy));
-    memcpy(copy, argv, (size_t)argc * sizeof(*copy));
-    if (!call_parse(command, argc, copy, &call, &err))
+    if (!call_parse(command, argc, argv, &call, &err))
         return usage_fail(screen, command->name, &err);
     if (call_has(&call, OPTION_HELP)) {
         doc_command(command, stdout);

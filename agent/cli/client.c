@@ -157,7 +157,8 @@ bool problem_error(const struct client *client, const struct problem *problem, s
                          "the agent at %s does not know the token in %s (401)\n"
                          "It must be one of those in the agent's setting admin.tokens",
                          client->url, client->token_file);
-    if (problem->status == 403)
+    // What the settings do not allow at all is no matter of the token.
+    if (problem->status == 403 && strcmp(problem->reason, "not-allowed") != 0)
         return error_set(err, ERR_FORBIDDEN,
                          "%s (403)\nWhat the token in %s may do is in the agent's setting "
                          "admin.tokens",
@@ -217,43 +218,69 @@ bool client_get(const struct client *client, const char *path, json_t **out, str
     return true;
 }
 
+// Takes what the agent answered apart.
+static bool take_answer(const struct client *client, const struct http_response *response,
+                        struct client_answer *answer, struct error *err)
+{
+    answer->status = response->status;
+    if (!http_header(&response->headers, "ETag", answer->etag, sizeof(answer->etag)))
+        answer->etag[0] = '\0';
+    if (response->status < 300)
+        return response->body.len == 0 || client_read(client, &response->body, &answer->json, err);
+    problem_read(response->status, &response->body, &answer->problem);
+    if (!client_read(client, &response->body, &answer->json, NULL))
+        answer->json = NULL;
+    return problem_error(client, &answer->problem, err);
+}
+
+bool client_exchange(const struct client *client, const struct client_request *request,
+                     struct client_answer *answer, struct error *err)
+{
+    *answer = (struct client_answer){0};
+    CLEANUP(free_ptr) char *url = NULL;
+    CLEANUP(free_ptr) char *text = request->body ? json_write(request->body) : NULL;
+    CLEANUP(free_ptr)
+    char *type = xasprintf("Content-Type: %s",
+                           request->content_type ? request->content_type : "application/json");
+    struct http_request http;
+    client_prepare(client, request->path, &url, &http);
+    size_t headers = http.headers[1] ? 2 : 1;
+    if (text != NULL)
+        http.headers[headers++] = type;
+    http.headers[headers] = request->header;
+    http.method = request->method;
+    http.body = text;
+    http.body_len = text ? strlen(text) : 0;
+    http.timeout_ms = CLIENT_TIMEOUT_MS;
+    http.max_body = CLIENT_ANSWER_MAX;
+
+    struct http_response response = {0};
+    if (!http_perform(&http, &response, err))
+        return client_unreachable(client, err);
+    bool ok = take_answer(client, &response, answer, err);
+    http_response_finish(&response);
+    return ok;
+}
+
+void client_answer_finish(struct client_answer *answer)
+{
+    json_decref(answer->json);
+    answer->json = NULL;
+}
+
 bool client_send(const struct client *client, const char *method, const char *path,
                  const json_t *body, const char *header, int *status, json_t **out,
                  struct problem *problem, struct error *err)
 {
-    struct problem unused;
-    if (problem == NULL)
-        problem = &unused;
-    *problem = (struct problem){0};
-    CLEANUP(free_ptr) char *url = NULL;
-    struct http_request request;
-    client_prepare(client, path, &url, &request);
-    CLEANUP(free_ptr) char *text = body ? json_write(body) : NULL;
-    size_t headers = request.headers[1] ? 2 : 1;
-    if (text != NULL)
-        request.headers[headers++] = "Content-Type: application/json";
-    request.headers[headers] = header;
-    request.method = method;
-    request.body = text;
-    request.body_len = text ? strlen(text) : 0;
-    request.timeout_ms = CLIENT_TIMEOUT_MS;
-    request.max_body = CLIENT_ANSWER_MAX;
-
-    struct http_response response = {0};
-    if (!http_perform(&request, &response, err))
-        return client_unreachable(client, err);
-    bool ok;
-    json_t *json = NULL;
-    if (response.status >= 300) {
-        problem_read(response.status, &response.body, problem);
-        ok = problem_error(client, problem, err);
-    } else {
-        ok = response.body.len == 0 || client_read(client, &response.body, &json, err);
-    }
+    struct client_request request = {
+        .method = method, .path = path, .body = body, .header = header};
+    CLEANUP(client_answer_finish) struct client_answer answer;
+    bool ok = client_exchange(client, &request, &answer, err);
+    if (problem != NULL)
+        *problem = answer.problem;
     if (ok) {
-        *status = response.status;
-        *out = json;
+        *status = answer.status;
+        *out = TAKE(answer.json);
     }
-    http_response_finish(&response);
     return ok;
 }

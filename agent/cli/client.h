@@ -53,6 +53,28 @@ bool client_read(const struct client *client, const struct buffer *body, json_t 
 bool client_get(const struct client *client, const char *path, json_t **out,
                 struct error *err) MUST_CHECK;
 
+struct client_request {
+    const char *method;
+    const char *path;
+    const json_t *body;       // NULL: none
+    const char *content_type; // of the body; NULL: application/json
+    const char *header;       // one more, "Name: value"; NULL: none
+};
+
+#define ETAG_SIZE 128
+struct client_answer {
+    int status;             // 0: there was none
+    json_t *json;           // NULL: empty; of a refusal also when it was no JSON object
+    char etag[ETAG_SIZE];   // "" when it had none
+    struct problem problem; // of a refusal
+};
+
+// False when there was no answer or it was a refusal, or no JSON object; err says what it means and
+// what to do about it. *answer is to be finished in any case.
+bool client_exchange(const struct client *client, const struct client_request *request,
+                     struct client_answer *answer, struct error *err) MUST_CHECK;
+void client_answer_finish(struct client_answer *answer);
+
 // Any method, with a JSON body (or NULL) and one more header (or NULL). *out is the answer, or NULL
 // when it is empty. On an error status false, and *problem (or NULL) says what the agent said;
 // problem->status is 0 when it did not answer.

@@ -49,10 +49,41 @@ enum option_id {
     OPTION_COMMIT,
     OPTION_DELIVERY,
     OPTION_PRINT,
+    OPTION_YES,
+    OPTION_FILE,
+    OPTION_EXAMPLE,
+    OPTION_DRY_RUN,
+    OPTION_IMAGE,
+    OPTION_CONTAINER,
+    OPTION_DOCKERFILE,
+    OPTION_CONTEXT,
+    OPTION_TARGET,
+    OPTION_BUILD_ARG,
+    OPTION_PATH,
+    OPTION_COMMAND,
+    OPTION_ENV,
+    OPTION_SCHEDULE,
     OPTION_TIME_ZONE,
+    OPTION_RESTARTS,
+    OPTION_MAX_DURATION,
+    OPTION_CONCURRENCY,
+    OPTION_STARTING_DEADLINE,
+    OPTION_FAILED_HISTORY,
+    OPTION_SUCCEEDED_HISTORY,
+    OPTION_MISSED,
+    OPTION_FIRST_RUN,
+    OPTION_RESTART_POLICY,
+    OPTION_REQUEST_CPU,
+    OPTION_REQUEST_MEMORY,
+    OPTION_LIMIT_CPU,
+    OPTION_LIMIT_MEMORY,
+    OPTION_SERVICE_ACCOUNT,
+    OPTION_PULL_SECRET,
+    OPTION_WORKING_DIR,
+    OPTION_LOGS,
+    OPTION_TO,
     OPTION_TIMES,
     OPTION_FROM,
-    OPTION_FILE,
     OPTION_COUNT,
 };
 
@@ -61,6 +92,7 @@ enum option_kind {
     OPTION_TEXT,
     OPTION_NUMBER, // within [min, max]
     OPTION_CHOICE, // one of `choices`
+    OPTION_LIST,   // a text, as often as one likes
 };
 
 struct option_row {
@@ -89,6 +121,7 @@ struct command {
     const char *name;
     const char *operands;             // "SERVICE [RUN]", as --help shows them
     size_t least, most;               // how many operands
+    const char *rest;                 // what may follow "--": "ARGUMENT..."; NULL: nothing more
     const char *summary;              // one line
     const char *text;                 // paragraphs, each ended by a newline
     const struct option_row *options; // ended by a NULL name; NULL: none of its own
@@ -116,13 +149,23 @@ void command_options(const struct command *command,
                      void (*each)(void *user, const struct option_row *row), void *user);
 
 #define OPERANDS_MAX 2
+#define LISTED_MAX   256 // values of all lists of one command line
+
+struct listed {
+    enum option_id option;
+    const char *text;
+};
 
 struct call {
     const struct command *command;
-    const char *text[OPTION_COUNT]; // NULL when not given; "" for a flag
-    int64_t number[OPTION_COUNT];   // of numbers that were given; of choices, the index
+    const char *text[OPTION_COUNT];   // NULL when not given; "" for a flag; the last of a list
+    int64_t number[OPTION_COUNT];     // of numbers that were given; of choices, the index
+    struct listed listed[LISTED_MAX]; // values of lists, in the order given
+    size_t listed_count;
     const char *operands[OPERANDS_MAX];
     size_t operand_count;
+    const char *const *rest; // what followed "--", for a command that takes it
+    size_t rest_count;
 };
 
 static inline bool call_has(const struct call *call, enum option_id option)
@@ -130,7 +173,7 @@ static inline bool call_has(const struct call *call, enum option_id option)
     return call->text[option] != NULL;
 }
 
-// Parses argv[1…] for `command`, argv[0] being its name; reorders argv; texts are borrowed from it.
+// Parses argv[1…] for `command`, argv[0] being its name; texts are borrowed from argv.
 // With --help the rest is not checked. ERR_INVALID names what is wrong and what may be meant.
 bool call_parse(const struct command *command, int argc, char **argv, struct call *out,
                 struct error *err) MUST_CHECK;

@@ -2,7 +2,7 @@
 
 #include "agent/base/text.h"
 #include "agent/cli/command.h"
-#include "agent/cli/session.h"
+#include "agent/cli/output.h"
 #include "deploy/schedule.h"
 #include "webhooks/sign.h"
 
@@ -11,6 +11,8 @@
 #define LIMIT_MAX   500
 #define ATTEMPT_MAX 1000
 #define PAGE_MAX    INT64_MAX
+#define KEPT_MAX    1000     // runs, attempts: as the agent takes them
+#define SECONDS_MAX 31536000 // a year
 
 #define FLAG(id, letter, name, help)                                                               \
     {                                                                                              \
@@ -28,13 +30,22 @@
     {                                                                                              \
         id, letter, name, argument, OPTION_CHOICE, choices, 0, 0, help                             \
     }
+#define LIST(id, name, argument, help)                                                             \
+    {                                                                                              \
+        id, 0, name, argument, OPTION_LIST, NULL, 0, 0, help                                       \
+    }
 #define END                                                                                        \
     {                                                                                              \
         .name = NULL                                                                               \
     }
 
-static const char *const output_words[] = {"table", "json", NULL};
 static const char *const if_active_words[] = {"refuse", "allow", "replace", NULL};
+static const char *const delete_active_words[] = {"refuse", "cancel", NULL};
+static const char *const logs_words[] = {"keep", "delete", NULL};
+static const char *const concurrency_words[] = {"Forbid", "Allow", "Replace", NULL};
+static const char *const missed_words[] = {"skip", "run", NULL};
+static const char *const first_run_words[] = {"never", "onStart", "onImage", NULL};
+static const char *const restart_policy_words[] = {"Never", "OnFailure", NULL};
 
 // --- options that several commands share ---
 
@@ -49,8 +60,9 @@ static const struct option_row agent_rows[] = {
 static const struct option_row output_rows[] = {
     CHOICE(
         OPTION_OUTPUT, 'o', "output", "FORMAT", output_words,
-        "\"table\" for people (the default), or \"json\": the API's answer, with seconds and RFC "
-        "3339 times, indented on a terminal, else one line with sorted keys."),
+        "\"table\" for people (the default), \"wide\" with more columns; \"json\" or \"yaml\": the "
+        "API's answer, with seconds and RFC 3339 times, JSON indented on a terminal, else one line "
+        "with sorted keys; \"name\": only what the things are called, a line each."),
     END,
 };
 static const struct option_row table_rows[] = {
@@ -94,6 +106,132 @@ static const struct option_row run_options[] = {
         "\"replace\" the old one, which is cancelled."),
     TEXT(OPTION_IDEMPOTENCY_KEY, 0, "idempotency-key", "KEY",
          "Two requests with the same key make one run. Default: a new key each time."),
+    LIST(
+        OPTION_ENV, "env", "NAME=VALUE",
+        "A variable for this run alone, over the service's own; may be repeated. Needs role admin, "
+        "or the service's \"overrides: runner\"."),
+    END,
+};
+#define YES(help) FLAG(OPTION_YES, 'y', "yes", help)
+// Where an image comes from, for create and adopt.
+#define GIT_SOURCE                                                                                 \
+    TEXT(OPTION_PROJECT, 0, "project", "NAME", "Project that the service belongs to."),            \
+        TEXT(OPTION_REPOSITORY, 0, "repository", "URL",                                            \
+             "Git repository to build the image from; the agent's settings must allow it."),       \
+        TEXT(OPTION_BRANCH, 0, "branch", "NAME", "Branch to follow. Default: main."),              \
+        TEXT(OPTION_DOCKERFILE, 0, "dockerfile", "PATH",                                           \
+             "Dockerfile within the context. Default: Dockerfile."),                               \
+        TEXT(OPTION_CONTEXT, 0, "context", "PATH",                                                 \
+             "Folder of the repository that is given to the build. Default: all of it."),          \
+        TEXT(OPTION_TARGET, 0, "target", "STAGE",                                                  \
+             "Stage of the Dockerfile to build. Default: the last."),                              \
+        LIST(OPTION_BUILD_ARG, "build-arg", "NAME=VALUE", "Build argument; may be repeated."),     \
+        LIST(OPTION_PATH, "path", "PATTERN",                                                       \
+             "Build only when a file like that changed, \"report/**\"; may be repeated. Default: " \
+             "whatever changed.")
+
+static const struct option_row create_options[] = {
+    TEXT(OPTION_FILE, 'f', "file", "FILE",
+         "The service as YAML or JSON, \"-\" for standard input. Instead of a SERVICE and the "
+         "options that describe it."),
+    FLAG(OPTION_EXAMPLE, 0, "example", "Print a file with every setting, explained, and end."),
+    FLAG(OPTION_DRY_RUN, 0, "dry-run", "Check everything, by Kubernetes too, and create nothing."),
+    TEXT(OPTION_IMAGE, 0, "image", "IMAGE",
+         "Image to run; with --repository, where the built image is pushed, without a tag."),
+    GIT_SOURCE,
+    TEXT(OPTION_SCHEDULE, 0, "schedule", "EXPRESSION",
+         "When it runs: minute, hour, day of month, month and day of week (0 is Sunday), as "
+         "Kubernetes takes them. cronwright schedule explains one."),
+    TEXT(OPTION_TIME_ZONE, 0, "time-zone", "ZONE",
+         "Zone of the schedule, \"Europe/Berlin\". Default: the cluster's, usually UTC."),
+    NUMBER(
+        OPTION_RESTARTS, 0, "restarts", 0, KEPT_MAX,
+        "How often a failed attempt is followed by another (Kubernetes' backoffLimit), from 0 to "
+        "1000, each later than the one before. Default: 3."),
+    NUMBER(OPTION_MAX_DURATION, 0, "max-duration", 1, SECONDS_MAX,
+           "Seconds after which a run is ended with all its attempts (activeDeadlineSeconds), from "
+           "1 to 31536000, a year. Default: none."),
+    CHOICE(OPTION_CONCURRENCY, 0, "concurrency", "WHAT", concurrency_words,
+           "When a run is due while one goes on: \"Forbid\" (the default) skips it, \"Allow\" runs "
+           "both, \"Replace\" ends the old one. Forced runs are not counted."),
+    NUMBER(OPTION_STARTING_DEADLINE, 0, "starting-deadline", 0, SECONDS_MAX,
+           "Seconds that a run may start late, from 0 to 31536000; later it is skipped. Below 10 "
+           "the controller may miss every run. Default: any."),
+    NUMBER(OPTION_FAILED_HISTORY, 0, "failed-history", 0, KEPT_MAX,
+           "Failed runs whose Jobs and pods the cluster keeps, from 0 to 1000. Default: 1. The "
+           "agent keeps the logs of more."),
+    NUMBER(OPTION_SUCCEEDED_HISTORY, 0, "succeeded-history", 0, KEPT_MAX,
+           "The same for runs that succeeded. Default: 3."),
+    CHOICE(OPTION_MISSED, 0, "missed", "WHAT", missed_words,
+           "What start, resume and a changed schedule do about times that are past: \"skip\" (the "
+           "default), or \"run\" the latest at once."),
+    CHOICE(
+        OPTION_FIRST_RUN, 0, "first-run", "WHEN", first_run_words,
+        "A run out of turn: \"never\" (the default), \"onStart\" when the service is started, or "
+        "\"onImage\" with each new image."),
+    CHOICE(
+        OPTION_RESTART_POLICY, 0, "restart-policy", "WHAT", restart_policy_words,
+        "\"Never\" (the default) makes each attempt a pod of its own, so that the log of each is "
+        "kept; \"OnFailure\" restarts the container in its pod."),
+    TEXT(OPTION_REQUEST_CPU, 0, "request-cpu", "QUANTITY",
+         "Processor time that is set aside for it, \"100m\" or \"0.5\"."),
+    TEXT(OPTION_REQUEST_MEMORY, 0, "request-memory", "QUANTITY",
+         "Memory that is set aside for it, \"64Mi\"."),
+    TEXT(OPTION_LIMIT_CPU, 0, "limit-cpu", "QUANTITY", "Processor time that it may use at most."),
+    TEXT(OPTION_LIMIT_MEMORY, 0, "limit-memory", "QUANTITY",
+         "Memory that it may use at most; beyond it is killed."),
+    LIST(OPTION_ENV, "env", "NAME=VALUE",
+         "Environment variable; may be repeated. Those from Secrets and ConfigMaps are given in a "
+         "file."),
+    FLAG(OPTION_COMMAND, 0, "command",
+         "What follows -- is the container's command, not its arguments."),
+    TEXT(OPTION_CONTAINER, 0, "container", "NAME", "Name of the container. Default: main."),
+    TEXT(OPTION_WORKING_DIR, 0, "working-dir", "PATH",
+         "Directory that it starts in. Default: the image's."),
+    TEXT(OPTION_SERVICE_ACCOUNT, 0, "service-account", "NAME",
+         "Service account that it runs as. Default: the namespace's own."),
+    TEXT(OPTION_PULL_SECRET, 0, "pull-secret", "NAME", "Secret to pull the image with."),
+    END,
+};
+static const struct option_row edit_options[] = {
+    TEXT(OPTION_FILE, 'f', "file", "FILE",
+         "Make the service as this file says, \"-\" for standard input, instead of running an "
+         "editor. What the file leaves out goes back to its default."),
+    FLAG(OPTION_DRY_RUN, 0, "dry-run", "Show what would change, and change nothing."),
+    YES("Apply the change without asking."),
+    END,
+};
+static const struct option_row adopt_options[] = {
+    TEXT(OPTION_IMAGE, 0, "image", "IMAGE",
+         "Where the built image is pushed, without a tag. Default: where the present image is "
+         "from."),
+    GIT_SOURCE,
+    TEXT(OPTION_CONTAINER, 0, "container", "NAME",
+         "The container that gets the image, where there are several with different ones."),
+    END,
+};
+static const struct option_row delete_options[] = {
+    CHOICE(
+        OPTION_LOGS, 0, "logs", "WHAT", logs_words,
+        "\"keep\" (the default) the logs of its runs in the agent's archive, or \"delete\" them."),
+    CHOICE(OPTION_IF_ACTIVE, 0, "if-active", "WHAT", delete_active_words,
+           "When a run of the service is going on: \"refuse\" (the default), or \"cancel\" it."),
+    YES("Delete it without asking."),
+    END,
+};
+static const struct option_row build_options[] = {
+    FLAG(OPTION_FOLLOW, 'f', "follow", "Wait for the build and print its log as it is written."),
+    END,
+};
+static const struct option_row rollback_options[] = {
+    TEXT(OPTION_TO, 0, "to", "BUILD",
+         "The build, \"b-49\", whose image it gets; cronwright images lists them. Default: the "
+         "image "
+         "before the present one."),
+    END,
+};
+static const struct option_row images_options[] = {
+    NUMBER(OPTION_LIMIT, 0, "limit", 1, LIMIT_MAX, "At most so many, the newest. Default: 20."),
     END,
 };
 static const struct option_row runs_options[] = {
@@ -197,17 +335,180 @@ const struct command commands[] = {
         .operands = "SERVICE",
         .least = 1,
         .most = 1,
-        .summary = "Show one service: source, live commit, schedule, last run",
-        .text = SERVICE_TEXT,
+        .summary = "Show one service as for a review: what will run, when, and what is missing",
+        .text = SERVICE_TEXT "Values of secrets are not shown, only their names. With -o json or "
+                             "yaml, the document that "
+                             "create and edit take, with all defaults, and its \"status\".\n",
         .groups = AGENT_GROUPS | GROUP_NAMESPACE | GROUP_OUTPUT,
         .examples = (const char *const[]){"cronwright show reports/nightly-report", NULL},
         .run = command_show,
+    },
+    {
+        .name = "create",
+        .operands = "[SERVICE]",
+        .least = 0,
+        .most = 1,
+        .rest = "ARGUMENT...",
+        .summary = "Create a service, as a draft that does not run yet",
+        .text = SERVICE_TEXT
+        "The service is described by a file or by options; what follows -- are its container's "
+        "arguments. All that is wrong is said at once, by line and column, and nothing is created "
+        "then. To create the same service twice changes nothing.\n"
+        "A draft is a suspended CronJob. One with a Git repository is built at once; nothing runs "
+        "before cronwright start.\n",
+        .options = create_options,
+        .groups = AGENT_GROUPS | GROUP_NAMESPACE | GROUP_OUTPUT,
+        .examples =
+            (const char *const[]){"cronwright create --example > svc.yaml",
+                                  "cronwright create -f svc.yaml --dry-run",
+                                  "cronwright create reports/cleanup --image "
+                                  "registry.example/acme/cleanup:1.4 --schedule '0 3 * * *' "
+                                  "--time-zone Europe/Berlin -- --older-than 30d",
+                                  "cronwright create reports/nightly-report --repository "
+                                  "https://github.com/acme/report --image "
+                                  "registry.example/acme/report --schedule '0 3 * * *'",
+                                  NULL},
+        .run = command_create,
+    },
+    {
+        .name = "edit",
+        .operands = "[SERVICE]",
+        .least = 0,
+        .most = 1,
+        .summary = "Change a service in an editor, or by a file",
+        .text = SERVICE_TEXT
+        "VISUAL, else EDITOR, gets the service as YAML. Then the difference is shown, and applied "
+        "when you say so. Nothing happens when the editor ends with an error. What was changed by "
+        "someone else meanwhile is never overwritten. A run that is going on is not touched, and "
+        "what cronwright has no word for in the CronJob stays as it is. If it cannot be applied, "
+        "the file is kept.\n",
+        .options = edit_options,
+        .groups = AGENT_GROUPS | GROUP_NAMESPACE | GROUP_OUTPUT,
+        .examples = (const char *const[]){"EDITOR=nano cronwright edit reports/nightly-report",
+                                          "cronwright edit -f svc.yaml --yes", NULL},
+        .run = command_edit,
+    },
+    {
+        .name = "adopt",
+        .operands = "SERVICE",
+        .least = 1,
+        .most = 1,
+        .summary = "Take over a CronJob that exists, so that cronwright builds and runs it",
+        .text = SERVICE_TEXT
+        "The CronJob gets a label and annotations; all else in it stays, and it goes on running. "
+        "If Helm, Argo CD or Flux owns it, the answer says what will fight and how to stop it.\n",
+        .options = adopt_options,
+        .groups = AGENT_GROUPS | GROUP_NAMESPACE | GROUP_OUTPUT,
+        .examples = (const char *const[]){"cronwright adopt reports/nightly-report --repository "
+                                          "https://github.com/acme/report --branch main",
+                                          NULL},
+        .run = command_adopt,
+    },
+    {
+        .name = "copy",
+        .operands = "SERVICE TO",
+        .least = 2,
+        .most = 2,
+        .summary = "Copy a service to another environment, as a draft",
+        .text = SERVICE_TEXT "TO is the new one's namespace/name.\n",
+        .groups = AGENT_GROUPS | GROUP_NAMESPACE | GROUP_OUTPUT,
+        .examples = (const char *const[]){"cronwright copy staging/report production/report", NULL},
+        .run = command_copy,
+    },
+    {
+        .name = "start",
+        .operands = "SERVICE",
+        .least = 1,
+        .most = 1,
+        .summary = "Start a draft or a stopped service: from now on its schedule counts",
+        .text = SERVICE_TEXT
+        "All that a run needs is checked first, and what is missing is named. A service whose "
+        "image "
+        "is not built yet starts when it is. Times that are past are skipped, unless the service "
+        "says \"missed: run\".\n",
+        .groups = AGENT_GROUPS | GROUP_NAMESPACE | GROUP_OUTPUT,
+        .examples = (const char *const[]){"cronwright start reports/nightly-report", NULL},
+        .run = command_start,
+    },
+    {
+        .name = "stop",
+        .operands = "SERVICE",
+        .least = 1,
+        .most = 1,
+        .summary = "Stop a service: its schedule no longer counts",
+        .text = SERVICE_TEXT "A run that is going on goes on; cronwright cancel ends it.\n",
+        .groups = AGENT_GROUPS | GROUP_NAMESPACE | GROUP_OUTPUT,
+        .examples = (const char *const[]){"cronwright stop reports/nightly-report", NULL},
+        .run = command_stop,
+    },
+    {
+        .name = "delete",
+        .operands = "SERVICE",
+        .least = 1,
+        .most = 1,
+        .summary = "Delete a service: its CronJob and what the cluster keeps of its runs",
+        .text = SERVICE_TEXT "Asks first; without a terminal it wants --yes.\n",
+        .options = delete_options,
+        .groups = AGENT_GROUPS | GROUP_NAMESPACE | GROUP_OUTPUT,
+        .examples =
+            (const char *const[]){"cronwright delete --logs delete --yes reports/old-report", NULL},
+        .run = command_delete,
+    },
+    {
+        .name = "build",
+        .operands = "SERVICE",
+        .least = 1,
+        .most = 1,
+        .summary = "Build the head of a service's branch now, as a push would",
+        .text = SERVICE_TEXT,
+        .options = build_options,
+        .groups = AGENT_GROUPS | GROUP_NAMESPACE | GROUP_OUTPUT,
+        .examples = (const char *const[]){"cronwright build --follow reports/nightly-report", NULL},
+        .run = command_build,
+    },
+    {
+        .name = "images",
+        .operands = "SERVICE",
+        .least = 1,
+        .most = 1,
+        .summary = "List the images that a service has had, the newest first",
+        .text = SERVICE_TEXT,
+        .options = images_options,
+        .groups = AGENT_GROUPS | GROUP_NAMESPACE | GROUP_OUTPUT | GROUP_TABLE,
+        .run = command_images,
+    },
+    {
+        .name = "rollback",
+        .operands = "SERVICE",
+        .least = 1,
+        .most = 1,
+        .summary = "Give a service an earlier image, and stop following its branch",
+        .text = SERVICE_TEXT
+        "Pushes no longer change it, until cronwright resume. So it is too when somebody sets the "
+        "image by hand.\n",
+        .options = rollback_options,
+        .groups = AGENT_GROUPS | GROUP_NAMESPACE | GROUP_OUTPUT,
+        .examples =
+            (const char *const[]){"cronwright rollback reports/nightly-report --to b-49", NULL},
+        .run = command_rollback,
+    },
+    {
+        .name = "resume",
+        .operands = "SERVICE",
+        .least = 1,
+        .most = 1,
+        .summary = "Follow the branch again, after a rollback or an image set by hand",
+        .text = SERVICE_TEXT,
+        .groups = AGENT_GROUPS | GROUP_NAMESPACE | GROUP_OUTPUT,
+        .examples = (const char *const[]){"cronwright resume reports/nightly-report", NULL},
+        .run = command_resume,
     },
     {
         .name = "run",
         .operands = "SERVICE",
         .least = 1,
         .most = 1,
+        .rest = "ARGUMENT...",
         .summary = "Run a service now",
         .text = SERVICE_TEXT
         "The run is made as `kubectl create job --from` would; the CronJob is not touched. Its "
@@ -215,13 +516,17 @@ const struct command commands[] = {
         "goes to standard output.\n"
         "With --follow only the job's own lines go to standard output, and the command waits "
         "through pulling, retries and a restart of the agent. Ctrl-C detaches; the run goes on. "
-        "With --follow -o json the log goes to standard error, and the ended run to standard "
-        "output.\n",
+        "With --follow and -o json, yaml or name the log goes to standard error, and the ended run "
+        "to standard output.\n"
+        "What follows -- are the container's arguments for this run alone, in place of the "
+        "service's; that needs what --env needs.\n",
         .options = run_options,
         .groups = AGENT_GROUPS | GROUP_NAMESPACE | GROUP_OUTPUT,
         .examples = (const char *const[]){"cronwright run --follow reports/nightly-report",
                                           "cronwright run --if-active replace -n reports "
                                           "nightly-report",
+                                          "cronwright run --env DAY=2026-11-23 "
+                                          "reports/nightly-report -- --again",
                                           NULL},
         .run = command_run,
     },
@@ -336,6 +641,20 @@ const struct command commands[] = {
                 "gitlab.secret --repository https://gitlab.com/acme/report --print",
                 NULL},
         .run = command_sign,
+    },
+    {
+        .name = "completion",
+        .operands = "SHELL",
+        .least = 1,
+        .most = 1,
+        .summary = "Print a script that completes commands, options and services in a shell",
+        .text = "SHELL is bash, zsh or fish. Services are asked of the agent as you type.\n",
+        .groups = GROUP_HELP,
+        .examples = (const char *const[]){"source <(cronwright completion bash)",
+                                          "cronwright completion fish > "
+                                          "~/.config/fish/completions/cronwright.fish",
+                                          NULL},
+        .run = command_completion,
     },
     {
         .name = "help",

@@ -1,7 +1,7 @@
 // deliveries: what the forges sent, refused requests included, and what each led to.
 
 #include "agent/base/text.h"
-#include "agent/cli/session.h"
+#include "agent/cli/output.h"
 #include "agent/cli/table.h"
 #include "agent/cli/times.h"
 #include "webhooks/repository.h"
@@ -10,9 +10,15 @@
 
 #define DELIVERIES_SHOWN 20
 
+static const struct naming delivery_naming = {NULL, {"delivery", NULL}};
+static const struct naming deliveries_naming = {"deliveries", {"delivery", NULL}};
+
 static const char *const headers[] = {"RECEIVED", "FORGE",  "REPOSITORY", "REF",
                                       "COMMIT",   "REASON", "RESULT"};
 #define COLUMNS (sizeof(headers) / sizeof(headers[0]))
+static const char *const wide_headers[] = {"RECEIVED", "FORGE",  "REPOSITORY", "REF",   "COMMIT",
+                                           "DELIVERY", "PUSHER", "REASON",     "RESULT"};
+#define WIDE_COLUMNS (sizeof(wide_headers) / sizeof(wide_headers[0]))
 
 static void add_received(struct table *table, struct wall_time time, struct wall_time now)
 {
@@ -48,6 +54,10 @@ static void add_delivery(struct table *table, const json_t *delivery, struct wal
     table_cell(table, "%s", repository_short(field_or_dash(delivery, "repository")));
     table_cell(table, "%s", ref[0] ? ref : "-");
     table_cell(table, "%s", commit);
+    if (table->columns == WIDE_COLUMNS) {
+        table_cell(table, "%s", field_or_dash(delivery, "delivery"));
+        table_cell(table, "%s", field_or_dash(delivery, "pusher"));
+    }
     table_cell(table, "%s", field_or_dash(delivery, "reason"));
     add_outcome(table, delivery);
 }
@@ -56,7 +66,7 @@ static void add_refused(struct table *table, const json_t *refused, struct wall_
 {
     add_received(table, field_time(refused, "time"), now);
     table_cell(table, "%s", field_or_dash(refused, "forge"));
-    for (int i = 0; i < 3; i++)
+    for (size_t i = 2; i < table->columns - 2; i++) // all between these and the last two
         table_cell(table, "-");
     table_cell(table, "refused");
     table_rest(table, MARK_FAILED, "%" JSON_INTEGER_FORMAT ": %s (%s)",
@@ -68,7 +78,10 @@ static void add_refused(struct table *table, const json_t *refused, struct wall_
 static size_t print_both(const struct session *session, const json_t *deliveries,
                          const json_t *refused, size_t limit)
 {
-    struct table table = {.screen = &session->screen, .headers = headers, .columns = COLUMNS};
+    bool wide = output_of(session) == OUTPUT_WIDE;
+    struct table table = {.screen = &session->screen,
+                          .headers = wide ? wide_headers : headers,
+                          .columns = wide ? WIDE_COLUMNS : COLUMNS};
     size_t d = 0, r = 0;
     while (d + r < limit) {
         const json_t *delivery = json_array_get(deliveries, d);
@@ -118,10 +131,8 @@ static int list_deliveries(struct session *session)
     if (!list_path(session, limit, &path, &err) ||
         !client_get(&session->client, path, &answer, &err))
         return session_fail(session, &err);
-    if (session_wants_json(session)) {
-        screen_json(answer);
+    if (output_print(session, answer, &deliveries_naming))
         return STATUS_OK;
-    }
     // A refused request has no repository and no reason of ours to be chosen by.
     bool chosen = call_has(call, OPTION_REPOSITORY) || call_has(call, OPTION_REASON) ||
                   call_has(call, OPTION_BEFORE);
@@ -156,9 +167,7 @@ static int one_delivery(struct session *session, const char *id)
     CLEANUP(free_ptr) char *path = xasprintf("/v1/deliveries/%s", escaped);
     if (!client_get(&session->client, path, &delivery, &err))
         return session_fail(session, &err);
-    if (session_wants_json(session))
-        screen_json(delivery);
-    else
+    if (!output_print(session, delivery, &delivery_naming))
         show_delivery(session, delivery);
     return STATUS_OK;
 }

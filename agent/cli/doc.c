@@ -1,5 +1,6 @@
 #include "agent/cli/doc.h"
 
+#include "agent/cli/fields.h"
 #include "agent/config.h"
 
 #include <string.h>
@@ -19,6 +20,7 @@ struct fact {
 static const struct fact environment[] = {
     {"CRONWRIGHT_URL", "The agent's admin address; --url goes before it."},
     {"CRONWRIGHT_TOKEN_FILE", "File with the token to show; --token-file goes before it."},
+    {"VISUAL, EDITOR", "The editor of cronwright edit; the first that is set."},
     {"NO_COLOR", "If it is set and not empty, there is no colour on a terminal either."},
     {"TZ", "The time zone of the times in tables."},
     {NULL, NULL},
@@ -37,9 +39,7 @@ static const struct fact statuses[] = {
 
 // --- help ---
 
-// Wraps `text` at spaces; the first line begins at column `at`, the others at `indent`. A line's
-// end in the text ends a line.
-static void wrap(FILE *out, const char *text, int at, int indent)
+void doc_wrap(FILE *out, const char *text, int at, int indent, const char *lead)
 {
     bool begun = at > indent; // whether the line has words
     while (*text != '\0') {
@@ -52,8 +52,8 @@ static void wrap(FILE *out, const char *text, int at, int indent)
         if (len > 0) {
             if (begun)
                 at += fprintf(out, " ");
-            else if (at < indent)
-                at += fprintf(out, "%*s", indent - at, "");
+            else
+                at += fprintf(out, "%*s%s", at < indent ? indent - at : 0, "", lead);
             at += fprintf(out, "%.*s", len, text);
             begun = true;
         }
@@ -77,7 +77,7 @@ static void help_row(FILE *out, const char *left, const char *text)
         at = 0;
     }
     at += fprintf(out, "%*s", OPTION_WIDTH - at, "");
-    wrap(out, text, at, OPTION_WIDTH);
+    doc_wrap(out, text, at, OPTION_WIDTH, "");
 }
 
 static void help_option(void *user, const struct option_row *option)
@@ -98,7 +98,7 @@ static void help_facts(FILE *out, const char *title, const struct fact facts[])
 
 void doc_help(FILE *out)
 {
-    wrap(out, about, 0, 0);
+    doc_wrap(out, about, 0, 0, "");
     (void)fprintf(out, "\nUsage: cronwright COMMAND [OPTION...] [ARGUMENT...]\n\nCommands:\n");
     for (const struct command *command = commands; command->name != NULL; command++)
         (void)fprintf(out, "  %-12s%s\n", command->name, command->summary);
@@ -111,11 +111,13 @@ void doc_help(FILE *out)
 
 void doc_command(const struct command *command, FILE *out)
 {
-    (void)fprintf(out, "%s.\n\nUsage: cronwright %s [OPTION...]%s%s\n", command->summary,
-                  command->name, command->operands[0] ? " " : "", command->operands);
+    (void)fprintf(out, "%s.\n\nUsage: cronwright %s [OPTION...]%s%s%s%s%s\n", command->summary,
+                  command->name, command->operands[0] ? " " : "", command->operands,
+                  command->rest ? " [-- " : "", command->rest ? command->rest : "",
+                  command->rest ? "]" : "");
     if (command->text[0] != '\0')
         (void)fputc('\n', out);
-    wrap(out, command->text, 0, 0);
+    doc_wrap(out, command->text, 0, 0, "");
     (void)fprintf(out, "\nOptions:\n");
     command_options(command, help_option, out);
     if (command->examples != NULL)
@@ -130,8 +132,7 @@ void doc_command(const struct command *command, FILE *out)
 
 // --- the manual page ---
 
-// Text in roff: hyphens that are to be copied stay hyphens, and no line is taken for a request.
-static void roff(FILE *out, const char *text)
+void doc_roff(FILE *out, const char *text)
 {
     bool line_start = true;
     for (; *text != '\0'; text++) {
@@ -152,27 +153,28 @@ static void man_option(void *user, const struct option_row *option)
     if (option->letter != 0)
         (void)fprintf(out, "\\-%c\\fR, \\fB", option->letter);
     (void)fputs("\\-\\-", out);
-    roff(out, option->name);
+    doc_roff(out, option->name);
     (void)fputs("\\fR", out);
     if (option->argument != NULL)
         (void)fprintf(out, " \\fI%s\\fR", option->argument);
     (void)fputc('\n', out);
-    roff(out, option->help);
+    doc_roff(out, option->help);
     (void)fputc('\n', out);
 }
 
 static void man_command(FILE *out, const struct command *command)
 {
-    (void)fprintf(out, ".SS cronwright %s [\\fIOPTION\\fR...] %s\n", command->name,
-                  command->operands);
-    roff(out, command->summary);
+    (void)fprintf(out, ".SS cronwright %s [\\fIOPTION\\fR...] %s%s%s%s\n", command->name,
+                  command->operands, command->rest ? " [\\-\\- " : "",
+                  command->rest ? command->rest : "", command->rest ? "]" : "");
+    doc_roff(out, command->summary);
     (void)fputs(".\n", out);
     for (const char *text = command->text; *text != '\0';) {
         size_t len = strcspn(text, "\n");
         char paragraph[1024];
         (void)snprintf(paragraph, sizeof(paragraph), "%.*s", (int)len, text);
         (void)fputs(".PP\n", out);
-        roff(out, paragraph);
+        doc_roff(out, paragraph);
         (void)fputc('\n', out);
         text += len + (text[len] == '\n');
     }
@@ -180,7 +182,7 @@ static void man_command(FILE *out, const struct command *command)
     if (command->examples != NULL)
         (void)fputs(".PP\nExamples:\n.PP\n.nf\n.RS\n", out);
     for (size_t i = 0; command->examples != NULL && command->examples[i] != NULL; i++) {
-        roff(out, command->examples[i]);
+        doc_roff(out, command->examples[i]);
         (void)fputc('\n', out);
     }
     if (command->examples != NULL)
@@ -192,7 +194,7 @@ static void man_facts(FILE *out, const char *title, const struct fact facts[])
     (void)fprintf(out, ".SH %s\n", title);
     for (; facts->name != NULL; facts++) {
         (void)fprintf(out, ".TP\n\\fB%s\\fR\n", facts->name);
-        roff(out, facts->text);
+        doc_roff(out, facts->text);
         (void)fputc('\n', out);
     }
 }
@@ -206,10 +208,11 @@ void doc_man(FILE *out)
     (void)fputs(".SH SYNOPSIS\n.B cronwright\n\\fICOMMAND\\fR [\\fIOPTION\\fR...] "
                 "[\\fIARGUMENT\\fR...]\n.SH DESCRIPTION\n",
                 out);
-    roff(out, about);
+    doc_roff(out, about);
     (void)fputs("\n.SH COMMANDS\n", out);
     for (const struct command *command = commands; command->name != NULL; command++)
         man_command(out, command);
+    fields_man(out);
     man_facts(out, "ENVIRONMENT", environment);
     man_facts(out, "EXIT STATUS", statuses);
     (void)fputs(".SH FILES\n.TP\n.I /etc/cronwright/cronwright.yaml\nThe agent's settings.\n"

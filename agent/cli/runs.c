@@ -2,7 +2,9 @@
 
 #include "agent/base/crypto.h"
 #include "agent/base/text.h"
+#include "agent/cli/draft.h"
 #include "agent/cli/follow.h"
+#include "agent/cli/output.h"
 #include "agent/cli/table.h"
 #include "agent/cli/times.h"
 
@@ -29,6 +31,25 @@ static void explain_refusal(const struct session *session, const struct service_
         (void)service_not_found(session, service, err);
 }
 
+// Variables and arguments for this run alone.
+static bool add_overrides(const struct call *call, json_t *body, struct error *err)
+{
+    CLEANUP(json_ptr) json_t *env = json_object();
+    for (size_t i = 0; i < call->listed_count; i++) {
+        if (!assignment_add("env", call->listed[i].text, env, err))
+            return false;
+    }
+    json_t *args = json_array();
+    for (size_t i = 0; i < call->rest_count; i++)
+        (void)json_array_append_new(args, json_text(call->rest[i]));
+    (void)json_object_set_new(body, "args", args);
+    if (json_object_size(env) > 0)
+        (void)json_object_set(body, "env", env);
+    if (call->rest_count == 0)
+        (void)json_object_del(body, "args");
+    return true;
+}
+
 static bool start_run(struct session *session, const struct service_name *service, int *status,
                       json_t **run, struct error *err)
 {
@@ -42,6 +63,8 @@ static bool start_run(struct session *session, const struct service_name *servic
     const char *if_active = session->call->text[OPTION_IF_ACTIVE];
     CLEANUP(json_ptr)
     json_t *body = json_pack("{s:s}", "ifActive", if_active ? if_active : "refuse");
+    if (!add_overrides(session->call, body, err))
+        return false;
     struct problem problem;
     json_t *answer = NULL;
 
@@ -64,31 +87,37 @@ static bool start_run(struct session *session, const struct service_name *servic
     return true;
 }
 
-static void say_started(struct session *session, const json_t *run, bool existed)
+static void say_started(struct session *session, const struct service_name *service,
+                        const json_t *run, bool existed)
 {
     say_run(session, run, 0);
     if (existed)
         screen_say(&session->screen, MARK_SKIPPED, "it had begun before, with the same key");
-    if (strcmp(field(run, "concurrency"), "Forbid") == 0)
-        screen_say(&session->screen, MARK_WARNING,
-                   "not counted by Forbid: a scheduled run would start even beside it");
+    struct wall_time next = field_time(run, "nextScheduled");
+    if (!json_is_true(json_at(run, "besideSchedule", NULL)) || next.ms == 0)
+        return;
+    char due[ZONED_TEXT_SIZE];
+    CLEANUP(free_ptr) char *zone = service_zone(session, service);
+    zoned_text(next, session->now, zone, due);
+    screen_say(&session->screen, MARK_WARNING,
+               "not counted by Forbid: %s would start even beside it", due);
 }
 
 static int follow_started(struct session *session, const struct service_name *service,
                           const json_t *run)
 {
-    bool json = session_wants_json(session);
+    bool data = output_is_data(session);
     struct follow_run request = {.service = service,
                                  .run = field(run, "name"),
                                  .attempt = 1,
-                                 .fd = json ? STDERR_FILENO : STDOUT_FILENO};
+                                 .fd = data ? STDERR_FILENO : STDOUT_FILENO};
     CLEANUP(json_ptr) json_t *ended = NULL;
     int status = follow_run(session, &request, &ended);
     if (ended != NULL && status != STATUS_OK && status != STATUS_UNKNOWN)
         screen_hint(&session->screen, "try: cronwright logs --failed %s/%s", service->namespace,
                     service->name);
-    if (json && ended != NULL)
-        screen_json(ended);
+    if (ended != NULL)
+        (void)output_print(session, ended, &run_naming);
     return status;
 }
 
@@ -105,12 +134,10 @@ int command_run(struct session *session)
         int failed = session_fail(session, &err);
         return follow && failed != STATUS_USAGE ? STATUS_UNKNOWN : failed;
     }
-    say_started(session, run, status == 200);
+    say_started(session, &service, run, status == 200);
     if (follow)
         return follow_started(session, &service, run);
-    if (session_wants_json(session))
-        screen_json(run);
-    else
+    if (!output_print(session, run, &run_naming))
         (void)printf("%s\n", field(run, "name"));
     screen_hint(&session->screen, "follow it: cronwright logs --follow --run %s %s/%s",
                 field(run, "name"), service.namespace, service.name);
@@ -179,10 +206,8 @@ int command_runs(struct session *session)
     if (!session_service(session, &service, &err) ||
         !service_runs(session, &service, limit, &answer, &runs, &err))
         return session_fail(session, &err);
-    if (session_wants_json(session)) {
-        screen_json(answer);
+    if (output_print(session, answer, &runs_naming))
         return STATUS_OK;
-    }
     if (json_array_size(runs) > 0)
         print_runs(session, runs);
     else
@@ -247,9 +272,7 @@ int command_cancel(struct session *session)
     CLEANUP(free_ptr) char *path = service_path(&service, "/runs/%s", name);
     if (!client_send(&session->client, "DELETE", path, NULL, NULL, &status, &answer, NULL, &err))
         return session_fail(session, &err);
-    if (session_wants_json(session))
-        screen_json(answer ? answer : run);
-    else
+    if (!output_print(session, answer ? answer : run, &run_naming))
         (void)printf("%s/%s  run %s: %s %s cancelled\n", service.namespace, service.name, name,
                      field(run, "state"), screen_arrow(&session->screen));
     return STATUS_OK;

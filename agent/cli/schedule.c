@@ -4,7 +4,7 @@
 
 #include "agent/base/file.h"
 #include "agent/base/text.h"
-#include "agent/cli/session.h"
+#include "agent/cli/output.h"
 #include "agent/cli/table.h"
 
 #include <stdio.h>
@@ -112,15 +112,17 @@ static void print_error(struct session *session, const char *expression, const j
     screen_error(&session->screen, &shown);
 }
 
+static const struct naming schedule_naming = {NULL, {"expression", NULL}};
+
 static int answer_one(struct session *session, struct source *source)
 {
     CLEANUP(json_ptr) json_t *answer = NULL;
     source->question.expression = session->call->operands[0];
     bool right = schedule_answer(&source->question, source->zone, &source->zone_error, &answer);
-    if (session_wants_json(session)) {
+    if (output_is_data(session)) {
         CLEANUP(json_ptr)
         json_t *json = right ? json_incref(answer) : wrong_json(&source->question, answer);
-        screen_json(json);
+        (void)output_print(session, json, &schedule_naming);
     } else if (right) {
         print_answer(session, source->zone, answer);
     }
@@ -197,7 +199,7 @@ static int answer_file(struct session *session, struct source *source)
     struct error err;
     if (!read_schedules(path, &text, &err))
         return session_fail(session, &err);
-    CLEANUP(json_ptr) json_t *list = session_wants_json(session) ? json_array() : NULL;
+    CLEANUP(json_ptr) json_t *list = output_is_data(session) ? json_array() : NULL;
     struct batch batch = {.session = session,
                           .source = source,
                           .name = strcmp(path, "-") == 0 ? "(standard input)" : path,
@@ -205,7 +207,7 @@ static int answer_file(struct session *session, struct source *source)
     if (text.len > 0)
         answer_lines(&batch, text.data);
     if (list)
-        screen_json(list);
+        (void)output_print(session, list, &schedule_naming);
     if (batch.wrong > 0)
         screen_say(&session->screen, MARK_FAILED, "%zu of %zu %s wrong", batch.wrong, batch.count,
                    batch.wrong == 1 ? "is" : "are");

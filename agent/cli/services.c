@@ -1,15 +1,11 @@
-// services, show.
+// services: the list.
 
 #include "agent/base/text.h"
-#include "agent/cli/session.h"
+#include "agent/cli/output.h"
 #include "agent/cli/table.h"
 #include "agent/cli/times.h"
 
-#include <stdarg.h>
 #include <string.h>
-
-#define LOG_SHOWN_MAX   ((size_t)8 << 20) // larger ones are not read just to show their end
-#define LOG_SHOWN_LINES 3
 
 static bool is(const json_t *object, const char *name, const char *value)
 {
@@ -97,19 +93,38 @@ static void add_last_run(struct table *table, const json_t *service, struct wall
     table_cell(table, "%s", took);
 }
 
+// When it runs next, and in how long; a draft is never due.
+static void add_next(struct table *table, const json_t *service, struct wall_time now)
+{
+    struct wall_time next = field_time(service, "next");
+    char due[ZONED_TEXT_SIZE], in[TIME_TEXT_SIZE];
+    zoned_text(next, now, field(service, "timeZone"), due);
+    until_text(next, now, in);
+    table_cell(table, "%s", due);
+    table_cell(table, "%s", in);
+}
+
 static void print_services(const struct session *session, const json_t *services)
 {
-    static const char *const headers[] = {"SERVICE", "STATE", "LIVE",     "LAST RESULT",
-                                          NULL,      "TOOK",  "SCHEDULE", "ZONE"};
-    struct table table = {.screen = &session->screen, .headers = headers, .columns = 8};
+    static const char *const headers[] = {"SERVICE",  "STATE",   "LIVE",   "LAST RESULT",
+                                          NULL,       "TOOK",    "NEXT",   "IN",
+                                          "SCHEDULE", "PROJECT", "SOURCE", "IMAGE"};
+    bool wide = output_of(session) == OUTPUT_WIDE;
+    struct table table = {.screen = &session->screen, .headers = headers, .columns = wide ? 12 : 8};
     for (size_t i = 0; i < json_array_size(services); i++) {
         const json_t *service = json_array_get(services, i);
         table_cell(&table, "%s/%s", field(service, "namespace"), field(service, "name"));
-        table_cell(&table, "%s", field_or_dash(service, "state"));
+        table_cell(&table, "%s", field_state(service));
         add_live(&table, service);
         add_last_run(&table, service, session->now);
+        add_next(&table, service, session->now);
+        if (!wide)
+            continue;
         table_cell(&table, "%s", field_or_dash(service, "schedule"));
-        table_cell(&table, "%s", field_or_dash(service, "timeZone"));
+        table_cell(&table, "%s", field_or_dash(service, "project"));
+        table_cell(&table, "%s %s", repository_short(field_or_dash(service, "repository")),
+                   field(service, "branch"));
+        table_cell(&table, "%s", field_or_dash(service, "image"));
     }
     table_print(&table, !call_has(session->call, OPTION_NO_HEADERS), stdout);
     table_finish(&table);
@@ -157,10 +172,8 @@ int command_services(struct session *session)
         (void)error_set(&err, ERR_PROTOCOL, "%s answered without services", session->client.url);
         return session_fail(session, &err);
     }
-    if (session_wants_json(session)) {
-        screen_json(answer);
+    if (output_print(session, answer, &services_naming))
         return STATUS_OK;
-    }
     if (json_array_size(services) > 0)
         print_services(session, services);
     else if (options[0] != '\0')
@@ -168,182 +181,5 @@ int command_services(struct session *session)
     else
         say_first_steps(session, answer);
     say_troubles(session, answer);
-    return STATUS_OK;
-}
-
-// --- one service ---
-
-static void row(const char *label, const char *fmt, ...) PRINTF_LIKE(2, 3);
-static void row(const char *label, const char *fmt, ...)
-{
-    va_list args;
-    va_start(args, fmt);
-    CLEANUP(free_ptr) char *text = NULL;
-    if (vasprintf(&text, fmt, args) < 0)
-        abort();
-    va_end(args);
-    CLEANUP(free_ptr) char *clean = text_clean(text);
-    (void)printf("%-9s %s\n", label, clean);
-}
-
-static void show_head(const struct session *session, const json_t *service)
-{
-    const json_t *run = json_at(service, "lastRun", NULL);
-    bool failed = is_failing(service);
-    enum mark mark = !json_is_object(run) ? MARK_NONE : failed ? MARK_FAILED : MARK_OK;
-    const char *text = !json_is_object(run) ? "never run"
-                       : failed             ? "last run failed"
-                                            : "last run succeeded";
-    CLEANUP(free_ptr) char *marked = mark_text(&session->screen, mark, text);
-    const char *colour = session->screen.colour_out ? mark_colour(mark) : "";
-    (void)printf("%s/%s  %s  %s%s%s\n", field(service, "namespace"), field(service, "name"),
-                 field_or_dash(service, "state"), colour, marked, colour[0] ? COLOUR_END : "");
-}
-
-static void show_source(const json_t *service)
-{
-    const char *repository = field(service, "repository");
-    const char *context = field(service, "context");
-    bool subdirectory = context[0] != '\0' && strcmp(context, ".") != 0;
-    if (repository[0] == '\0')
-        row("source", "image %s", field_or_dash(service, "image"));
-    else
-        row("source", "%s  %s  %s%s%s", repository, field_or_dash(service, "branch"),
-            field_or_dash(service, "dockerfile"), subdirectory ? "  in " : "",
-            subdirectory ? context : "");
-}
-
-static void show_live(const struct session *session, const json_t *service)
-{
-    const json_t *live = json_at(service, "live", NULL);
-    const json_t *run = json_at(service, "lastRun", NULL);
-    const char *subject = field(live, "subject");
-    const char *author = field(live, "author");
-    const char *ran = field(run, "commit");
-    char commit[COMMIT_SIZE], ran_short[COMMIT_SIZE], ago[TIME_TEXT_SIZE];
-    if (field(live, "commit")[0] == '\0') {
-        row("live", "no commit is known of %s", field_or_dash(service, "image"));
-        return;
-    }
-    commit_short(field(live, "commit"), commit);
-    commit_short(ran, ran_short);
-    ago_text(field_time(live, "patched"), session->now, ago);
-    bool not_yet = ran[0] != '\0' && strcmp(ran, field(live, "commit")) != 0;
-    CLEANUP(free_ptr)
-    char *note =
-        not_yet ? xasprintf("; not yet run (the last run had %s)", ran_short) : xstrdup("");
-    row("live", "%s%s%s%s%s%s, %s%s", commit, subject[0] ? " \"" : "", subject,
-        subject[0] ? "\"" : "", author[0] ? ", " : "", author, ago, note);
-    if (json_is_true(json_at(service, "pinned", NULL)))
-        row("pinned", "set by hand; pushes do not change it");
-}
-
-static void show_schedule(const json_t *service)
-{
-    const char *zone = field(service, "timeZone");
-    row("schedule", "%s  %s%s", field_or_dash(service, "schedule"),
-        zone[0] ? zone : "(no time zone is set: the cluster's is used, usually UTC)",
-        json_is_true(json_at(service, "suspend", NULL)) ? "; suspended" : "");
-}
-
-static void show_guards(const json_t *service)
-{
-    json_int_t attempts = json_int_or(json_at(service, "lastRun", "maxAttempts", NULL), 0);
-    char restarts[48] = "";
-    if (attempts > 0)
-        (void)snprintf(restarts, sizeof(restarts), ", %" JSON_INTEGER_FORMAT " restart%s",
-                       attempts - 1, attempts == 2 ? "" : "s");
-    row("guards", "%s%s", field_or_dash(service, "concurrency"), restarts);
-    const char *owner = field(service, "owner");
-    if (owner[0] != '\0')
-        row("owner", "%s; it may put the old image back", owner);
-}
-
-// The last lines of a log, each behind a bar. Nothing when it cannot be had: the rest still counts.
-static void show_log_end(const struct session *session, const struct service_name *service,
-                         const char *run)
-{
-    CLEANUP(free_ptr) char *path = service_path(service, "/runs/%s/logs", run);
-    CLEANUP(free_ptr) char *url = NULL;
-    struct http_request request;
-    struct http_response response = {0};
-    client_prepare(&session->client, path, &url, &request);
-    request.max_body = LOG_SHOWN_MAX;
-    if (!http_perform(&request, &response, NULL))
-        return;
-    const char *text = buffer_text(&response.body);
-    size_t end = response.status == 200 ? strlen(text) : 0;
-    while (end > 0 && text[end - 1] == '\n')
-        end--;
-    size_t start = end;
-    for (int lines = 0; start > 0; start--) {
-        if (text[start - 1] == '\n' && ++lines == LOG_SHOWN_LINES)
-            break;
-    }
-    while (start < end) {
-        size_t len = strcspn(text + start, "\n");
-        CLEANUP(free_ptr) char *line = xstrndup(text + start, len);
-        row("", "|%s%s", line[0] ? " " : "", line);
-        start += len + 1;
-    }
-    http_response_finish(&response);
-}
-
-static void show_last_run(const struct session *session, const json_t *json,
-                          const struct service_name *service)
-{
-    const json_t *run = json_at(json, "lastRun", NULL);
-    char ago[TIME_TEXT_SIZE], took[TIME_TEXT_SIZE];
-    if (!json_is_object(run))
-        return;
-    ago_text(field_time(run, "finished"), session->now, ago);
-    (void)field_duration(run, "durationSeconds", took);
-    const char *reason = field(run, "reason");
-    row("last run", "%s, %s, took %s%s%s", field_or_dash(run, "name"), ago, took,
-        reason[0] ? ", " : "", reason);
-    if (!is_failing(json))
-        return;
-    show_log_end(session, service, field(run, "name"));
-    ago_text(field_time(json, "lastSuccessfulTime"), session->now, ago);
-    row("last good", "%s", strcmp(ago, "-") == 0 ? "never" : ago);
-}
-
-static void show(const struct session *session, const json_t *json,
-                 const struct service_name *service)
-{
-    show_head(session, json);
-    show_source(json);
-    show_live(session, json);
-    show_schedule(json);
-    show_guards(json);
-    show_last_run(session, json, service);
-    const json_t *running = json_at(json, "running", NULL);
-    for (size_t i = 0; i < json_array_size(running); i++) {
-        const char *name = json_string_value(json_array_get(running, i));
-        row(i == 0 ? "running" : "", "%s", name ? name : "-");
-    }
-    const char *problem = field(json, "problem");
-    row(problem[0] ? "problem" : "missing", "%s", problem[0] ? problem : "nothing");
-    if (problem[0] == '\0')
-        row("try", "cronwright run --follow %s/%s", service->namespace, service->name);
-}
-
-int command_show(struct session *session)
-{
-    struct error err;
-    struct service_name service;
-    CLEANUP(json_ptr) json_t *json = NULL;
-    if (!session_service(session, &service, &err))
-        return session_fail(session, &err);
-    CLEANUP(free_ptr) char *path = service_path(&service, "%s", "");
-    if (!client_get(&session->client, path, &json, &err)) {
-        if (err.code == ERR_NOT_FOUND)
-            (void)service_not_found(session, &service, &err);
-        return session_fail(session, &err);
-    }
-    if (session_wants_json(session))
-        screen_json(json);
-    else
-        show(session, json_at(json, "status", NULL), &service);
     return STATUS_OK;
 }

@@ -20,10 +20,9 @@ bool name_check(const char *what, const char *name, struct error *err)
                            name, what);
 }
 
-bool session_service(const struct session *session, struct service_name *out, struct error *err)
+bool service_parse(const char *operand, const char *given, struct service_name *out,
+                   struct error *err)
 {
-    const char *given = session->call->text[OPTION_NAMESPACE];
-    const char *operand = session->call->operands[0];
     const char *slash = strchr(operand, '/');
     if (slash == NULL && given == NULL)
         return error_set(err, ERR_INVALID,
@@ -41,6 +40,12 @@ bool session_service(const struct session *session, struct service_name *out, st
     (void)text_copy(service.name, sizeof(service.name), name);
     *out = service;
     return true;
+}
+
+bool session_service(const struct session *session, struct service_name *out, struct error *err)
+{
+    return service_parse(session->call->operands[0], session->call->text[OPTION_NAMESPACE], out,
+                         err);
 }
 
 char *service_path(const struct service_name *service, const char *fmt, ...)
@@ -69,12 +74,22 @@ bool service_not_found(const struct session *session, const struct service_name 
     }
     CLEANUP(free_ptr) char *wanted = xasprintf("%s/%s", service->namespace, service->name);
     const char *near = text_nearest(wanted, (const char *const *)names);
-    (void)error_set(err, ERR_NOT_FOUND, "there is no service %s%s%s%s\nSee: cronwright services",
-                    wanted, near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+    if (near == NULL || strcmp(near, wanted) != 0) // else it is something of it that is not there
+        (void)error_set(err, ERR_NOT_FOUND,
+                        "there is no service %s%s%s%s\nSee: cronwright services", wanted,
+                        near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
     for (size_t i = 0; i < count; i++)
         free(names[i]);
     free(names);
     return false;
+}
+
+char *service_zone(const struct session *session, const struct service_name *service)
+{
+    CLEANUP(json_ptr) json_t *document = NULL;
+    CLEANUP(free_ptr) char *path = service_path(service, "%s", "");
+    bool known = client_get(&session->client, path, &document, NULL);
+    return xstrdup(known ? field(document, "timeZone") : "");
 }
 
 bool service_runs(const struct session *session, const struct service_name *service, int64_t limit,
@@ -90,11 +105,6 @@ bool service_runs(const struct session *session, const struct service_name *serv
     *runs = list;
     *answer = TAKE(json);
     return true;
-}
-
-bool session_wants_json(const struct session *session)
-{
-    return call_has(session->call, OPTION_OUTPUT) && session->call->number[OPTION_OUTPUT] == 1;
 }
 
 int session_fail(struct session *session, const struct error *err)
@@ -141,6 +151,12 @@ const char *field_or_dash(const json_t *object, const char *name)
 {
     const char *text = field(object, name);
     return text[0] != '\0' ? text : "-";
+}
+
+const char *field_state(const json_t *service)
+{
+    return json_is_true(json_at(service, "starting", NULL)) ? "starting"
+                                                            : field_or_dash(service, "state");
 }
 
 struct wall_time field_time(const json_t *object, const char *name)

@@ -21,6 +21,9 @@ struct service_name {
     char name[NAME_SIZE];
 };
 
+// "namespace/name", or a name in the namespace `given`, which may be NULL. ERR_INVALID.
+bool service_parse(const char *operand, const char *given, struct service_name *out,
+                   struct error *err) MUST_CHECK;
 // The first operand, "namespace/name" or a name with -n. ERR_INVALID.
 bool session_service(const struct session *session, struct service_name *out,
                      struct error *err) MUST_CHECK;
@@ -30,15 +33,19 @@ char *service_path(const struct service_name *service, const char *fmt, ...) PRI
 // Lower-case letters, digits, '-' and '.', as Kubernetes names are; else ERR_INVALID naming `what`.
 bool name_check(const char *what, const char *name, struct error *err) MUST_CHECK;
 
-// When a service was not found: names the nearest one there is. Always returns false.
+// When a service was not found: names the nearest one there is; err stays as it is if the service
+// is there. Always returns false.
 bool service_not_found(const struct session *session, const struct service_name *service,
                        struct error *err);
+
+// The zone that its times are in; "" when it has none or cannot be asked. The caller frees.
+char *service_zone(const struct session *session, const struct service_name *service)
+    __attribute__((returns_nonnull));
 
 // The newest `limit` runs, the newest first. The caller owns *answer, which *runs is part of.
 bool service_runs(const struct session *session, const struct service_name *service, int64_t limit,
                   json_t **answer, const json_t **runs, struct error *err) MUST_CHECK;
 
-bool session_wants_json(const struct session *session);
 // Prints the error; the exit status that goes with it. ERR_INVALID is taken for a wrong command
 // line.
 int session_fail(struct session *session, const struct error *err);
@@ -56,6 +63,8 @@ char *session_query(const struct session *session, const struct query_option opt
 // --- values of the API's JSON ---
 const char *field(const json_t *object, const char *name); // "" unless a non-empty text
 const char *field_or_dash(const json_t *object, const char *name);
+// "started", …, or "starting": of a draft that starts when its image is built. "-" when unknown.
+const char *field_state(const json_t *service);
 struct wall_time field_time(const json_t *object, const char *name); // unset unless a time
 json_int_t field_int(const json_t *object, const char *name, json_int_t otherwise);
 // Seconds as "4m12s"; false and "-" unless a sensible number.
@@ -72,6 +81,18 @@ void print_fields(const struct session *session, const json_t *object, const cha
 // --- the commands ---
 int command_services(struct session *session);
 int command_show(struct session *session);
+int command_create(struct session *session);
+int command_edit(struct session *session);
+int command_adopt(struct session *session);
+int command_copy(struct session *session);
+int command_start(struct session *session);
+int command_stop(struct session *session);
+int command_delete(struct session *session);
+int command_build(struct session *session);
+int command_rollback(struct session *session);
+int command_resume(struct session *session);
+int command_images(struct session *session);
+int command_completion(struct session *session);
 int command_run(struct session *session);
 int command_runs(struct session *session);
 int command_logs(struct session *session);

@@ -4,7 +4,7 @@
 
 #include "agent/base/file.h"
 #include "agent/base/text.h"
-#include "agent/cli/session.h"
+#include "agent/cli/output.h"
 
 #include <string.h>
 
@@ -66,7 +66,8 @@ static char *target_url(const char *given, const char *path)
 static void print_request(const struct session *session, const char *url,
                           const struct signed_request *signed_request)
 {
-    if (session_wants_json(session)) {
+    static const struct naming request_naming = {NULL, {"url", NULL}};
+    if (output_is_data(session)) {
         CLEANUP(json_ptr) json_t *headers = json_object();
         for (size_t i = 0; signed_request->headers[i] != NULL; i++) {
             const char *header = signed_request->headers[i];
@@ -78,7 +79,7 @@ static void print_request(const struct session *session, const char *url,
         CLEANUP(json_ptr)
         json_t *json = json_pack("{s:s, s:s, s:O, s:s}", "method", "POST", "url", url, "headers",
                                  headers, "body", buffer_text(&signed_request->body));
-        screen_json(json);
+        (void)output_print(session, json, &request_naming);
         return;
     }
     (void)printf("POST %s\n", url);
@@ -90,6 +91,7 @@ static void print_request(const struct session *session, const char *url,
 static int print_answer(struct session *session, const struct http_response *response,
                         const char *setting)
 {
+    static const struct naming answer_naming = {NULL, {"delivery", NULL}};
     CLEANUP(json_ptr) json_t *answer = NULL;
     if (!json_read(buffer_text(&response->body), response->body.len, CLIENT_ANSWER_MAX, &answer,
                    NULL))
@@ -98,10 +100,11 @@ static int print_answer(struct session *session, const struct http_response *res
     const char *reason = field(answer, "reason");
     const char *detail = field(answer, "detail");
     const char *delivery = field(answer, "delivery");
-    if (session_wants_json(session)) {
+    if (output_is_data(session)) {
         CLEANUP(json_ptr)
         json_t *json = json_pack("{s:i, s:O?}", "status", response->status, "answer", answer);
-        screen_json(json);
+        bool name = output_of(session) == OUTPUT_NAME;
+        (void)output_print(session, name ? answer : json, &answer_naming);
         return ok ? STATUS_OK : STATUS_FAILED;
     }
     if (ok && delivery[0] != '\0') {

@@ -1,6 +1,8 @@
 #include "agent/cli/times.h"
 
+#include "agent/base/buffer.h"
 #include "agent/base/text.h"
+#include "agent/base/zone.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -11,6 +13,7 @@
 #define MINUTE 60
 #define HOUR   (60 * MINUTE)
 #define DAY    (24 * HOUR)
+#define WEEK   (6 * DAY) // within which a weekday is enough
 
 void duration_text(int64_t ms, char out[static TIME_TEXT_SIZE])
 {
@@ -98,4 +101,40 @@ void zone_text(struct wall_time now, char out[static TIME_TEXT_SIZE])
         (void)text_copy(out, TIME_TEXT_SIZE, city + 1);
     else
         (void)text_copy(out, TIME_TEXT_SIZE, local.tm_zone);
+}
+
+void zoned_text(struct wall_time then, struct wall_time now, const char *zone,
+                char out[static ZONED_TEXT_SIZE])
+{
+    static const char *const days[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+    static const char *const months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                         "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+    CLEANUP(zone_ptr) struct zone *place = NULL;
+    struct zone_clock clock;
+    if (then.ms == 0) {
+        (void)text_copy(out, ZONED_TEXT_SIZE, "-");
+        return;
+    }
+    if (zone[0] == '\0' || !zone_open(zone, &place, NULL)) {
+        zone = "UTC";
+        if (!zone_open(zone, &place, NULL)) { // it needs no files
+            (void)text_copy(out, ZONED_TEXT_SIZE, "-");
+            return;
+        }
+    }
+    zone_clock(place, then.ms / 1000, &clock);
+    int64_t away = (then.ms - now.ms) / 1000;
+    if (away >= 0 && away < WEEK)
+        (void)snprintf(out, ZONED_TEXT_SIZE, "%s %02d:%02d %s", days[clock.weekday], clock.hour,
+                       clock.minute, zone);
+    else
+        (void)snprintf(out, ZONED_TEXT_SIZE, "%02d %s %02d:%02d %s", clock.day,
+                       months[clock.month - 1], clock.hour, clock.minute, zone);
+}
+
+void until_text(struct wall_time then, struct wall_time now, char out[static TIME_TEXT_SIZE])
+{
+    char text[TIME_TEXT_SIZE];
+    ago_text(then, now, text);
+    (void)text_copy(out, TIME_TEXT_SIZE, text_starts(text, "in ") ? text + strlen("in ") : "-");
 }

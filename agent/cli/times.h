@@ -19,4 +19,12 @@ void wall_short_text(struct wall_time then, struct wall_time now, char out[stati
 // The zone those are in: "Berlin" for TZ=Europe/Berlin, else its abbreviation, "UTC".
 void zone_text(struct wall_time now, char out[static TIME_TEXT_SIZE]);
 
+// "Wed 03:00 Europe/Berlin", "24 Dec 03:00 UTC": when something is due, in the zone of a service;
+// "" is UTC, and so is a zone that this machine does not know. "-" for an unset time.
+#define ZONED_TEXT_SIZE 96
+void zoned_text(struct wall_time then, struct wall_time now, const char *zone,
+                char out[static ZONED_TEXT_SIZE]);
+// "17h": how long until then; "-" for an unset time or one that is past.
+void until_text(struct wall_time then, struct wall_time now, char out[static TIME_TEXT_SIZE]);
+
 #endif

@@ -11,8 +11,9 @@ CUT = object()  # in a stream: the connection breaks here
 
 
 class Answer:
-    def __init__(self, status=200, body=None, kind="application/json"):
+    def __init__(self, status=200, body=None, kind="application/json", **headers):
         self.status = status
+        self.headers = headers
         self.body = body
         self.kind = kind
 
@@ -47,10 +48,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(answer.status)
         self.send_header("Content-Type", answer.kind)
         self.send_header("Content-Length", str(len(content)))
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(content)
 
-    do_POST = do_DELETE = do_GET
+    do_POST = do_PATCH = do_DELETE = do_GET
 
     def send_stream(self, stream):
         self.send_response(200)
@@ -124,6 +127,12 @@ class Agent:
         """The queries with which a path was asked."""
         return [urllib.parse.urlsplit(target).query for verb, target, *_ in self.requests
                 if verb == method and urllib.parse.urlsplit(target).path == path]
+
+    def sent(self, method, path):
+        """The headers and the JSON body with which a path was last asked."""
+        [*_, (headers, body)] = [(headers, body) for verb, target, headers, body in self.requests
+                                 if verb == method and urllib.parse.urlsplit(target).path == path]
+        return headers, json.loads(body) if body else None
 
     def answer(self, method, target, headers, body):
         parts = urllib.parse.urlsplit(target)

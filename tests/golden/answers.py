@@ -1,5 +1,7 @@
 """Answers of the admin API, as in the mock-ups."""
 
+import copy
+
 A41 = "a41f09c2d1e07b3f8a6a5a1d3c9be8f7164c20de"
 C81 = "c81d5aa90b7c0d21f1d1bb9e6a1c0f5e2d3b4a59"
 B77 = "77b2e10c4f1e5d6a7b8c9d0e1f2a3b4c5d6e7f80"
@@ -41,9 +43,32 @@ def service(clock, name="nightly-report", namespace="reports", state="started", 
                       "subject": "Add VAT column", "author": "Ana"} if commit else None,
              "pinned": False, "schedule": "0 3 * * *", "timeZone": "Europe/Berlin",
              "concurrency": "Forbid", "owner": None, "suspend": state != "started", "lastScheduleTime": clock.ago("7h12m"),
-             "lastSuccessfulTime": clock.ago("2d8h"), "lastRun": None, "running": [], "problem": None}
+             "lastSuccessfulTime": clock.ago("2d8h"), "lastRun": None, "running": [], "problem": None,
+             "next": clock.ahead("16h48m30s", "Europe/Berlin") if state == "started" else None,
+             "starting": False, "usualSeconds": 230.5, "sentence": "Every day at 03:00, Europe/Berlin"}
     value.update(more)
     return value
+
+
+SETTINGS = {
+    "name": "nightly-report", "namespace": "reports", "project": "sales",
+    "source": {"git": {"repository": "https://github.com/acme/report", "branch": "main",
+                       "dockerfile": "Dockerfile", "context": "."}},
+    "image": "registry.example/acme/report", "container": {"name": "main"},
+    "schedule": "0 3 * * *", "timeZone": "Europe/Berlin", "history": {"failed": 1, "succeeded": 3},
+    "restarts": 3, "maxDurationSeconds": 600, "concurrency": "Forbid", "missed": "skip",
+    "firstRun": "never", "restartPolicy": "Never",
+    "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
+    "env": [{"name": "MODE", "value": "full"},
+            {"name": "TOKEN", "secret": {"name": "report", "key": "token"}}],
+}
+
+
+def document(clock, settings=None, **status):
+    """As GET of one service answers; None takes a setting out."""
+    row = service(clock, **{"missing": [], "notChecked": [], "lastBuild": None, **status})
+    merged = {**copy.deepcopy(SETTINGS), **(settings or {}), "status": row}
+    return {key: value for key, value in merged.items() if value is not None}
 
 
 def failed_run(clock, **more):
@@ -56,9 +81,11 @@ def services(clock):
     return {"services": [
         service(clock, lastRun=failed_run(clock)),
         service(clock, "ledger-sync", commit=B77, schedule="*/15 * * * *", timeZone=None,
+                next=clock.ahead("3m30s"), project="ledger",
                 lastRun=run(clock, "ledger-sync-1", ago="12m30s", seconds=38, **ok),
                 running=["ledger-sync-2"]),
         service(clock, "export", "sales", commit=D09, pinned=True, schedule="0 1 * * *", timeZone="UTC",
+                next=clock.ahead("15h48m30s"),
                 lastRun=run(clock, "export-1", ago="8h30m", seconds=121, **ok)),
         service(clock, "new-import", "sales", "draft", commit=None, schedule="0 5 * * 1",
                 problem="two containers, and cronwright.io/container names none"),

@@ -4,6 +4,7 @@ pretend that it is Tuesday, 24 November 2026."""
 
 import datetime
 import re
+import zoneinfo
 
 UTC = datetime.timezone.utc
 PRETENDED = datetime.datetime(2026, 11, 24, 10, 12, 0, tzinfo=datetime.timezone(datetime.timedelta(hours=1)))
@@ -20,14 +21,24 @@ class Clock:
         self.tz = f"CET{sign}{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
         self.told = {}
 
-    def ago(self, text):
+    def ago(self, text, sign=1):
         """The RFC 3339 time that was "7h30m" ago."""
         seconds = sum(int(n) * UNITS[unit] for n, unit in re.findall(r"(\d+)([smhd])", text))
-        delta = datetime.timedelta(seconds=seconds)
+        delta = datetime.timedelta(seconds=sign * seconds)
         real, pretended = self.now - delta, PRETENDED - delta
         stamp = real.strftime("%Y-%m-%dT%H:%M:%SZ")
         self.told[stamp] = pretended.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         self.told[self.wall(real.astimezone(self.zone))] = pretended.strftime("%d %b %H:%M")
+        return stamp
+
+    def ahead(self, text, zone="UTC"):
+        """The RFC 3339 time in "7h30m", which is told as a weekday and time in that zone."""
+        stamp = self.ago(text, -1)
+        place = zoneinfo.ZoneInfo(zone)
+        real = datetime.datetime.strptime(stamp, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+        pretended = PRETENDED + (real - self.now)
+        self.told[real.astimezone(place).strftime(f"%a %H:%M {zone}")] = (
+            pretended.astimezone(place).strftime(f"%a %H:%M {zone}"))
         return stamp
 
     def wall(self, at):

@@ -61,7 +61,8 @@ class Shell:
             name, value = words.pop(0).split("=", 1)
             variables[name] = value
         assert words[0] == "cronwright"
-        return subprocess.Popen([self.program, *words[1:]], cwd=self.directory, env=variables, **streams)
+        self.process = subprocess.Popen([self.program, *words[1:]], cwd=self.directory, env=variables, **streams)
+        return self.process
 
     def text(self, raw):
         text = raw.decode(errors="surrogateescape").replace(self.agent.url, "http://127.0.0.1:8081")
@@ -72,7 +73,8 @@ class Shell:
 
     def files(self, command, while_running=None):
         """With standard output and error in files."""
-        process = self.start(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        process = self.start(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                             start_new_session=True)
         if while_running:
             while_running(process)
         out, err = process.communicate(timeout=60)

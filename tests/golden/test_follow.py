@@ -32,7 +32,10 @@ class Log:
 
 
 def start(agent, clock, **more):
-    agent.on("POST", RUNS, Answer(201, answers.run(clock, state="pending", reason="pulling image", **more)))
+    agent.on("POST", RUNS, Answer(201, answers.run(clock, state="pending", reason="pulling image",
+                                                   nextScheduled=clock.ahead("16h48m30s", "Europe/Berlin"),
+                                                   besideSchedule=True, **more)))
+    agent.get("/v1/services/reports/nightly-report", answers.document(clock))
 
 
 def running(clock, *attempts, **more):
@@ -54,16 +57,32 @@ def succeeding(agent, clock, log):
 def test_run(shell, agent, clock, golden):
     start(agent, clock)
     started = shell.files("cronwright run reports/nightly-report")
-    (_, _, headers, body) = agent.requests[-1]
-    assert body == b'{"ifActive":"refuse"}' and re.fullmatch("[0-9a-f]{32}", headers["Idempotency-Key"])
+    headers, body = agent.sent("POST", RUNS)
+    assert body == {"ifActive": "refuse"} and re.fullmatch("[0-9a-f]{32}", headers["Idempotency-Key"])
     on_terminal = shell.terminal("cronwright run -n reports nightly-report")
     agent.on("POST", RUNS, Answer(200, answers.run(clock, state="running", concurrency="Allow")))
     again = shell.files("cronwright run --if-active allow --idempotency-key k1 reports/nightly-report")
-    (_, _, headers, body) = agent.requests[-1]
-    assert body == b'{"ifActive":"allow"}' and headers["Idempotency-Key"] == "k1"
+    headers, body = agent.sent("POST", RUNS)
+    assert body == {"ifActive": "allow"} and headers["Idempotency-Key"] == "k1"
     agent.on("POST", RUNS, problem(409, "a run is active", reason="active-run", run="nightly-report-1"))
     golden("run", started, on_terminal, again, shell.files("cronwright run reports/nightly-report"))
     assert shell.files(FOLLOW).status == 125
+
+
+def test_run_with_variables_and_arguments(shell, agent, clock):
+    start(agent, clock)
+    shell.files("cronwright run --env DAY=23 --env MODE= reports/nightly-report -- --all '' --env")
+    assert agent.sent("POST", RUNS)[1] == {
+        "ifActive": "refuse", "env": {"DAY": "23", "MODE": ""}, "args": ["--all", "", "--env"]}
+    agent.on("POST", RUNS, problem(403, "one-off variables need role admin"))
+    refused = shell.files("cronwright run --env DAY=23 reports/nightly-report")
+    assert refused.status == 1 and "one-off variables need role admin" in refused.err
+
+
+def test_run_as_data(shell, agent, clock):
+    start(agent, clock)
+    assert shell.files("cronwright run -o name reports/nightly-report").out == f"{FORCED}\n"
+    assert "kind: forced\n" in shell.files("cronwright run -o yaml reports/nightly-report").out
 
 
 def test_run_follow(shell, agent, clock, golden):

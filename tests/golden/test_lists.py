@@ -10,6 +10,7 @@ def test_services(shell, agent, clock, golden):
            shell.terminal("cronwright services"),
            shell.files("cronwright services"),
            shell.files("cronwright services --no-headers"),
+           shell.files("cronwright services -o wide"),
            shell.files("LC_ALL=C cronwright services"))
 
 
@@ -56,17 +57,49 @@ def test_wide_and_wild_characters(shell, agent, clock, golden):
 
 def test_show(shell, agent, clock, golden):
     path = "/v1/services/reports/nightly-report"
-    says = lambda **status: agent.get(path, {"status": answers.service(clock, **status)})
-    says(lastRun=answers.failed_run(clock), running=[answers.FORCED])
+    agent.get("/v1/builds/b-51", answers.build(clock, 51))
+    agent.get(path, answers.document(clock, lastRun=answers.failed_run(clock), running=[answers.FORCED]))
     agent.get(f"{answers.RUNS}/{answers.FAILED}/logs",
               Answer(200, b"connecting\n4 rows\nTraceback\n\nOperationalError: connection refused\n",
                      "text/plain"))
     failed = shell.terminal("cronwright show reports/nightly-report")
-    says(timeZone=None, pinned=True, state="stopped", context="jobs/report", owner="Helm release report",
-         lastRun=answers.run(clock))
+    agent.get(path, answers.document(
+        clock, {"timeZone": None, "project": None, "resources": None,
+                "source": {"git": {**answers.SETTINGS["source"]["git"], "context": "jobs/report",
+                                   "target": "slim", "paths": ["report/**", "lib/*.py"],
+                                   "buildArgs": {"EDITION": "full"}}}},
+        sentence="Every day at 03:00", timeZone=None, pinned=True, state="stopped",
+        owner="Helm release report", lastRun=answers.run(clock)))
     good = shell.terminal("cronwright show -n reports nightly-report")
-    says(commit=None, state="draft", problem="not built yet")
+    agent.get(path, answers.document(
+        clock, commit=None, state="draft", missing=["the image is not built yet: cronwright build",
+                                                    "Secret report does not exist: kubectl create secret"],
+        warnings=["no time zone is set"], notChecked=["whether the Secret registry exists"],
+        starting=True, sentence="Every day at 03:00",
+        lastBuild={"build": "b-52", "state": "failed", "reason": "build-failed", "commit": answers.C0F,
+                   "detail": "RUN pip: exit 1"}))
     golden("show", failed, good, shell.files("LC_ALL=C cronwright show reports/nightly-report"))
+
+
+def test_show_says_everything_that_is_set(shell, agent, clock, golden):
+    agent.get("/v1/services/reports/nightly-report", answers.document(clock, {
+        "source": {"image": "registry.example/acme/report:1.4"}, "image": None,
+        "container": {"name": "main", "command": ["python", "-m", "report"], "args": ["--all", "a b"],
+                      "workingDir": "/srv", "pullSecret": "registry"},
+        "startingDeadlineSeconds": 200, "firstRun": "onStart", "missed": "run",
+        "env": [{"name": "MODE", "value": "two\nlines \x1b[31m"},
+                {"name": "TOKEN", "secret": {"name": "report", "key": "token"}},
+                {"name": "REGION", "configMap": {"name": "site", "key": "region"}}],
+        "ports": [{"name": "metrics", "port": 9090, "protocol": "TCP"}, {"port": 53, "protocol": "UDP"}],
+        "healthChecks": {"liveness": {"http": {"path": "/", "port": 9090}}, "startup": {"tcp": {"port": 53}}},
+        "security": {"runAsNonRoot": True, "runAsUser": 1000, "dropCapabilities": ["ALL"]},
+        "volumes": [{"name": "data", "mountPath": "/data", "secret": "report-data", "readOnly": True},
+                    {"name": "site", "mountPath": "/site", "configMap": "site", "subPath": "a"},
+                    {"name": "keep", "mountPath": "/keep", "claim": "report"},
+                    {"name": "tmp", "mountPath": "/tmp", "emptyDir": {}}],
+        "podLabels": {"team": "sales"}, "nodeSelector": {"disk": "fast"}, "serviceAccount": "report",
+    }, commit=None))
+    golden("show-everything", shell.files("cronwright show reports/nightly-report"))
 
 
 def test_runs(shell, agent, clock, golden):

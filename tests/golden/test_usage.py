@@ -7,7 +7,8 @@ import subprocess
 
 import pytest
 
-COMMANDS = ["agent", "services", "show", "run", "runs", "logs", "cancel", "deliveries", "builds",
+COMMANDS = ["agent", "services", "show", "create", "edit", "adopt", "copy", "start", "stop", "delete", "build",
+            "images", "rollback", "resume", "completion", "run", "runs", "logs", "cancel", "deliveries", "builds",
             "schedule", "sign", "help"]
 
 
@@ -17,7 +18,11 @@ def test_wrong_command_lines(shell, golden):
         "run A/b", "run -n x a/b", "run --follow=yes a/b", "run --if-active alow a/b", "runs --limit 0 a/b",
         "runs --limit", "services -o xml", "services -n ''", "help servces", "logs", "logs --build b-1 a/b",
         "logs --build b-1 --failed", "logs --failed --run r a/b", "builds --before x",
-        "deliveries --repository ftp://x/y", "agent --cofig x",
+        "deliveries --repository ftp://x/y", "agent --cofig x", "run -- a/b", "run --env A a/b",
+        "run --env A=1 --env A=2 a/b", "create", "create -f x a/b", "create -f x --image y", "create a",
+        "create a/b --restarts -1", "create a/b --max-duration 99999999999", "create a/b --concurrency forbid",
+        "create a/b --env =x", "edit", "edit a/b", "edit -f x a/b c", "delete a/b", "delete --if-active allow a/b",
+        "copy a/b", "copy a/b c", "copy -n a b C", "adopt a", "completion tcsh", "completion",
         "schedule", "schedule x --file y", "schedule '* * * * *' --from now", "schedule x --from 2038-01-01T00:00:00Z",
         "schedule x --count 1001")]
     assert {result.status for result in results} == {2}

@@ -233,10 +233,10 @@ class Agent:
 
     # --- the command line ---
 
-    def command(self, *words, url=None, token="admin", **streams):
+    def command(self, *words, url=None, token="admin", variables=None, **streams):
         environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC", "NO_COLOR": "1",
                        "CRONWRIGHT_URL": url or f"http://{self.admin}",
-                       "CRONWRIGHT_TOKEN_FILE": str(self.secret_file(token)), **SANITIZERS}
+                       "CRONWRIGHT_TOKEN_FILE": str(self.secret_file(token)), **SANITIZERS, **(variables or {})}
         return subprocess.Popen([PROGRAM, *words], env=environment, stdin=subprocess.DEVNULL,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0, **streams)
 

@@ -80,7 +80,7 @@ def test_show(office):
     out, _ = office.cli("show", office.built.full_name)
     for word in (office.commit[:7], "Add VAT column", "Ana", "main", "Dockerfile"):
         assert word in out
-    assert office.cli_json("show", office.built.full_name)["live"]["commit"] == office.commit
+    assert office.cli_json("show", office.built.full_name)["status"]["live"]["commit"] == office.commit
 
 
 def test_runs(office):

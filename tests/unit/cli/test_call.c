@@ -35,7 +35,7 @@ static void takes_options_and_operands_in_any_order(void **state)
     static const char *const lines[] = {
         "run --follow --if-active=replace -n reports nightly",
         "run nightly -f -nreports --if-active replace",
-        "run -fn reports --if-active replace -- nightly",
+        "run -fn reports --if-active replace nightly --",
         "run --fol --if replace --names reports nightly", // GNU's abbreviations
     };
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
@@ -51,6 +51,74 @@ static void takes_options_and_operands_in_any_order(void **state)
         assert_false(call_has(&call, OPTION_OUTPUT));
         assert_int_equal(optind, 0); // the next parser starts anew
     }
+}
+
+static void operands_may_follow_two_dashes(void **state)
+{
+    (void)state;
+    struct call call;
+    struct error err;
+    assert_true(parse("cancel -- a/b -x", &call, &err));
+    assert_int_equal(call.operand_count, 2);
+    assert_string_equal(call.operands[0], "a/b");
+    assert_string_equal(call.operands[1], "-x");
+    assert_int_equal(call.rest_count, 0);
+    assert_false(parse("cancel a/b -- c d", &call, &err));
+    assert_string_equal(err.text, "\"d\" is one argument too many");
+}
+
+static void the_rest_is_kept_as_it_is(void **state)
+{
+    (void)state;
+    struct call call;
+    struct error err;
+    assert_true(parse("run a/b -f -- --all -n x -- y", &call, &err));
+    assert_int_equal(call.operand_count, 1);
+    assert_true(call_has(&call, OPTION_FOLLOW));
+    assert_false(call_has(&call, OPTION_NAMESPACE));
+    static const char *const words[] = {"--all", "-n", "x", "--", "y"};
+    assert_int_equal(call.rest_count, 5);
+    for (size_t i = 0; i < 5; i++)
+        assert_string_equal(call.rest[i], words[i]);
+    assert_false(parse("run -- a/b", &call, &err)); // what is to be run stands before
+    assert_string_equal(err.text, "wants SERVICE");
+    assert_true(parse("run a/b --", &call, &err));
+    assert_int_equal(call.rest_count, 0);
+}
+
+static void lists_keep_all_their_values(void **state)
+{
+    (void)state;
+    struct call call;
+    struct error err;
+    assert_true(parse("create --env A=1 a/b --path x --env=B=-- --path y", &call, &err));
+    static const struct listed given[] = {
+        {OPTION_ENV, "A=1"}, {OPTION_PATH, "x"}, {OPTION_ENV, "B=--"}, {OPTION_PATH, "y"}};
+    assert_int_equal(call.listed_count, 4);
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(call.listed[i].option, given[i].option);
+        assert_string_equal(call.listed[i].text, given[i].text);
+    }
+    assert_true(call_has(&call, OPTION_ENV));
+    assert_false(parse("create a/b --env=", &call, &err));
+}
+
+static void lists_have_an_end(void **state)
+{
+    (void)state;
+    static char create[] = "create", option[] = "--env", value[] = "A=1";
+    static char *argv[2 * LISTED_MAX + 4] = {create};
+    const struct command *command = command_find("create");
+    struct call call;
+    struct error err;
+    for (size_t i = 0; i <= LISTED_MAX; i++) {
+        argv[2 * i + 1] = option;
+        argv[2 * i + 2] = value;
+    }
+    assert_true(call_parse(command, 2 * LISTED_MAX + 1, argv, &call, &err));
+    assert_int_equal(call.listed_count, LISTED_MAX);
+    assert_false(call_parse(command, 2 * LISTED_MAX + 3, argv, &call, &err));
+    assert_non_null(strstr(err.text, "more than 256 values"));
 }
 
 static void numbers_have_bounds(void **state)
@@ -87,7 +155,7 @@ static void says_what_is_wrong(void **state)
         {"run --if-active= a/b", "--if-active: WHAT must not be empty"},
         {"run a/b b", "\"b\" is one argument too many"},
         {"show", "wants SERVICE"},
-        {"run -o yaml a/b", "--output: \"yaml\" is none of table, json"},
+        {"run -o xml a/b", "--output: \"xml\" is none of table, wide, json, yaml, name"},
         {"run --i a/b", "unknown option \"--i\""}, // --if-active or --idempotency-key
         {"runs --follow a/b", "unknown option \"--follow\""},
     };
@@ -155,6 +223,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(takes_options_and_operands_in_any_order),
+        cmocka_unit_test(operands_may_follow_two_dashes),
+        cmocka_unit_test(the_rest_is_kept_as_it_is),
+        cmocka_unit_test(lists_keep_all_their_values),
+        cmocka_unit_test(lists_have_an_end),
         cmocka_unit_test(numbers_have_bounds),
         cmocka_unit_test(says_what_is_wrong),
         cmocka_unit_test(help_goes_before_all_else),

@@ -136,12 +136,44 @@ static void names_of_zones(void **state)
     assert_string_not_equal(name, "Nowhere");
 }
 
+static void when_it_is_due_in_its_own_zone(void **state)
+{
+    (void)state;
+    use_zone("America/New_York"); // that of this process is not asked
+    struct wall_time now = parse("2026-11-24T09:12:00Z");
+    static const struct {
+        const char *then;
+        const char *zone;
+        const char *text;
+        const char *in;
+    } cases[] = {
+        {"2026-11-25T02:00:00Z", "Europe/Berlin", "Wed 03:00 Europe/Berlin", "16h"},
+        {"2026-11-24T23:30:00+00:00", "Asia/Tokyo", "Wed 08:30 Asia/Tokyo", "14h"},
+        {"2026-11-24T09:15:00Z", "", "Tue 09:15 UTC", "3m"},
+        {"2026-11-30T09:11:00Z", "UTC", "Mon 09:11 UTC", "5d"},
+        {"2026-12-24T02:00:00Z", "Europe/Berlin", "24 Dec 03:00 Europe/Berlin", "29d"},
+        {"2026-11-24T09:00:00Z", "UTC", "24 Nov 09:00 UTC", "-"},
+        {"2026-11-25T02:00:00Z", "Europe/Nowhere", "Wed 02:00 UTC", "16h"},
+    };
+    char text[ZONED_TEXT_SIZE], in[TIME_TEXT_SIZE];
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        zoned_text(parse(cases[i].then), now, cases[i].zone, text);
+        until_text(parse(cases[i].then), now, in);
+        assert_string_equal(text, cases[i].text);
+        assert_string_equal(in, cases[i].in);
+    }
+    zoned_text((struct wall_time){0}, now, "UTC", text);
+    until_text((struct wall_time){0}, now, in);
+    assert_string_equal(text, "-");
+    assert_string_equal(in, "-");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(durations),      cmocka_unit_test(seconds),
         cmocka_unit_test(how_long_ago),   cmocka_unit_test(wall_time_in_the_zone),
-        cmocka_unit_test(names_of_zones),
+        cmocka_unit_test(names_of_zones), cmocka_unit_test(when_it_is_due_in_its_own_zone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
