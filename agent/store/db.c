@@ -25,7 +25,10 @@ static const char writer_settings[] = "PRAGMA synchronous = FULL;"
                                       "PRAGMA foreign_keys = ON;";
 
 // migrations[n] leads from version n to n + 1.
-static const char *const migrations[] = {store_schema, store_runs_schema};
+static const char *const migrations[] = {
+    store_schema,
+    store_runs,
+};
 #define SCHEMA_VERSION ((int64_t)(sizeof migrations / sizeof *migrations))
 
 struct db {

@@ -10,9 +10,8 @@
 struct db;        // a connection; one thread at a time
 struct statement; // a prepared statement of a connection
 
-// The text of <name>.sql, each a version of the schema: see `migrations` in db.c.
-extern const char store_schema[];
-extern const char store_runs_schema[];
+extern const char store_schema[]; // schema.sql
+extern const char store_runs[];   // runs.sql
 
 // --- statements ---
 

@@ -169,8 +169,9 @@ static void test_a_newer_schema_is_refused(void **state)
     snprintf(path, sizeof path, "%s/cronwright.db", directory);
     int fd = open(path, O_WRONLY | O_CLOEXEC);
     assert_true(fd >= 0);
-    // The user version is a big-endian number at offset 60 of the file: sqlite.org/fileformat.html.
-    assert_int_equal(pwrite(fd, "\0\0\0\143", 4, 60), 4);
+    // Far newer. The user version is a big-endian number at offset 60 of the file:
+    // sqlite.org/fileformat.html.
+    assert_int_equal(pwrite(fd, "\0\1\0\0", 4, 60), 4);
     close(fd);
     assert_false(store_open(directory, &store, &err));
     assert_int_equal(err.code, ERR_UNSUPPORTED);
