@@ -213,7 +213,7 @@ def test_run_that_takes_longer_than_usual(keeper, history_place):
     service = history_place.service("slow", container=shell("echo quick")).seen_by(keeper)
     quick = [kept(keeper, service, service.force(keeper).json["name"]) for _ in range(2)]
     assert not any(run["slow"] for run in quick) and all(run["durationSeconds"] < 4 for run in quick)
-    container = {"name": "main", "image": history_place.cluster.busybox_image, **shell("exec /bin/busybox sleep 8")}
+    container = {"name": "main", "image": history_place.cluster.busybox_image, **shell("exec /bin/busybox sleep 12")}
     patch = {"spec": {"jobTemplate": {"spec": {"template": {"spec": {"containers": [container]}}}}}}
     service.cluster.kubectl("-n", service.namespace, "patch", "cronjob", service.name, "--type=strategic",
                             "-p", json.dumps(patch))
