@@ -7,6 +7,7 @@
 #include "agent/base/systemd.h"
 #include "agent/intake.h"
 #include "agent/pipeline/pipeline.h"
+#include "agent/runs/recorder.h"
 #include "deploy/runs.h"
 
 #include <assert.h>
@@ -61,6 +62,7 @@ struct agent {
     struct podlog_hub *logs;
     struct children *children;
     struct pipeline *pipeline;
+    struct recorder *recorder;
     struct intake *intake;
     struct server *webhooks;
     struct admin admin;
@@ -113,6 +115,7 @@ static void service_synced(void *user)
     if (SERVICE_CACHE_EVENTS.synced)
         SERVICE_CACHE_EVENTS.synced(agent->services);
     watch->synced = true;
+    recorder_watch(agent->recorder, watch->namespace_);
     malloc_trim(0); // a list's JSON is large and gone
     uint64_t one = 1;
     ssize_t written = write(agent->synced_fd, &one, sizeof one);
@@ -133,6 +136,7 @@ static void service_changed(void *user, const struct service *before, const stru
 {
     struct agent *agent = user;
     pipeline_service_changed(agent->pipeline, before, after);
+    recorder_service_changed(agent->recorder, before, after);
 }
 
 static bool start_kubernetes(struct agent *agent, struct error *err)
@@ -247,6 +251,7 @@ static bool start_admin(struct agent *agent, struct error *err)
         .logs = agent->logs,
         .intake = agent->intake,
         .pipeline = agent->pipeline,
+        .recorder = agent->recorder,
         .webhooks_address = server_address(agent->webhooks),
         .ready = ready,
         .ready_user = agent,
@@ -326,7 +331,14 @@ static bool start(struct agent *agent, struct error *err)
                                    .children = agent->children,
                                    .services_known = services_known,
                                    .user = agent};
+    struct recorder_parts recorder_parts = {.config = config,
+                                            .store = agent->store,
+                                            .kube = agent->kube,
+                                            .loop = agent->loop,
+                                            .services = agent->services,
+                                            .logs = agent->logs};
     if (!pipeline_create(&parts, &agent->pipeline, err) ||
+        !recorder_create(&recorder_parts, &agent->recorder, err) ||
         !intake_create(&(struct intake_options){.config = config,
                                                 .store = agent->store,
                                                 .follows = follows,
@@ -355,6 +367,7 @@ static void stop(struct agent *agent)
     intake_destroy(agent->intake);
     for (size_t i = 0; i < agent->watch_count; i++)
         kube_watch_destroy(agent->watches[i].watch);
+    recorder_destroy(agent->recorder);
     pipeline_destroy(agent->pipeline);
     free(agent->watches);
     podlog_hub_destroy(agent->logs);
@@ -401,6 +414,7 @@ static void run(struct agent *agent)
             pipeline_sweep(agent->pipeline);
             sweep = mono_after(agent->config.sweep.interval_ms);
         }
+        recorder_tick(agent->recorder);
         systemd_watchdog();
         uint32_t ending = ending_signal(agent);
         if (ending) {

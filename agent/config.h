@@ -139,9 +139,15 @@ struct config {
         size_t count;
     } allow;
     struct {
+        int64_t max_bytes;
+        int64_t max_total_bytes;
+    } logs;
+    struct {
         int64_t deliveries;
         int64_t builds;
         int64_t images;
+        int64_t runs; // of each service
+        int64_t run_days;
     } retention;
 };
 

@@ -291,6 +291,15 @@ const struct config_setting config_settings[] = {
      .help = "Prefixes of images, by the same rule; \"*\" is all.",
      .example = "[registry.example/acme]"},
 
+    {"logs", CONFIG_GROUP, .help = "The logs of runs, kept under the state directory."},
+    {"logs.maxBytes", CONFIG_SIZE, AT(logs.max_bytes), .standard = "64MiB", .min = KIB(64),
+     .max = GIB(16),
+     .help = "Of one container's log with the time of each line; the rest is not kept, and that is "
+             "said."},
+    {"logs.maxTotalBytes", CONFIG_SIZE, AT(logs.max_total_bytes), .standard = "10GiB",
+     .min = KIB(64), .max = GIB(65536),
+     .help = "Of all logs, compressed: then those of the runs that ended first go."},
+
     {"retention", CONFIG_GROUP,
      .help = "What is remembered; work not yet done is never forgotten."},
     {"retention.deliveries", CONFIG_INT, AT(retention.deliveries), .standard = "10000", .min = 100,
@@ -299,6 +308,11 @@ const struct config_setting config_settings[] = {
      .max = 1000000, .help = "Builds, with their logs."},
     {"retention.images", CONFIG_INT, AT(retention.images), .standard = "50", .min = 2, .max = 500,
      .help = "Images of each service, to roll back to."},
+    {"retention.runs", CONFIG_INT, AT(retention.runs), .standard = "200", .min = 1, .max = 100000,
+     .help = "Runs of each service, with their logs. How many Jobs Kubernetes keeps is the "
+             "CronJob's own matter."},
+    {"retention.runDays", CONFIG_INT, AT(retention.run_days), .standard = "90", .min = 1,
+     .max = 36500, .help = "Days after its end that a run is remembered."},
 };
 
 const size_t config_setting_count = sizeof config_settings / sizeof config_settings[0];

@@ -17,7 +17,7 @@ static const size_t run_offsets[] = {
     offsetof(struct run, requested_by), offsetof(struct run, reason),
     offsetof(struct run, image),        offsetof(struct run, commit),
 };
-static const struct text_fields run_texts = {run_offsets, sizeof run_offsets / sizeof *run_offsets};
+const struct text_fields run_texts = {run_offsets, sizeof run_offsets / sizeof *run_offsets};
 
 static const size_t attempt_offsets[] = {
     offsetof(struct run_attempt, pod),
@@ -25,15 +25,20 @@ static const size_t attempt_offsets[] = {
     offsetof(struct run_attempt, container),
     offsetof(struct run_attempt, reason),
 };
-static const struct text_fields attempt_texts = {attempt_offsets,
-                                                 sizeof attempt_offsets / sizeof *attempt_offsets};
+const struct text_fields attempt_texts = {attempt_offsets,
+                                          sizeof attempt_offsets / sizeof *attempt_offsets};
+
+static const size_t log_offsets[] = {offsetof(struct run_log, container),
+                                     offsetof(struct run_log, why)};
+const struct text_fields log_texts = {log_offsets, sizeof log_offsets / sizeof *log_offsets};
 
 static const char *const kind_words[] = {
     [RUN_SCHEDULED] = "scheduled", [RUN_FORCED] = "forced", [RUN_FIRST] = "first"};
 static const char *const state_words[] = {[RUN_PENDING] = "pending",
                                           [RUN_RUNNING] = "running",
                                           [RUN_SUCCEEDED] = "succeeded",
-                                          [RUN_FAILED] = "failed"};
+                                          [RUN_FAILED] = "failed",
+                                          [RUN_UNKNOWN] = "unknown"};
 
 const char *run_kind_word(enum run_kind kind)
 {
@@ -45,12 +50,32 @@ const char *run_state_word(enum run_state state)
     return state_words[state];
 }
 
+bool run_kind_parse(const char *word, enum run_kind *out)
+{
+    for (enum run_kind kind = RUN_SCHEDULED; kind <= RUN_FIRST; kind++)
+        if (strcmp(word, kind_words[kind]) == 0) {
+            *out = kind;
+            return true;
+        }
+    return false;
+}
+
+bool run_state_parse(const char *word, enum run_state *out)
+{
+    for (enum run_state state = RUN_PENDING; state <= RUN_UNKNOWN; state++)
+        if (strcmp(word, state_words[state]) == 0) {
+            *out = state;
+            return true;
+        }
+    return false;
+}
+
 void run_free(struct run *run)
 {
     if (!run)
         return;
     for (size_t i = 0; i < run->attempt_count; i++)
-        text_fields_finish(&run->attempts[i], attempt_texts);
+        run_attempt_finish(&run->attempts[i]);
     free(run->attempts);
     text_fields_finish(run, run_texts);
     free(run);
@@ -176,6 +201,8 @@ static void say_terminated(char out[static REASON_MAX], const json_t *terminated
         snprintf(out, REASON_MAX, "out of memory");
     else if (is(reason, "StartError") || is(reason, "ContainerCannotRun"))
         say(out, &(struct wording){NULL, "container cannot be started", true}, NULL, message);
+    else if (is(reason, "ContainerStatusUnknown"))
+        snprintf(out, REASON_MAX, "its pod was deleted");
     else
         snprintf(out, REASON_MAX, "exit %d", (int)code);
 }
@@ -244,9 +271,49 @@ static void say_pending(char out[static REASON_MAX], const json_t *pod, const js
 
 static void read_terminated(struct run_attempt *attempt, const json_t *terminated)
 {
-    attempt->exit_code = (int)json_int_or(json_at(terminated, "exitCode", NULL), -1);
+    // Kubernetes makes one up where it does not know.
+    bool known = !is(json_text_at(terminated, "reason", NULL), "ContainerStatusUnknown");
+    attempt->exit_code = known ? (int)json_int_or(json_at(terminated, "exitCode", NULL), -1) : -1;
     attempt->started = json_time(json_at(terminated, "startedAt", NULL));
     attempt->finished = json_time(json_at(terminated, "finishedAt", NULL));
+}
+
+void run_attempt_finish(struct run_attempt *attempt)
+{
+    for (size_t i = 0; i < attempt->log_count; i++)
+        text_fields_finish(&attempt->logs[i], log_texts);
+    free(attempt->logs);
+    text_fields_finish(attempt, attempt_texts);
+}
+
+struct run_log *run_attempt_add_log(struct run_attempt *attempt, const char *container)
+{
+    attempt->logs = xrealloc(attempt->logs, (attempt->log_count + 1) * sizeof *attempt->logs);
+    struct run_log *log = &attempt->logs[attempt->log_count++];
+    *log = (struct run_log){.state = PODLOG_FOLLOWING};
+    text_fields_init(log, log_texts);
+    text_field_set(&log->container, container);
+    return log;
+}
+
+// A container that has started, at some time, has a log.
+static void read_logs(struct run_attempt *attempt, const json_t *pod)
+{
+    static const char *const lists[] = {"initContainerStatuses", "containerStatuses"};
+    for (size_t l = 0; l < 2; l++) {
+        size_t i;
+        json_t *status;
+        json_array_foreach(json_at(pod, "status", lists[l], NULL), i, status)
+        {
+            const char *name = json_text_at(status, "name", NULL);
+            // One that never ran is told as ended too, when its pod is deleted.
+            bool started = json_at(status, "state", "running", NULL) ||
+                           json_text_at(status, "state", "terminated", "startedAt", NULL) ||
+                           json_text_at(status, "lastState", "terminated", "startedAt", NULL);
+            if (name && started)
+                run_attempt_add_log(attempt, name);
+        }
+    }
 }
 
 static void read_attempt(struct run_attempt *attempt, const json_t *pod, const char *container)
@@ -263,6 +330,7 @@ static void read_attempt(struct run_attempt *attempt, const json_t *pod, const c
     attempt->created = json_time(json_at(pod, "metadata", "creationTimestamp", NULL));
     attempt->restarts = (int)json_int_or(json_at(status, "restartCount", NULL), 0);
     attempt->exit_code = -1;
+    read_logs(attempt, pod);
     if (terminated)
         read_terminated(attempt, terminated);
     if (terminated && attempt->exit_code != 0) {
@@ -287,7 +355,7 @@ static void read_attempt(struct run_attempt *attempt, const json_t *pod, const c
     text_field_set(&attempt->reason, reason);
 }
 
-static int by_age(const void *a, const void *b)
+int run_attempt_order(const void *a, const void *b)
 {
     const struct run_attempt *one = a;
     const struct run_attempt *two = b;
@@ -304,7 +372,7 @@ static void read_attempts(struct run *run, const json_t *pods, const char *conta
     json_array_foreach(pods, i, pod) if (job_is_controlled_by(pod, run->uid))
         read_attempt(&run->attempts[run->attempt_count++], pod, container);
     if (run->attempt_count > 1)
-        qsort(run->attempts, run->attempt_count, sizeof *run->attempts, by_age);
+        qsort(run->attempts, run->attempt_count, sizeof *run->attempts, run_attempt_order);
 }
 
 // --- the run ---

@@ -3,6 +3,7 @@
 #define CRONWRIGHT_DEPLOY_RUNS_H
 
 #include "deploy/cronjob.h"
+#include "deploy/kube/podlog.h"
 
 #define RUN_NAME_SIZE                  64    // a Job's name with NUL
 #define RUN_KEY_MAX                    255   // bytes of an idempotency key
@@ -12,9 +13,30 @@
 #define RUN_REPLACE_TIMEOUT_MS_DEFAULT 45000 // a pod may take 30 s to end
 
 enum run_kind { RUN_SCHEDULED, RUN_FORCED, RUN_FIRST };
-enum run_state { RUN_PENDING, RUN_RUNNING, RUN_SUCCEEDED, RUN_FAILED };
+enum run_state {
+    RUN_PENDING,
+    RUN_RUNNING,
+    RUN_SUCCEEDED,
+    RUN_FAILED,
+    RUN_UNKNOWN, // it is over, and nobody saw how it ended
+};
 const char *run_kind_word(enum run_kind kind);    // "scheduled", …
 const char *run_state_word(enum run_state state); // "pending", …
+
+static inline bool run_state_is_over(enum run_state state)
+{
+    return state >= RUN_SUCCEEDED;
+}
+bool run_state_parse(const char *word, enum run_state *out);
+bool run_kind_parse(const char *word, enum run_kind *out);
+
+// The log of one container of an attempt, once that has started.
+struct run_log {
+    const char *container;
+    enum podlog_state state;
+    const char *why; // "" when it is complete
+    int64_t bytes;   // of its compressed file; 0: not compressed
+};
 
 // One pod of a run. Texts are never NULL.
 struct run_attempt {
@@ -30,6 +52,8 @@ struct run_attempt {
     struct wall_time created;
     struct wall_time started;  // of the container
     struct wall_time finished; //
+    struct run_log *logs;      // init containers first
+    size_t log_count;
 };
 
 struct run {
@@ -108,12 +132,6 @@ void run_name(const char *cronjob, const char *uid, const char *idempotency_key,
 bool run_list(struct kube_client *client, const struct service *service, size_t limit,
               struct run_list *out, struct error *err) MUST_CHECK;
 
-// The same for several services of one namespace, which costs as much as for one: out[i] is of
-// services[i]. False, with all of `out` empty: not all could be told by the deadline.
-bool run_lists(struct kube_client *client, const struct service *const services[], size_t count,
-               size_t limit, struct mono_time deadline, struct run_list out[],
-               struct error *err) MUST_CHECK;
-
 // One run with its pods; ERR_NOT_FOUND also when it belongs to something else.
 bool run_get(struct kube_client *client, const struct service *service, const char *name,
              struct run **out, struct error *err) MUST_CHECK;
@@ -122,6 +140,23 @@ bool run_get(struct kube_client *client, const struct service *service, const ch
 // visible until its pods are gone.
 bool run_cancel(struct kube_client *client, const struct service *service, const char *name,
                 enum kube_propagation propagation, struct error *err) MUST_CHECK;
+
+// --- runs that outlive their Jobs ---
+
+// Of a Job or pod only what run_from_json() reads. The caller owns it.
+json_t *run_keep(const json_t *object) __attribute__((returns_nonnull));
+
+#define RUN_ATTEMPTS_KEPT 200 // the newest
+
+// The attempts of a run, to be kept. The caller owns it.
+json_t *run_attempts_json(const struct run *run) __attribute__((returns_nonnull));
+// A run of copies of `fields` (its attempts aside) and of what run_attempts_json() gave; what is
+// not as that writes it is left out.
+struct run *run_restore(const struct run *fields, const json_t *attempts)
+    __attribute__((returns_nonnull));
+// Adds to a run as the cluster has it what was known of it before, and the cluster has no more:
+// attempts whose pods are gone, how far logs are, its commit.
+void run_merge(struct run *run, const struct run *before);
 
 // From a Job and the array of its pods (other pods in it are left out).
 bool run_from_json(const json_t *job, const json_t *pods, const struct service *service,

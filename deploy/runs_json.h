@@ -3,6 +3,16 @@
 #define CRONWRIGHT_DEPLOY_RUNS_JSON_H
 
 #include "deploy/runs.h"
+#include "deploy/text_fields.h"
+
+// Texts of the records, for text_fields_init() and its like.
+extern const struct text_fields run_texts, attempt_texts, log_texts;
+
+void run_attempt_finish(struct run_attempt *attempt);
+// Adds the log of a container, as one that is being followed.
+struct run_log *run_attempt_add_log(struct run_attempt *attempt, const char *container);
+// For qsort(): the oldest first.
+int run_attempt_order(const void *a, const void *b);
 
 // Of the object's controller; NULL when it has none. Borrowed.
 const char *controller_uid(const json_t *object);

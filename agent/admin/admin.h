@@ -11,6 +11,7 @@ struct intake;
 struct kube_client;
 struct pipeline;
 struct podlog_hub;
+struct recorder;
 struct service_cache;
 
 // What handlers work with; everything is borrowed and outlives the server.
@@ -22,6 +23,7 @@ struct admin {
     struct podlog_hub *logs;
     struct intake *intake;
     struct pipeline *pipeline;
+    struct recorder *recorder;
     const char *webhooks_address; // as listened on
     // Whether all that the agent needs is there; otherwise the first thing that is not.
     bool (*ready)(void *user, struct error *err);
@@ -87,6 +89,14 @@ json_t *admin_seconds(int64_t ms);         // seconds, or null when < 0
 json_t *admin_build_id(int64_t id);        // "b-51", or null for 0
 // "b-51" or "51"; false when it is neither.
 bool admin_build_number(const char *text, int64_t *id);
+
+// --- query.c ---
+
+// A query parameter that is one of `words` (ended by NULL), or absent (NULL); likewise.
+bool admin_query_word(struct server_request *req, const char *name, const char *const words[],
+                      const char **out);
+// A query parameter that is a time or how long ago ("10m", "1h30m"); unset when absent; likewise.
+bool admin_query_since(struct server_request *req, const char *name, struct wall_time *out);
 
 // --- builds.c ---
 json_t *admin_build_json(const struct build *build);

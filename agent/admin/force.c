@@ -3,6 +3,7 @@
 #include "agent/admin/states.h"
 #include "agent/admin/turns.h"
 #include "agent/base/log.h"
+#include "agent/runs/recorder.h"
 #include "deploy/document.h"
 
 #include <string.h>
@@ -139,14 +140,14 @@ static bool create_in_turn(const struct admin *admin, const struct service *serv
     return ok;
 }
 
-static void answer(struct server_request *req, const struct service *service,
-                   const struct run_created *created)
+static void answer(const struct admin *admin, struct server_request *req,
+                   const struct service *service, const struct run_created *created)
 {
     CLEANUP(free_ptr)
     char *location = xasprintf("/v1/services/%s/%s/runs/%s", service->namespace_, service->name,
                                created->run->name);
     server_add_header(req, "Location", location);
-    json_t *json = admin_run_json(service, created->run, true);
+    json_t *json = admin_run_json(admin, service, created->run, -1, true);
     json_t *next = admin_next(service);
     // The controller does not count it.
     bool beside = !json_is_null(next) && strcmp(service->concurrency, "Allow") != 0;
@@ -181,7 +182,8 @@ void admin_create_run(struct server_request *req, void *user)
     }
     log_line(LOG_INFO, created.existed ? "forced run asked for again" : "forced run", "run",
              created.run->name, "namespace", service->namespace_, "by", request.requested_by, NULL);
-    answer(req, service, &created);
+    recorder_add(admin->recorder, created.run);
+    answer(admin, req, service, &created);
     run_free(created.run);
     json_decref(created.warnings);
 }

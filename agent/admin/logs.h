@@ -7,7 +7,9 @@
 
 // Answers with the texts of a log file (deploy/kube/podlog.h) from byte ?offset= on: what the
 // client has not been given yet. With ?timestamps=true each line comes after its time. With
-// ?follow=true until the log's end; otherwise what is there.
+// ?tail=N or ?since=TIME chooses where an answer without ?offset= begins; the header Log-Offset
+// says where that is, so that a broken one can be gone on with. With ?follow=true until the log's
+// end; otherwise what is there.
 void admin_answer_log(struct server_request *req, const struct admin *admin, const char *path);
 
 #endif

@@ -1,16 +1,11 @@
 #include "deploy/services.h"
 #include "agent/admin/services.h"
 #include "agent/admin/states.h"
-#include "agent/base/log.h"
 #include "agent/intake.h"
 #include "agent/pipeline/pipeline.h"
 #include "deploy/schedule.h"
 
 #include <string.h>
-
-#define RUNS_LOOKED_AT   10   // newest ones of a service, for its last result
-#define LIST_RUNS_WITHIN 5000 // ms: a list tells last results as far as it gets in that time
-#define LISTED_AT_ONCE   200  // services of a namespace whose runs are held at a time
 
 const struct service *admin_named_service(const struct admin *admin, struct server_request *req,
                                           enum config_role role)
@@ -99,56 +94,6 @@ static json_t *service_json(const struct admin *admin, const struct service *ser
     return json;
 }
 
-// The last finished run and the names of those running now are two things.
-static void add_runs(const struct service *service, const struct run_list *list, json_t *json)
-{
-    json_t *last = json_null();
-    json_t *running = json_array();
-    for (size_t i = 0; i < list->count; i++) {
-        const struct run *run = list->items[i];
-        bool finished = run->state == RUN_SUCCEEDED || run->state == RUN_FAILED;
-        if (!finished)
-            json_array_append_new(running, json_string(run->name));
-        else if (json_is_null(last))
-            last = admin_run_json(service, run, false);
-    }
-    json_object_set_new(json, "lastRun", last);
-    json_object_set_new(json, "running", running);
-}
-
-// Services of one namespace, with their last results. What cannot be told is left out: null would
-// say that it never ran.
-static void add_services(const struct admin *admin, const struct service *const services[],
-                         size_t count, struct mono_time deadline, json_t *list)
-{
-    struct run_list runs[LISTED_AT_ONCE];
-    struct error err;
-    bool told = !mono_past(deadline);
-    if (told && !run_lists(admin->kube, services, count, RUNS_LOOKED_AT, deadline, runs, &err)) {
-        log_line(LOG_WARNING, "runs cannot be listed", "namespace", services[0]->namespace_,
-                 "error", err.text, NULL);
-        told = false;
-    }
-    for (size_t i = 0; i < count; i++) {
-        json_t *json = service_json(admin, services[i]);
-        if (told) {
-            add_runs(services[i], &runs[i], json);
-            run_list_finish(&runs[i]);
-        }
-        admin_append(list, json);
-    }
-}
-
-// How many services from here on are of one namespace, and are told at once.
-static size_t group_size(const struct service_list *services, size_t from)
-{
-    size_t size = 1;
-    while (from + size < services->count && size < LISTED_AT_ONCE &&
-           strcmp(services->items[from + size]->namespace_, services->items[from]->namespace_) == 0)
-        size++;
-    return size;
-}
-
 // How many requests were refused, and the last one: a wrong secret is the commonest fault. Only for
 // who sees all namespaces, since such a request belongs to none.
 static json_t *refused_json(const struct admin *admin, const struct config_token *token)
@@ -186,11 +131,12 @@ static void list_services(struct server_request *req, void *user)
     struct service_list services = {0};
     service_cache_list(admin->services, server_query(req, "namespace"), &services);
     keep_only(&services, token, server_query(req, "project"));
-    struct mono_time deadline = mono_after(LIST_RUNS_WITHIN);
+    CLEANUP(json_ptr) json_t *running = admin_running(admin);
     json_t *list = json_array();
-    for (size_t i = 0, size; i < services.count; i += size) {
-        size = group_size(&services, i);
-        add_services(admin, &services.items[i], size, deadline, list);
+    for (size_t i = 0; i < services.count; i++) {
+        json_t *json = service_json(admin, services.items[i]);
+        admin_add_runs(admin, services.items[i], running, json);
+        admin_append(list, json);
     }
     service_list_finish(&services);
     server_answer_json(req, 200,
@@ -201,11 +147,11 @@ static void list_services(struct server_request *req, void *user)
 
 json_t *admin_service_row(const struct admin *admin, const struct service *service)
 {
-    json_t *list = json_array();
-    add_services(admin, &service, 1, mono_after(LIST_RUNS_WITHIN), list);
-    json_t *row = json_incref(json_array_get(list, 0));
-    json_decref(list);
-    return row;
+    CLEANUP(json_ptr) json_t *running = admin_running(admin);
+    json_t *json = service_json(admin, service);
+    if (json)
+        admin_add_runs(admin, service, running, json);
+    return json;
 }
 
 const struct server_route admin_service_routes[] = {

@@ -113,7 +113,8 @@ static json_t *first_run(const struct admin *admin, const struct service *servic
         !*created.active)
         log_line(LOG_WARNING, "the first run will be tried again", "service", service->name,
                  "namespace", service->namespace_, "error", err.text, NULL);
-    json_t *json = created.run ? admin_run_json(service, created.run, true) : json_null();
+    json_t *json =
+        created.run ? admin_run_json(admin, service, created.run, -1, true) : json_null();
     run_free(created.run);
     json_decref(created.warnings);
     return json;

@@ -126,6 +126,13 @@ bool file_write(const char *path, mode_t mode, const void *bytes, size_t len, st
     return sync_parent(path, err);
 }
 
+bool file_rename(const char *from, const char *to, struct error *err)
+{
+    if (rename(from, to) != 0)
+        return error_errno(err, ERR_IO, errno, "%s", to);
+    return sync_parent(to, err);
+}
+
 bool directory_make(const char *path, struct error *err)
 {
     CLEANUP(free_ptr) char *part = xstrdup(path);

@@ -19,6 +19,9 @@ bool secret_file_read(const char *path, char **out, struct error *err) MUST_CHEC
 // Writes beside, fsync, rename, fsync of the directory.
 bool file_write(const char *path, mode_t mode, const void *bytes, size_t len,
                 struct error *err) MUST_CHECK;
+// Gives `from`, which is on disk, the name `to`, in the same directory: it has it after a crash
+// too.
+bool file_rename(const char *from, const char *to, struct error *err) MUST_CHECK;
 // mkdir -p with 0700 for what it makes.
 bool directory_make(const char *path, struct error *err) MUST_CHECK;
 // rm -r, never following symbolic links, never leaving the file system; what is not there is

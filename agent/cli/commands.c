@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define LIMIT_MAX   500
+#define TAIL_MAX    1000000000
 #define ATTEMPT_MAX 1000
 #define PAGE_MAX    INT64_MAX
 
@@ -98,6 +99,7 @@ static const struct option_row run_options[] = {
 };
 static const struct option_row runs_options[] = {
     NUMBER(OPTION_LIMIT, 0, "limit", 1, LIMIT_MAX, "At most so many, the newest. Default: 20."),
+    FLAG(OPTION_FAILED, 0, "failed", "Only those that failed."),
     END,
 };
 static const struct option_row logs_options[] = {
@@ -108,7 +110,17 @@ static const struct option_row logs_options[] = {
            "This attempt of the run. Default: the latest; with --follow, all from the latest on."),
     TEXT(OPTION_BUILD, 0, "build", "BUILD",
          "The log of an image build, \"b-51\", instead of a run."),
+    FLAG(OPTION_PREVIOUS, 0, "previous", "The attempt before that one."),
+    TEXT(OPTION_CONTAINER, 0, "container", "NAME",
+         "Of this container of the pod, init containers too. Default: the service's."),
+    NUMBER(OPTION_TAIL, 0, "tail", 0, TAIL_MAX, "Begin with the last so many lines."),
+    TEXT(OPTION_SINCE, 0, "since", "TIME",
+         "Begin with the lines written since then: \"10m\" ago, \"1h30m\", or at "
+         "\"2026-11-24T08:00:00Z\"."),
     FLAG(OPTION_TIMESTAMPS, 0, "timestamps", "Begin each line with the time it was written."),
+    FLAG(OPTION_RAW, 0, "raw",
+         "On a terminal too, every byte as it was written. Without it control sequences are shown, "
+         "not obeyed, there; files and pipes always get every byte."),
     END,
 };
 static const struct option_row deliveries_options[] = {
@@ -231,7 +243,9 @@ const struct command commands[] = {
         .least = 1,
         .most = 1,
         .summary = "List the runs of a service, the newest first",
-        .text = SERVICE_TEXT,
+        .text =
+            SERVICE_TEXT "Runs stay listed when the cluster has forgotten them. Times that were "
+                         "due and passed without a run are listed too, each with why.\n",
         .options = runs_options,
         .groups = AGENT_GROUPS | GROUP_NAMESPACE | GROUP_OUTPUT | GROUP_TABLE,
         .run = command_runs,

@@ -21,6 +21,7 @@ struct follow {
     char *path;            // of the run or build
     const char *query;     // "?follow=true…"
     bool timestamps;       // with each line of a run
+    const char *container; // of a run; NULL: the one that counts
     json_t *state;         // its JSON, as last seen
     uint64_t offset;       // in the log
     bool announced;        // stderr said which attempt this is
@@ -152,7 +153,12 @@ void say_log_losses(struct session *session, const json_t *state)
 
 bool run_has_ended(const json_t *run_or_attempt)
 {
-    return is(run_or_attempt, "state", "succeeded") || is(run_or_attempt, "state", "failed");
+    static const char *const states[] = {"succeeded", "failed", "unknown"};
+    for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
+        if (is(run_or_attempt, "state", states[i]))
+            return true;
+    }
+    return false;
 }
 
 // The first attempt with this or a higher number; NULL when there is none.
@@ -208,8 +214,9 @@ static enum log_end copy_attempt(struct follow *follow, int number, bool ended, 
 {
     announce(follow, number);
     CLEANUP(free_ptr)
-    char *query = xasprintf("?follow=true&attempt=%d%s", number,
-                            follow->timestamps ? "&timestamps=true" : "");
+    char *query = xasprintf(
+        "?follow=true&attempt=%d%s%s%s", number, follow->timestamps ? "&timestamps=true" : "",
+        follow->container ? "&container=" : "", follow->container ? follow->container : "");
     follow->query = query;
     enum log_end log =
         copy_log(follow, ended, find_attempt(follow->state, number + 1) == NULL, err);
@@ -249,6 +256,7 @@ static enum log_end follow_step(struct follow *follow, int *number, struct error
     say_attempt_end(follow, attempt);
     (*number)++;
     follow->offset = 0;
+    tail_choose(follow->tail, NULL);
     follow->announced = follow->ended = false;
     return LOG_MORE;
 }
@@ -296,7 +304,11 @@ int follow_run(struct session *session, const struct follow_run *request, json_t
         .tail = tail_open(&session->client, &session->screen, request->fd),
         .path = service_path(request->service, "/runs/%s", request->run),
         .timestamps = request->timestamps,
+        .container = request->container,
     };
+    if (request->raw)
+        tail_raw(follow.tail);
+    tail_choose(follow.tail, request->part);
     struct error err = {.code = ERR_NONE};
     int number = request->attempt;
     enum log_end end = LOG_MORE;

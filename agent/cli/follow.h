@@ -7,9 +7,12 @@
 struct follow_run {
     const struct service_name *service;
     const char *run;
-    int attempt;     // the first one to show; from 1
-    bool timestamps; // with each line
-    int fd;          // where the log goes
+    int attempt;           // the first one to show; from 1
+    bool timestamps;       // with each line
+    int fd;                // where the log goes
+    bool raw;              // also to a terminal
+    const char *part;      // of the first attempt's log, as for tail_choose()
+    const char *container; // NULL: the one that counts
 };
 
 // Prints the log of all attempts, and on stderr what happens. When the run has ended, *ended is its

@@ -8,13 +8,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#define RUNS_SEARCHED 200 // for one that failed
-
 static bool check_options(const struct call *call, struct error *err)
 {
-    static const enum option_id of_runs[] = {OPTION_FAILED, OPTION_RUN, OPTION_ATTEMPT,
-                                             OPTION_TIMESTAMPS, OPTION_NAMESPACE};
-    static const char *const names[] = {"failed", "run", "attempt", "timestamps", "namespace"};
+    static const enum option_id of_runs[] = {OPTION_FAILED,     OPTION_RUN,       OPTION_ATTEMPT,
+                                             OPTION_TIMESTAMPS, OPTION_NAMESPACE, OPTION_PREVIOUS,
+                                             OPTION_CONTAINER};
+    static const char *const names[] = {"failed",    "run",      "attempt",  "timestamps",
+                                        "namespace", "previous", "container"};
     bool build = call_has(call, OPTION_BUILD);
     for (size_t i = 0; build && i < sizeof(of_runs) / sizeof(of_runs[0]); i++) {
         if (call_has(call, of_runs[i]))
@@ -26,6 +26,11 @@ static bool check_options(const struct call *call, struct error *err)
         return error_set(err, ERR_INVALID, "wants a SERVICE, or --build BUILD");
     if (call_has(call, OPTION_FAILED) && call_has(call, OPTION_RUN))
         return error_set(err, ERR_INVALID, "either --failed or --run, not both");
+    if (call_has(call, OPTION_FOLLOW) && call_has(call, OPTION_PREVIOUS))
+        return error_set(err, ERR_INVALID, "either --follow or --previous, not both");
+    if (call_has(call, OPTION_CONTAINER) &&
+        !name_check("container", call->text[OPTION_CONTAINER], err))
+        return false;
     return true;
 }
 
@@ -39,13 +44,25 @@ static bool may_come(const json_t *run_or_build)
     return false;
 }
 
+// "tail=10&since=1h", as it is asked for; NULL: all. The caller frees.
+static char *chosen_part(const struct session *session)
+{
+    static const struct query_option options[] = {{OPTION_TAIL, "tail"}, {OPTION_SINCE, "since"}};
+    CLEANUP(free_ptr) char *query = session_query(session, options, 2);
+    return query[0] == '?' ? xstrdup(query + 1) : NULL;
+}
+
 // Prints what there is of a log now. `state` is the run's or build's JSON.
 static int print_log(struct session *session, const char *path, const json_t *state)
 {
     struct error err = {.code = ERR_NONE};
     struct problem problem;
     uint64_t offset = 0;
+    CLEANUP(free_ptr) char *part = chosen_part(session);
     struct tail *tail = tail_open(&session->client, &session->screen, STDOUT_FILENO);
+    if (call_has(session->call, OPTION_RAW))
+        tail_raw(tail);
+    tail_choose(tail, part);
     enum tail_end end = tail_copy(tail, path, &offset, &problem, &err);
     int stopped = tail_status(tail);
     tail_close(tail);
@@ -87,18 +104,6 @@ static int build_logs(struct session *session)
 
 // --- runs ---
 
-static bool pick_run(const json_t *runs, bool failed, const char **name)
-{
-    for (size_t i = 0; i < json_array_size(runs); i++) {
-        const json_t *run = json_array_get(runs, i);
-        if (!failed || strcmp(field(run, "state"), "failed") == 0) {
-            *name = field(run, "name");
-            return true;
-        }
-    }
-    return false;
-}
-
 // The run that the options mean. The caller owns *out.
 static bool find_run(const struct session *session, const struct service_name *service,
                      json_t **out, struct error *err)
@@ -110,9 +115,11 @@ static bool find_run(const struct session *session, const struct service_name *s
         return false;
     if (name == NULL) {
         const json_t *runs = NULL;
-        if (!service_runs(session, service, failed ? RUNS_SEARCHED : 1, &list, &runs, err))
+        if (!service_runs(session, service, 1, failed ? "&state=failed" : "&missed=false", &list,
+                          &runs, err))
             return false;
-        if (!pick_run(runs, failed, &name))
+        name = json_array_size(runs) > 0 ? field(json_array_get(runs, 0), "name") : NULL;
+        if (name == NULL)
             return error_set(err, ERR_NOT_FOUND,
                              failed ? "no failed run of %s/%s is kept" : "%s/%s has never run",
                              service->namespace, service->name);
@@ -146,15 +153,29 @@ static int run_logs(struct session *session)
     const char *name = field(run, "name");
     if (call_has(call, OPTION_FOLLOW)) {
         CLEANUP(json_ptr) json_t *ended = NULL;
-        struct follow_run request = {&service, name, attempt, timestamps, STDOUT_FILENO};
+        CLEANUP(free_ptr) char *part = chosen_part(session);
+        struct follow_run request = {.service = &service,
+                                     .run = name,
+                                     .attempt = attempt,
+                                     .timestamps = timestamps,
+                                     .fd = STDOUT_FILENO,
+                                     .raw = call_has(call, OPTION_RAW),
+                                     .part = part,
+                                     .container = call->text[OPTION_CONTAINER]};
         say_run(session, run, 0);
         int status = follow_run(session, &request, &ended);
         return ended != NULL ? STATUS_OK : status;
     }
+    if (call_has(call, OPTION_PREVIOUS) && --attempt == 0) {
+        (void)error_set(&err, ERR_NOT_FOUND, "run %s has no attempt before its first", name);
+        return session_fail(session, &err);
+    }
     say_run(session, run, attempt);
+    const char *container = call->text[OPTION_CONTAINER];
     CLEANUP(free_ptr)
-    char *path = service_path(&service, "/runs/%s/logs?attempt=%d%s", name, attempt,
-                              timestamps ? "&timestamps=true" : "");
+    char *path = service_path(&service, "/runs/%s/logs?attempt=%d%s%s%s", name, attempt,
+                              timestamps ? "&timestamps=true" : "", container ? "&container=" : "",
+                              container ? container : "");
     int status = print_log(session, path, run);
     if (status == STATUS_OK && run_has_ended(run))
         say_outcome(session, run);

@@ -124,11 +124,8 @@ static void add_result(struct table *table, const json_t *run, struct wall_time 
     static const struct {
         const char *state;
         enum mark mark;
-    } marks[] = {{"pending", MARK_WAITING},
-                 {"running", MARK_RUNNING},
-                 {"succeeded", MARK_OK},
-                 {"failed", MARK_FAILED},
-                 {NULL, MARK_NONE}};
+    } marks[] = {{"pending", MARK_WAITING}, {"running", MARK_RUNNING}, {"succeeded", MARK_OK},
+                 {"failed", MARK_FAILED},   {"unknown", MARK_WARNING}, {NULL, MARK_NONE}};
     size_t i = 0;
     while (marks[i].state != NULL && strcmp(marks[i].state, field(run, "state")) != 0)
         i++;
@@ -137,9 +134,23 @@ static void add_result(struct table *table, const json_t *run, struct wall_time 
         duration_text(now.ms - field_time(run, "started").ms, took);
     const char *reason = field(run, "reason");
     const char *by = field(run, "requestedBy");
+    bool slow = json_is_true(json_at(run, "slow", NULL));
     bool told = took[0] || reason[0];
-    table_mark(table, marks[i].mark, "%s%s%s%s%s%s", took[0] ? "running " : "", took,
-               took[0] && reason[0] ? ": " : "", reason, by[0] ? (told ? "; by " : "by ") : "", by);
+    const char *more = told ? "; " : "";
+    table_mark(table, marks[i].mark, "%s%s%s%s%s%s%s%s%s", took[0] ? "running " : "", took,
+               took[0] && reason[0] ? ": " : "", reason, slow ? more : "",
+               slow ? "twice as long as usual" : "", by[0] ? (told || slow ? "; " : "") : "",
+               by[0] ? "by " : "", by);
+}
+
+// Why it was not run, and since when.
+static void add_missed(struct table *table, const json_t *run, struct wall_time now)
+{
+    char since[TIME_TEXT_SIZE] = "";
+    if (field_time(run, "since").ms != 0)
+        wall_text(field_time(run, "since"), now, since);
+    table_mark(table, MARK_SKIPPED, "not run: %s%s%s", field_or_dash(run, "reason"),
+               since[0] ? " " : "", since);
 }
 
 static void print_runs(const struct session *session, const json_t *runs)
@@ -151,7 +162,8 @@ static void print_runs(const struct session *session, const json_t *runs)
     struct table table = {.screen = &session->screen, .headers = headers, .columns = 6};
     for (size_t i = 0; i < json_array_size(runs); i++) {
         const json_t *run = json_array_get(runs, i);
-        struct wall_time begun = field_time(run, "started");
+        bool missed = strcmp(field(run, "state"), "missed") == 0;
+        struct wall_time begun = field_time(run, missed ? "scheduledFor" : "started");
         char text[TIME_TEXT_SIZE];
         char commit[COMMIT_SIZE];
         table_cell(&table, "%s", field_or_dash(run, "name"));
@@ -162,7 +174,10 @@ static void print_runs(const struct session *session, const json_t *runs)
         table_cell(&table, "%s", text);
         (void)field_duration(run, "durationSeconds", text);
         table_cell(&table, "%s", text);
-        add_result(&table, run, session->now);
+        if (missed)
+            add_missed(&table, run, session->now);
+        else
+            add_result(&table, run, session->now);
     }
     table_print(&table, !call_has(session->call, OPTION_NO_HEADERS), stdout);
     table_finish(&table);
@@ -177,7 +192,9 @@ int command_runs(struct session *session)
     int64_t limit =
         call_has(session->call, OPTION_LIMIT) ? session->call->number[OPTION_LIMIT] : RUNS_SHOWN;
     if (!session_service(session, &service, &err) ||
-        !service_runs(session, &service, limit, &answer, &runs, &err))
+        !service_runs(session, &service, limit,
+                      call_has(session->call, OPTION_FAILED) ? "&state=failed" : "", &answer, &runs,
+                      &err))
         return session_fail(session, &err);
     if (session_wants_json(session)) {
         screen_json(answer);
@@ -210,7 +227,7 @@ static bool find_run(const struct session *session, const struct service_name *s
     }
     CLEANUP(json_ptr) json_t *answer = NULL;
     const json_t *runs = NULL;
-    if (!service_runs(session, service, RUNS_SHOWN, &answer, &runs, err))
+    if (!service_runs(session, service, RUNS_SHOWN, "&missed=false", &answer, &runs, err))
         return false;
     json_t *found = NULL;
     for (size_t i = 0; i < json_array_size(runs); i++) {

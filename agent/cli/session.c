@@ -78,9 +78,9 @@ bool service_not_found(const struct session *session, const struct service_name 
 }
 
 bool service_runs(const struct session *session, const struct service_name *service, int64_t limit,
-                  json_t **answer, const json_t **runs, struct error *err)
+                  const char *more, json_t **answer, const json_t **runs, struct error *err)
 {
-    CLEANUP(free_ptr) char *path = service_path(service, "/runs?limit=%d", (int)limit);
+    CLEANUP(free_ptr) char *path = service_path(service, "/runs?limit=%d%s", (int)limit, more);
     CLEANUP(json_ptr) json_t *json = NULL;
     if (!client_get(&session->client, path, &json, err))
         return err->code == ERR_NOT_FOUND ? service_not_found(session, service, err) : false;

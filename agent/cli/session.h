@@ -34,9 +34,11 @@ bool name_check(const char *what, const char *name, struct error *err) MUST_CHEC
 bool service_not_found(const struct session *session, const struct service_name *service,
                        struct error *err);
 
-// The newest `limit` runs, the newest first. The caller owns *answer, which *runs is part of.
+// The newest `limit` runs, the newest first; `more` is "" or "&state=failed" and the like. The
+// caller owns *answer, which *runs is part of.
 bool service_runs(const struct session *session, const struct service_name *service, int64_t limit,
-                  json_t **answer, const json_t **runs, struct error *err) MUST_CHECK;
+                  const char *more, json_t **answer, const json_t **runs,
+                  struct error *err) MUST_CHECK;
 
 bool session_wants_json(const struct session *session);
 // Prints the error; the exit status that goes with it. ERR_INVALID is taken for a wrong command

@@ -1,6 +1,7 @@
 #include "agent/cli/tail.h"
 
 #include "agent/base/text.h"
+#include "agent/cli/harmless.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -17,10 +18,13 @@ struct tail {
     const struct client *client;
     struct screen *screen;
     struct http_loop *loop;
-    int fd;        // where the bytes go
-    int signal_fd; // SIGINT, SIGTERM, SIGHUP
-    int wake_fd;   // the loop's thread has something for us
-    int stopped;   // exit status; 0: go on
+    int fd;     // where the bytes go
+    bool clean; // made harmless
+    struct harmless harmless;
+    const char *part; // of the log; NULL: all
+    int signal_fd;    // SIGINT, SIGTERM, SIGHUP
+    int wake_fd;      // the loop's thread has something for us
+    int stopped;      // exit status; 0: go on
 
     bool away;                // nobody answers
     struct mono_time give_up; // when away
@@ -28,7 +32,8 @@ struct tail {
 
     pthread_mutex_t lock; // guards what the loop's thread tells of the one request there is:
     struct buffer incoming;
-    int status; // 0 until the answer's head is there
+    int status;     // 0 until the answer's head is there
+    uint64_t began; // at which offset
     bool ended;
     bool full;             // we read too slowly, so it was ended; asking again goes on where it was
     struct error ended_by; // ERR_NONE: complete
@@ -45,10 +50,15 @@ static void wake(struct tail *tail)
 
 static void on_head(void *user, int status, const struct buffer *headers)
 {
-    (void)headers;
     struct tail *tail = user;
+    char began[32];
+    int64_t offset = 0;
+    if (!http_header(headers, "Log-Offset", began, sizeof(began)) ||
+        !text_to_int(began, 0, INT64_MAX, &offset))
+        offset = 0;
     pthread_mutex_lock(&tail->lock);
     tail->status = status;
+    tail->began = (uint64_t)offset;
     pthread_mutex_unlock(&tail->lock);
     wake(tail);
 }
@@ -94,6 +104,7 @@ struct tail *tail_open(const struct client *client, struct screen *screen, int f
     tail->client = client;
     tail->screen = screen;
     tail->fd = fd;
+    tail->clean = isatty(fd);
     tail->incoming.cap = TAIL_BUFFER_MAX;
     (void)pthread_mutex_init(&tail->lock, NULL);
     tail->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -114,6 +125,16 @@ void tail_close(struct tail *tail)
     buffer_finish(&tail->incoming);
     (void)pthread_mutex_destroy(&tail->lock);
     free(tail);
+}
+
+void tail_raw(struct tail *tail)
+{
+    tail->clean = false;
+}
+
+void tail_choose(struct tail *tail, const char *part)
+{
+    tail->part = part;
 }
 
 int tail_status(const struct tail *tail)
@@ -154,10 +175,9 @@ enum tail_end tail_sleep(struct tail *tail, int64_t ms)
 }
 
 // Never blocks longer than a signal needs: a pipe that polls as writable takes PIPE_BUF bytes.
-static enum tail_end write_out(struct tail *tail, const char *bytes, size_t len, uint64_t *offset,
-                               struct error *err)
+static enum tail_end write_bytes(struct tail *tail, const char *bytes, size_t len, uint64_t *offset,
+                                 struct error *err)
 {
-    screen_unwait(tail->screen);
     while (len > 0) {
         if (!tail_wait(tail, false, -1))
             return TAIL_STOPPED;
@@ -178,6 +198,40 @@ static enum tail_end write_out(struct tail *tail, const char *bytes, size_t len,
         tail->screen->cut_line = bytes[-1] != '\n';
     }
     return TAIL_DONE;
+}
+
+static enum tail_end write_clean(struct tail *tail, const char *bytes, size_t len, uint64_t *offset,
+                                 struct error *err)
+{
+    enum tail_end end = TAIL_DONE;
+    for (size_t part; len > 0 && end == TAIL_DONE; bytes += part, len -= part) {
+        CLEANUP(buffer_finish) struct buffer out = {0};
+        uint64_t written = 0;
+        part = len < PIPE_BUF ? len : PIPE_BUF;
+        if (!harmless_append(&tail->harmless, bytes, part, &out, err))
+            return TAIL_FAILED;
+        end = write_bytes(tail, buffer_text(&out), out.len, &written, err);
+        *offset += part;
+    }
+    return end;
+}
+
+// The log is at its end, or another one begins.
+static enum tail_end write_held(struct tail *tail, struct error *err)
+{
+    CLEANUP(buffer_finish) struct buffer out = {0};
+    uint64_t written = 0;
+    if (!harmless_end(&tail->harmless, &out, err))
+        return TAIL_FAILED;
+    return write_bytes(tail, buffer_text(&out), out.len, &written, err);
+}
+
+static enum tail_end write_out(struct tail *tail, const char *bytes, size_t len, uint64_t *offset,
+                               struct error *err)
+{
+    screen_unwait(tail->screen);
+    return tail->clean ? write_clean(tail, bytes, len, offset, err)
+                       : write_bytes(tail, bytes, len, offset, err);
 }
 
 // --- outages ---
@@ -220,6 +274,7 @@ static enum tail_end outage_wait(struct tail *tail, struct error *err)
 struct news {
     struct buffer bytes;
     int status;
+    uint64_t began;
     bool ended;
     bool full;
     struct error ended_by;
@@ -230,6 +285,7 @@ static void take_news(struct tail *tail, struct news *news)
     pthread_mutex_lock(&tail->lock);
     *news = (struct news){.bytes = tail->incoming,
                           .status = tail->status,
+                          .began = tail->began,
                           .ended = tail->ended,
                           .full = tail->full,
                           .ended_by = tail->ended_by};
@@ -247,13 +303,16 @@ static void begin(struct tail *tail, const char *path, const uint64_t *offset)
     pthread_mutex_lock(&tail->lock);
     buffer_clear(&tail->incoming);
     tail->status = 0;
+    tail->began = 0;
     tail->ended = tail->full = false;
     tail->ended_by = (struct error){.code = ERR_NONE};
     pthread_mutex_unlock(&tail->lock);
 
     CLEANUP(free_ptr) char *url = NULL;
     CLEANUP(free_ptr)
-    char *whole = offset ? xasprintf("%s&offset=%" PRIu64, path, *offset) : xstrdup(path);
+    char *whole = !offset                      ? xstrdup(path)
+                  : *offset == 0 && tail->part ? xasprintf("%s&%s", path, tail->part)
+                                               : xasprintf("%s&offset=%" PRIu64, path, *offset);
     struct http_request request;
     client_prepare(tail->client, whole, &url, &request);
     request.timeout_ms = offset ? 0 : CLIENT_TIMEOUT_MS; // a log may be silent for hours
@@ -275,6 +334,8 @@ static enum tail_end receive(struct tail *tail, uint64_t *offset, struct buffer 
         if (news.bytes.len > 0)
             tail->failures = 0;
         enum tail_end end = TAIL_DONE;
+        if (offset != NULL && news.status < 300 && *offset < news.began)
+            *offset = news.began;
         if (offset != NULL && news.status < 300)
             end = write_out(tail, buffer_text(&news.bytes), news.bytes.len, offset, err);
         else if (!buffer_append(body, buffer_text(&news.bytes), news.bytes.len, err))
@@ -341,6 +402,8 @@ enum tail_end tail_copy(struct tail *tail, const char *path, uint64_t *offset,
     int status = 0;
     *problem = (struct problem){0};
     enum tail_end end = ask(tail, path, offset, &body, &status, err);
+    if (end == TAIL_DONE && status < 300 && tail->clean)
+        end = write_held(tail, err);
     if (end != TAIL_DONE || status < 300)
         return end;
     problem_read(status, &body, problem);

@@ -24,6 +24,12 @@ struct tail;
 struct tail *tail_open(const struct client *client, struct screen *screen, int fd);
 void tail_close(struct tail *tail); // NULL is fine
 
+// What goes to a terminal is made harmless (see harmless.h) unless this is said.
+void tail_raw(struct tail *tail);
+// tail_copy() from offset 0 begins where this part of the log does: "tail=10&since=1h", borrowed;
+// NULL: at its start.
+void tail_choose(struct tail *tail, const char *part);
+
 // GET of a JSON object. While the agent does not answer it is asked again, up to TAIL_GIVE_UP_MS,
 // and stderr says so once. The caller owns *out.
 enum tail_end tail_get(struct tail *tail, const char *path, json_t **out, struct error *err);

@@ -28,6 +28,7 @@ static const char writer_settings[] = "PRAGMA synchronous = FULL;"
 static const char *const migrations[] = {
     store_schema,
     store_images,
+    store_runs,
 };
 #define SCHEMA_VERSION ((int64_t)(sizeof migrations / sizeof *migrations))
 
@@ -164,6 +165,12 @@ void db_text(const struct statement *statement, int column, char *out, size_t ro
 {
     const char *text = (const char *)sqlite3_column_text(stmt_of(statement), column);
     text_copy(out, room, text ? text : "");
+}
+
+char *db_text_copy(const struct statement *statement, int column)
+{
+    const char *text = (const char *)sqlite3_column_text(stmt_of(statement), column);
+    return xstrdup(text ? text : "");
 }
 
 int64_t db_changes(struct db *db)

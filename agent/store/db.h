@@ -12,6 +12,7 @@ struct statement; // a prepared statement of a connection
 
 extern const char store_schema[]; // schema.sql
 extern const char store_images[]; // images.sql
+extern const char store_runs[];   // runs.sql
 
 // --- statements ---
 
@@ -32,6 +33,8 @@ bool db_one(struct statement *statement, struct error *err) MUST_CHECK;
 bool db_run(struct statement *statement, struct error *err) MUST_CHECK;
 int64_t db_int(const struct statement *statement, int column); // columns count from 0
 void db_text(const struct statement *statement, int column, char *out, size_t room);
+char *db_text_copy(const struct statement *statement, int column)
+    __attribute__((returns_nonnull)); // the caller frees
 int64_t db_changes(struct db *db);
 int64_t db_last_id(struct db *db);
 

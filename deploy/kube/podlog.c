@@ -57,6 +57,8 @@ struct podlog_hub {
     struct follower *followers;
     size_t count;
     bool closing;
+    void (*ended)(void *user, const char *path); // or NULL
+    void *ended_user;
 };
 
 static void look_at_pod(void *user);
@@ -168,6 +170,11 @@ static void finish(struct follower *follower, enum podlog_state state, const cha
     printable_copy(file->end.why, sizeof file->end.why, why, strlen(why));
     pthread_cond_broadcast(&file->grown);
     pthread_mutex_unlock(&file->mutex);
+    struct podlog_hub *hub = follower->hub;
+    pthread_mutex_lock(&hub->mutex);
+    if (hub->ended)
+        hub->ended(hub->ended_user, follower->path);
+    pthread_mutex_unlock(&hub->mutex);
     follower_leave(follower);
 }
 
@@ -510,6 +517,15 @@ void podlog_hub_destroy(struct podlog_hub *hub)
     free(hub);
 }
 
+void podlog_hub_on_end(struct podlog_hub *hub, void (*ended)(void *user, const char *path),
+                       void *user)
+{
+    pthread_mutex_lock(&hub->mutex);
+    hub->ended = ended;
+    hub->ended_user = user;
+    pthread_mutex_unlock(&hub->mutex);
+}
+
 struct podlog_file *podlog_hub_find(struct podlog_hub *hub, const char *path)
 {
     pthread_mutex_lock(&hub->mutex);
@@ -539,6 +555,12 @@ static bool open_file(const char *path, int *out, uint64_t *size, struct podlog_
     return true;
 }
 
+static bool is_compressed(const char *path)
+{
+    CLEANUP(free_ptr) char *compressed = podlog_compressed(path);
+    return access(path, F_OK) != 0 && access(compressed, F_OK) == 0;
+}
+
 static bool add_follower(struct podlog_hub *hub, const struct podlog_source *source,
                          struct error *err)
 {
@@ -548,6 +570,8 @@ static bool add_follower(struct podlog_hub *hub, const struct podlog_source *sou
     if (hub->count >= PODLOG_FOLLOWERS_MAX)
         return error_set(err, ERR_UNAVAILABLE, "%d logs are being followed: no more at once",
                          PODLOG_FOLLOWERS_MAX);
+    if (is_compressed(source->path))
+        return true;
     if (!open_file(source->path, &fd, &size, &end, err))
         return false;
     if (end.state == PODLOG_COMPLETE || end.state == PODLOG_TRUNCATED)

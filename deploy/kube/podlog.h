@@ -27,6 +27,10 @@ enum podlog_state {
 };
 const char *podlog_state_word(enum podlog_state state); // "following", "complete", …
 
+// The file may be compressed once it is at its end: then it has this name. Whoever reads it by
+// `path` is given the same. The caller frees.
+char *podlog_compressed(const char *path) __attribute__((returns_nonnull));
+
 // --- followers ---
 struct podlog_hub;
 
@@ -35,6 +39,12 @@ struct podlog_hub *podlog_hub_create(struct kube_client *client, struct http_loo
 // Stops all followers (their files stay without a last line, and can be followed on); readers get
 // ERR_CANCELLED. Not on the loop's thread, and before the loop's own end. NULL is fine.
 void podlog_hub_destroy(struct podlog_hub *hub);
+
+// From now on tells of each log that came to its end, by its file; NULL: of none any more, and none
+// is being told. On the loop's thread, with a lock held: it must neither block nor call this
+// header.
+void podlog_hub_on_end(struct podlog_hub *hub, void (*ended)(void *user, const char *path),
+                       void *user);
 
 struct podlog_source {
     const char *namespace_;
@@ -46,9 +56,9 @@ struct podlog_source {
 };
 
 // Sees to it that the log is followed into the file: starts a follower unless there is one for this
-// path or the file is at its end already (a "lost" end is tried again). Waits through a container
-// that has not started yet. The follower goes by itself when the log is at its end. A container
-// that is restarted within its pod goes on in the same file.
+// path or the file is at its end already (a "lost" end is tried again) or compressed. Waits through
+// a container that has not started yet. The follower goes by itself when the log is at its end. A
+// container that is restarted within its pod goes on in the same file.
 bool podlog_follow(struct podlog_hub *hub, const struct podlog_source *source,
                    struct error *err) MUST_CHECK;
 
@@ -77,6 +87,19 @@ bool podlog_read(struct podlog_reader *reader, struct mono_time deadline, char *
 // file.
 bool podlog_look(struct podlog_hub *hub, const char *path, struct podlog_end *out,
                  struct error *err) MUST_CHECK;
+
+// Where in a log the part begins that is asked for: an offset for podlog_reader_open(). Of what is
+// there now; a huge log is not held in memory.
+struct podlog_part {
+    int64_t tail;           // the last so many lines; -1: all
+    struct wall_time since; // lines written at that time or later; unset: all
+};
+bool podlog_locate(struct podlog_hub *hub, const char *path, const struct podlog_part *part,
+                   bool timestamps, uint64_t *offset, struct error *err) MUST_CHECK;
+
+// What the file itself says of its end: PODLOG_FOLLOWING when it says nothing. ERR_NOT_FOUND: no
+// such file.
+bool podlog_ended(const char *path, struct podlog_end *out, struct error *err) MUST_CHECK;
 
 static inline void podlog_reader_ptr(struct podlog_reader **reader)
 {

@@ -1,3 +1,4 @@
+#include "agent/base/gzip.h"
 #include "deploy/kube/podlog_file.h"
 #include "deploy/kube/podlog_lines.h"
 
@@ -11,7 +12,8 @@
 #define WAIT_MAX_MS 60000
 
 struct podlog_reader {
-    int fd;
+    int fd;                   // -1: the file is compressed
+    struct gzip_reader *gzip; // then this
     struct podlog_file *file; // NULL: nobody follows it
     uint64_t position;        // in the file, of chunk's end
     uint64_t skip;            // bytes of text not to be given
@@ -24,13 +26,15 @@ struct podlog_reader {
     struct podlog_end end; // PODLOG_FOLLOWING: not met yet
 };
 
+static const struct podlog_end damaged = {PODLOG_LOST, "the log file is damaged"};
 static const struct podlog_end not_followed = {PODLOG_LOST, "the log was not followed to its end"};
 
 void podlog_reader_close(struct podlog_reader *reader)
 {
     if (!reader)
         return;
-    close(reader->fd);
+    close_fd(&reader->fd);
+    gzip_close(reader->gzip);
     podlog_file_release(reader->file);
     buffer_finish(&reader->trailer);
     free(reader->chunk);
@@ -70,11 +74,29 @@ static bool file_size(const struct podlog_reader *reader, uint64_t *size, struct
     return true;
 }
 
+// The same of a compressed file.
+static void fill_compressed(struct podlog_reader *reader)
+{
+    size_t got;
+    if (!gzip_read(reader->gzip, reader->chunk, CHUNK_SIZE, &got, NULL)) {
+        reader->end = damaged;
+        return;
+    }
+    if (got == 0)
+        reader->end = not_followed;
+    reader->start = 0;
+    reader->len = got;
+}
+
 // Fills the chunk, or sets the end.
 static bool fill(struct podlog_reader *reader, struct mono_time deadline, struct error *err)
 {
     uint64_t size;
     bool last = true;
+    if (reader->gzip) {
+        fill_compressed(reader);
+        return true;
+    }
     if (reader->file ? !wait_for_more(reader, deadline, &size, &last, err)
                      : !file_size(reader, &size, err))
         return false;
@@ -119,9 +141,12 @@ static bool pass_prefix(struct podlog_reader *reader, struct error *err)
         return true;
     }
     if (!trailer) {
-        const char *blank = memchr(rest(reader), ' ', reader->len);
-        reader->in_text = blank != NULL;
-        advance(reader, blank ? (size_t)(blank + 1 - rest(reader)) : reader->len);
+        // A line without a blank, in a damaged file, has no text.
+        const char *end = memchr(rest(reader), '\n', reader->len);
+        size_t line = end ? (size_t)(end - rest(reader)) : reader->len;
+        const char *blank = memchr(rest(reader), ' ', line);
+        reader->in_text = blank || end;
+        advance(reader, blank ? (size_t)(blank + 1 - rest(reader)) : line);
         return true;
     }
     const char *newline = memchr(rest(reader), '\n', reader->len);
@@ -130,7 +155,7 @@ static bool pass_prefix(struct podlog_reader *reader, struct error *err)
         return false;
     advance(reader, part + (newline != NULL));
     if (newline && !podlog_trailer_read(reader->trailer.data, reader->trailer.len, &reader->end))
-        reader->end = (struct podlog_end){PODLOG_LOST, "the log file is damaged"};
+        reader->end = damaged;
     return true;
 }
 
@@ -175,19 +200,36 @@ static bool skip_ahead(struct podlog_reader *reader, struct error *err)
     return reader->skip == 0 || ended_early(err);
 }
 
-bool podlog_reader_open(struct podlog_hub *hub, const char *path, uint64_t offset, bool timestamps,
-                        struct podlog_reader **out, struct error *err)
+// The file, or else the compressed one of that path.
+static bool open_either(const char *path, int *fd, struct gzip_reader **gzip, struct error *err)
 {
-    // First the file that is followed: if it ends between the two, its last line is there to be
-    // read.
-    struct podlog_file *file = podlog_hub_find(hub, path);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
+    *fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (*fd >= 0)
+        return true;
+    if (errno != ENOENT)
+        return error_errno(err, ERR_IO, errno, "%s", path);
+    CLEANUP(free_ptr) char *compressed = podlog_compressed(path);
+    return gzip_open(compressed, gzip, err);
+}
+
+char *podlog_compressed(const char *path)
+{
+    return xasprintf("%s.gz", path);
+}
+
+// Takes over the reference to `file`.
+static bool open_reader(struct podlog_file *file, const char *path, uint64_t offset,
+                        bool timestamps, struct podlog_reader **out, struct error *err)
+{
+    int fd;
+    struct gzip_reader *gzip = NULL;
+    if (!open_either(path, &fd, &gzip, err)) {
         podlog_file_release(file);
-        return error_errno(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, errno, "%s", path);
+        return false;
     }
     struct podlog_reader *reader = xalloc(sizeof *reader);
     reader->fd = fd;
+    reader->gzip = gzip;
     reader->file = file;
     reader->skip = offset;
     reader->timestamps = timestamps;
@@ -198,6 +240,14 @@ bool podlog_reader_open(struct podlog_hub *hub, const char *path, uint64_t offse
     }
     *out = reader;
     return true;
+}
+
+bool podlog_reader_open(struct podlog_hub *hub, const char *path, uint64_t offset, bool timestamps,
+                        struct podlog_reader **out, struct error *err)
+{
+    // First the file that is followed: if it ends between the two, its last line is there to be
+    // read.
+    return open_reader(podlog_hub_find(hub, path), path, offset, timestamps, out, err);
 }
 
 bool podlog_read(struct podlog_reader *reader, struct mono_time deadline, char *out, size_t room,
@@ -217,6 +267,34 @@ bool podlog_read(struct podlog_reader *reader, struct mono_time deadline, char *
     return true;
 }
 
+// Where a compressed file's end is told by nothing but the text before it.
+static bool end_of_compressed(const char *path, struct podlog_end *out, struct error *err)
+{
+    CLEANUP(podlog_reader_ptr) struct podlog_reader *reader = NULL;
+    CLEANUP(free_ptr) char *chunk = xalloc(CHUNK_SIZE);
+    if (!open_reader(NULL, path, 0, false, &reader, err))
+        return false;
+    for (size_t len = 1; len > 0;)
+        if (!podlog_read(reader, mono_now(), chunk, CHUNK_SIZE, &len, out, err))
+            return false;
+    return true;
+}
+
+bool podlog_ended(const char *path, struct podlog_end *out, struct error *err)
+{
+    CLEANUP(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    uint64_t size;
+    struct podlog_end end;
+    if (fd < 0 && errno == ENOENT)
+        return end_of_compressed(path, out, err);
+    if (fd < 0)
+        return error_errno(err, ERR_IO, errno, "%s", path);
+    if (!podlog_file_end(fd, &size, &end, err))
+        return error_wrap(err, "%s", path);
+    *out = end;
+    return true;
+}
+
 bool podlog_look(struct podlog_hub *hub, const char *path, struct podlog_end *out,
                  struct error *err)
 {
@@ -228,13 +306,9 @@ bool podlog_look(struct podlog_hub *hub, const char *path, struct podlog_end *ou
         podlog_file_release(file);
         return true;
     }
-    CLEANUP(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
-    uint64_t size;
-    struct podlog_end end;
-    if (fd < 0)
-        return error_errno(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, errno, "%s", path);
-    if (!podlog_file_end(fd, &size, &end, err))
-        return error_wrap(err, "%s", path);
-    *out = end.state == PODLOG_FOLLOWING ? not_followed : end;
+    if (!podlog_ended(path, out, err))
+        return false;
+    if (out->state == PODLOG_FOLLOWING)
+        *out = not_followed;
     return true;
 }

@@ -1,5 +1,6 @@
 #include "deploy/kube/watch.h"
 #include "agent/base/crypto.h"
+#include "deploy/kube/known.h"
 #include "deploy/kube/request.h"
 
 #include <malloc.h>
@@ -27,8 +28,8 @@ struct kube_watch {
     struct kube_call *page;     // the page being asked for
     char *token;                // of the next page; NULL: the first
     int limit;                  // objects asked for at once
-    json_t *known;              // "namespace/name" → uid of all objects told and not deleted
-    json_t *seen;               // keys of this list so far
+    struct known *known;        // by "namespace/name", all objects told and not deleted
+    bool listing;               // a list has begun
     struct http_stream *stream; // the watch that runs
     uint64_t generation;        // of its credentials
     int status;                 //
@@ -104,8 +105,9 @@ static char *key_of(const json_t *object)
 }
 
 // An object went while we could not see it.
-static void tell_vanished(struct kube_watch *watch, const char *key, const char *uid)
+static void tell_vanished(void *user, const char *key, const char *uid)
 {
+    struct kube_watch *watch = user;
     const char *name = strchr(key, '/') + 1;
     CLEANUP(json_ptr)
     json_t *object = json_pack("{s:{s:s%, s:s, s:s}}", "metadata", "namespace", key,
@@ -116,20 +118,19 @@ static void tell_vanished(struct kube_watch *watch, const char *key, const char 
 static void tell_present(struct kube_watch *watch, const char *key, const json_t *object)
 {
     const char *uid = json_text_at(object, "metadata", "uid", NULL);
-    const char *old = json_string_value(json_object_get(watch->known, key));
+    const char *old = known_uid(watch->known, key);
     if (!uid)
         uid = "";
     bool same = old && strcmp(old, uid) == 0;
     if (old && !same)
         tell_vanished(watch, key, old);
-    if (!same)
-        json_object_set_new(watch->known, key, json_string(uid));
+    known_put(watch->known, key, uid);
     watch->events.item(watch->user, same ? KUBE_MODIFIED : KUBE_ADDED, object);
 }
 
 static void tell_deleted(struct kube_watch *watch, const char *key, const json_t *object)
 {
-    json_object_del(watch->known, key);
+    known_drop(watch->known, key);
     watch->events.item(watch->user, KUBE_DELETED, object);
 }
 
@@ -138,19 +139,19 @@ static void tell_deleted(struct kube_watch *watch, const char *key, const json_t
 static void forget_list(struct kube_watch *watch)
 {
     free(TAKE(watch->token));
-    json_decref(TAKE(watch->seen));
+    watch->listing = false;
 }
 
 static void take_page(struct kube_watch *watch, const json_t *page)
 {
     size_t i;
     json_t *object;
-    if (!watch->seen)
-        watch->seen = json_object();
+    if (!watch->listing)
+        known_begin_list(watch->known);
+    watch->listing = true;
     json_array_foreach(json_at(page, "items", NULL), i, object)
     {
         CLEANUP(free_ptr) char *key = key_of(object);
-        json_object_set_new(watch->seen, key, json_true());
         tell_present(watch, key, object);
     }
     const char *token = json_text_at(page, "metadata", "continue", NULL);
@@ -161,17 +162,8 @@ static void take_page(struct kube_watch *watch, const json_t *page)
 // The list is whole: what is not in it is gone.
 static void end_list(struct kube_watch *watch, const char *version)
 {
-    const char *key;
-    json_t *uid;
-    void *next;
-    json_object_foreach_safe(watch->known, next, key, uid)
-    {
-        if (json_object_get(watch->seen, key))
-            continue;
-        tell_vanished(watch, key, json_string_value(uid));
-        json_object_del(watch->known, key);
-    }
-    bool large = json_object_size(watch->seen) > KUBE_PAGE_SIZE;
+    known_end_list(watch->known, tell_vanished, watch);
+    bool large = known_count(watch->known) > KUBE_PAGE_SIZE;
     forget_list(watch);
     free(watch->version);
     watch->version = xstrdup(version);
@@ -409,7 +401,7 @@ struct kube_watch *kube_watch_create(struct kube_client *client, struct http_loo
     watch->events = *events;
     watch->user = user;
     watch->limit = KUBE_PAGE_SIZE;
-    watch->known = json_object();
+    watch->known = known_create();
     watch->backoff_ms = KUBE_WATCH_BACKOFF_MIN;
     pthread_mutex_init(&watch->mutex, NULL);
     pthread_cond_init(&watch->changed, NULL);
@@ -442,7 +434,7 @@ void kube_watch_destroy(struct kube_watch *watch)
     pthread_cond_destroy(&watch->changed);
     pthread_mutex_destroy(&watch->mutex);
     forget_list(watch);
-    json_decref(watch->known);
+    known_destroy(watch->known);
     buffer_finish(&watch->line);
     free(watch->version);
     free(watch->namespace_);

@@ -301,47 +301,6 @@ static void run_of_another_is_not_found(void **state)
     assert_int_equal(none.count, 0);
 }
 
-// One list for all tells the same as a list for each.
-static void runs_of_several_services_are_told_at_once(void **state)
-{
-    (void)state;
-    static const char *const names[] = {"first", "second", "third"};
-    static const size_t made[] = {3, 1, 0};
-    const struct service *services[3];
-    for (size_t i = 0; i < 3; i++) {
-        create_cronjob(names[i], i ? "exit 4" : "true", json_object());
-        services[i] = service_of(names[i]);
-        for (size_t j = 0; j < made[i]; j++) {
-            CLEANUP(run_ptr)
-            struct run *run = force(names[i], &(struct run_request){.if_active = RUN_ALLOW});
-            run_free(await_state(services[i], run->name, i ? RUN_FAILED : RUN_SUCCEEDED));
-        }
-    }
-    struct run_list lists[3];
-    assert_ok(
-        run_lists(cluster.client, services, 3, 2, mono_after(CLUSTER_TIMEOUT_MS), lists, &err));
-    for (size_t i = 0; i < 3; i++) {
-        struct run_list list;
-        assert_ok(run_list(cluster.client, services[i], 2, &list, &err));
-        assert_int_equal(lists[i].count, made[i] < 2 ? made[i] : 2);
-        assert_int_equal(lists[i].count, list.count);
-        for (size_t j = 0; j < list.count; j++) {
-            assert_string_equal(lists[i].items[j]->service, names[i]);
-            assert_string_equal(lists[i].items[j]->reason, list.items[j]->reason);
-            assert_int_equal(lists[i].items[j]->attempt_count, 1);
-            assert_int_equal(lists[i].items[j]->attempts[0].exit_code, i ? 4 : 0);
-        }
-        run_list_finish(&list);
-        run_list_finish(&lists[i]);
-    }
-    struct error err;
-    assert_false(run_lists(cluster.client, services, 3, 2, mono_after(0), lists, &err));
-    assert_int_equal(err.code, ERR_TIMEOUT);
-    assert_null(lists[0].items);
-    for (size_t i = 0; i < 3; i++)
-        service_drop(services[i]);
-}
-
 // --- how it went ---
 
 static void forced_run_tells_how_it_went(void **state)
@@ -435,7 +394,6 @@ int main(void)
         cmocka_unit_test(active_run_is_refused_allowed_or_replaced),
         cmocka_unit_test(unbuilt_draft_is_not_run),
         cmocka_unit_test(run_of_another_is_not_found),
-        cmocka_unit_test(runs_of_several_services_are_told_at_once),
         cmocka_unit_test(forced_run_tells_how_it_went),
         cmocka_unit_test(unschedulable_is_told),
         cmocka_unit_test(missing_image_is_told),

@@ -20,8 +20,8 @@ class Answer:
 class Stream:
     """A chunked answer: bytes to send, seconds to wait, threading.Events to wait for, CUT, or calls."""
 
-    def __init__(self, *steps):
-        self.steps = steps
+    def __init__(self, *steps, headers=()):
+        self.steps, self.headers = steps, dict(headers)
 
 
 def problem(status, detail, **more):
@@ -56,6 +56,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Type", "text/plain; charset=utf-8")
         self.send_header("Transfer-Encoding", "chunked")
+        for name, value in stream.headers.items():
+            self.send_header(name, value)
         self.end_headers()
         self.close_connection = True
         for step in stream.steps:

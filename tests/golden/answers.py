@@ -70,6 +70,11 @@ def runs(clock):
         run(clock, "nightly-report-f-9x2m", state="running", ago="2h5m30s"),
         run(clock, FORCED, state="failed", ago="3h", reason="out of memory (256Mi)", exitCode=137),
         failed_run(clock),
+        {"name": None, "kind": "scheduled", "state": "missed", "scheduledFor": clock.ago("1d7h12m"),
+         "reason": "stopped", "since": clock.ago("1d16h")},
+        run(clock, "nightly-report-29923320", "scheduled", ago="2d1h", seconds=900, slow=True),
+        run(clock, "nightly-report-29923319", "scheduled", state="unknown", ago="2d2h", log="lost",
+            reason="its Job was deleted while the agent was away"),
         run(clock, "nightly-report-29921880", "scheduled", ago="2d7h12m", seconds=228, commit=C81),
     ]}
 

@@ -290,7 +290,8 @@ def test_output_that_cannot_be_written(shell, agent, clock):
 def test_logs(shell, agent, clock, golden):
     failed = answers.failed_run(clock, attempts=[attempt(clock, n, "failed", "exit 3", 3)
                                                  for n in range(1, 5)])
-    agent.get(RUNS, {"runs": [ended(clock, attempt(clock, 1, "succeeded")), failed]})
+    latest = ended(clock, attempt(clock, 1, "succeeded"))
+    agent.get(RUNS, lambda query, *_: Answer(200, {"runs": [failed if query.get("state") == "failed" else latest]}))
     agent.get(RUN, ended(clock, attempt(clock, 1, "succeeded")))
     agent.get(f"{RUNS}/{answers.FAILED}", failed)
     agent.get(LOGS, Answer(200, b"4211 rows read\ndone", "text/plain"))
@@ -309,6 +310,56 @@ def test_logs(shell, agent, clock, golden):
     results.append(shell.files("cronwright logs reports/nightly-report"))
     results.append(shell.files("cronwright logs --failed reports/nightly-report"))
     golden("logs", *results)
+
+
+def test_part_of_a_log(shell, agent, clock):
+    """What chooses the part is asked once; a connection that broke is gone on with where it was."""
+    whole = b"".join(b"line %d\n" % i for i in range(1, 101))
+    began = whole.index(b"line 91")
+    offsets = []
+
+    def log(query, *_):
+        offsets.append(query.get("offset"))
+        if "offset" in query:
+            return Stream(whole[int(query["offset"]):])
+        assert (query["tail"], query["since"], query["container"]) == ("10", "1h30m", "side")
+        return Stream(whole[began:began + 20], CUT, headers={"Log-Offset": str(began)})
+    agent.get(f"{RUNS}/{answers.FORCED}", ended(clock, attempt(clock, 1, "succeeded")))
+    agent.get(LOGS, log)
+    result = shell.files(f"cronwright logs --run {answers.FORCED} --tail 10 --since 1h30m --container side "
+                         "reports/nightly-report")
+    assert result.out.encode() == whole[began:]
+    assert offsets == [None, str(began + 20)]
+    offsets.clear()
+    result = shell.files(f"cronwright logs --follow --run {answers.FORCED} --tail 10 --since 1h30m --container side "
+                         "reports/nightly-report")
+    assert result.out.encode() == whole[began:]
+    assert offsets[:2] == [None, str(began + 20)]
+
+
+def test_control_sequences(shell, agent, clock):
+    """On a terminal they are shown; files and pipes get every byte, and so does whoever asks for it."""
+    text = b"\x1b[31mred\x1b[0m \x1b]0;title\x07 over\rwritten \xc2\x9b2J \xff end\r\n"
+    agent.get(f"{RUNS}/{answers.FORCED}", ended(clock, attempt(clock, 1, "succeeded")))
+    agent.get(LOGS, Answer(200, text, "text/plain"))
+    command = f"cronwright logs --run {answers.FORCED} reports/nightly-report"
+    shell.terminal(command)
+    assert b"red ^[]0;title^G over^Mwritten ?2J ? end\r\n" in shell.raw and b"\x1b]" not in shell.raw
+    shell.terminal(command + " --raw")
+    assert text.replace(b"\r\n", b"\r\r\n") in shell.raw
+    assert shell.files(command).out.encode(errors="surrogateescape") == text
+
+
+def test_attempt_before(shell, agent, clock):
+    agent.get(f"{RUNS}/{answers.FAILED}", answers.failed_run(clock, attempts=[
+        attempt(clock, n, "failed", "exit 3", 3) for n in range(1, 3)]))
+    agent.get(f"{RUNS}/{answers.FAILED}/logs",
+              lambda query, *_: Answer(200, f"attempt {query['attempt']}\n".encode(), "text/plain"))
+    run = f"cronwright logs --run {answers.FAILED} --previous reports/nightly-report"
+    assert shell.files(run).out == "attempt 1\n"
+    result = shell.files(run + " --attempt 1")
+    assert result.status == 1 and "has no attempt before its first" in result.err
+    assert shell.files(run + " --follow").status == 2
 
 
 def test_build_logs(shell, agent, clock, golden):

@@ -163,8 +163,10 @@ def test_log_is_kept_for_the_agent_alone(talker, log_place):
     assert talker.api("GET", f"{service.path}/runs/{run}/logs?follow=true").text == "kept\n"
     service.ended(talker, run)
     [pod] = service.pods_of(run)
-    kept = talker.directory / "state/logs/runs" / service.namespace / run
-    assert [file.name for file in kept.iterdir()] == [f"{pod['metadata']['name']}.log"]
+    [job] = service.jobs()
+    kept = talker.directory / "state/logs/runs" / service.namespace / job["metadata"]["uid"]
+    name = f"{pod['metadata']['name']}.main.log.gz"
+    eventually(lambda: [file.name for file in kept.iterdir()] == [name], "it is compressed")
     assert all(file.stat().st_mode & 0o077 == 0 for file in kept.iterdir())
 
 

@@ -24,6 +24,32 @@ static void check_run(const struct run *run)
         abort();
 }
 
+static void assert_same_attempts(const struct run *a, const struct run *b)
+{
+    CLEANUP(json_ptr) json_t *one = run_attempts_json(a);
+    CLEANUP(json_ptr) json_t *two = run_attempts_json(b);
+    if (!json_equal(one, two))
+        abort();
+}
+
+// What is kept of the objects gives the same run, and what is kept of the run too.
+static void check_archive(const json_t *input, const struct service *service, const struct run *run)
+{
+    CLEANUP(json_ptr) json_t *job = run_keep(json_object_get(input, "job"));
+    CLEANUP(json_ptr) json_t *pods = run_keep(json_object_get(input, "pods"));
+    CLEANUP(run_ptr) struct run *again = NULL;
+    if (!run_from_json(job, pods, service, &again, NULL) || again->state != run->state ||
+        strcmp(again->reason, run->reason) != 0)
+        abort();
+    assert_same_attempts(again, run);
+    if (run->attempt_count > RUN_ATTEMPTS_KEPT)
+        return;
+    CLEANUP(json_ptr) json_t *attempts = run_attempts_json(run);
+    CLEANUP(run_ptr) struct run *restored = run_restore(run, attempts);
+    assert_same_attempts(restored, run);
+    run_merge(again, restored);
+}
+
 static void check_service(const struct service *service)
 {
     char destination[1024];
@@ -47,7 +73,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     check_service(service);
     if (run_from_json(json_at(input, "job", NULL), json_at(input, "pods", NULL), service, &run,
-                      NULL))
+                      NULL)) {
         check_run(run);
+        check_archive(input, service, run);
+    }
+    // As what the store gives back, whatever stands there.
+    CLEANUP(run_ptr)
+    struct run *odd = run_restore(&(struct run){.namespace_ = "n",
+                                                .name = "j",
+                                                .uid = "u",
+                                                .service = "s",
+                                                .requested_by = "",
+                                                .reason = "",
+                                                .image = "",
+                                                .commit = ""},
+                                  json_at(input, "pods", NULL));
+    if (run)
+        run_merge(run, odd);
     return 0;
 }

@@ -41,6 +41,23 @@ static void check_end(int fd, size_t size)
     podlog_resume_finish(&resume);
 }
 
+// The last lines are the end of the text, and as many as are asked for.
+static void check_part(struct podlog_hub *hub, const char *path, int64_t tail,
+                       const struct buffer *text)
+{
+    struct podlog_part part = {.tail = tail};
+    uint64_t offset;
+    if (!podlog_locate(hub, path, &part, false, &offset, NULL) || offset > text->len)
+        abort();
+    size_t lines = 0;
+    for (size_t i = (size_t)offset; i < text->len; i++)
+        lines += text->data[i] == '\n';
+    if (tail >= 0 && lines > (size_t)tail)
+        abort();
+    if (offset > 0 && text->data[offset - 1] != '\n')
+        abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char path[64];
@@ -58,6 +75,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (one.len != other.len || memcmp(buffer_text(&one), buffer_text(&other), one.len) != 0 ||
         one_end.state != other_end.state || strcmp(one_end.why, other_end.why) != 0)
         abort();
+    for (int64_t tail = -1; tail < 4; tail++)
+        check_part(hub, path, tail, &one);
     podlog_hub_destroy(hub);
     return 0;
 }

@@ -1,0 +1,14 @@
+// Runs that were due and did not happen, as rows of a list of runs.
+#ifndef CRONWRIGHT_ADMIN_MISSED_H
+#define CRONWRIGHT_ADMIN_MISSED_H
+
+#include "agent/admin/admin.h"
+#include "agent/store/runs.h"
+#include "deploy/cronjob.h"
+
+// Adds them to `rows`, which are as `filter` says and stay sorted, newest first, and within its
+// limit.
+void admin_add_missed(const struct admin *admin, const struct service *service,
+                      const struct run_filter *filter, json_t *rows);
+
+#endif

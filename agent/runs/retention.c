@@ -1,0 +1,111 @@
+// Bounds of the history: by count, by age, and by the bytes of logs.
+#include "agent/base/file.h"
+#include "agent/base/log.h"
+#include "agent/runs/logs.h"
+#include "agent/runs/record.h"
+#include "agent/runs/state.h"
+
+#include <string.h>
+
+#define DAY_MS     ((int64_t)24 * 60 * 60 * 1000)
+#define ROUNDS_MAX 1000 // pages of one sweep
+
+// Runs to forget: they can only be named while the store is being read.
+struct doomed {
+    struct {
+        char namespace_[STORE_NAME_SIZE];
+        char uid[STORE_UID_SIZE];
+    } runs[STORE_PAGE_MAX];
+    size_t count;
+};
+
+static bool doom(void *user, const struct run_mention *run)
+{
+    struct doomed *doomed = user;
+    if (doomed->count == STORE_PAGE_MAX)
+        return false;
+    snprintf(doomed->runs[doomed->count].namespace_, STORE_NAME_SIZE, "%s", run->namespace);
+    snprintf(doomed->runs[doomed->count].uid, STORE_UID_SIZE, "%s", run->uid);
+    doomed->count++;
+    return true;
+}
+
+// The files first: a row without its files is tried again, files without a row would stay for ever.
+static bool forget(struct recorder *recorder, const char *namespace_, const char *uid,
+                   struct error *err)
+{
+    CLEANUP(free_ptr) char *directory = logs_directory(&recorder->parts, namespace_, uid);
+    struct run_record record = {0};
+    if (store_run_get(recorder->parts.store, uid, &record, NULL))
+        atomic_fetch_sub(&recorder->log_bytes, record.log_bytes);
+    run_record_finish(&record);
+    return directory_remove(directory, err) && store_run_delete(recorder->parts.store, uid, err);
+}
+
+static bool forget_all(struct recorder *recorder, const struct doomed *doomed, struct error *err)
+{
+    for (size_t i = 0; i < doomed->count; i++)
+        if (!forget(recorder, doomed->runs[i].namespace_, doomed->runs[i].uid, err))
+            return false;
+    return true;
+}
+
+bool recorder_expire(struct recorder *recorder, const char *namespace_, const char *service,
+                     struct error *err)
+{
+    const struct config *config = recorder->parts.config;
+    struct wall_time before = {wall_now().ms - config->retention.run_days * DAY_MS};
+    CLEANUP(free_ptr) struct doomed *doomed = xalloc(sizeof *doomed);
+    for (int round = 0; round < ROUNDS_MAX; round++) {
+        doomed->count = 0;
+        if (!store_runs_expired(recorder->parts.store, namespace_, service, config->retention.runs,
+                                before, doom, doomed, err) ||
+            !forget_all(recorder, doomed, err))
+            return error_wrap(err, "forget old runs");
+        if (doomed->count < STORE_PAGE_MAX)
+            return true;
+    }
+    return true;
+}
+
+bool recorder_evict(struct recorder *recorder, struct error *err)
+{
+    while (atomic_load(&recorder->log_bytes) > recorder->parts.config->logs.max_total_bytes) {
+        struct run_record record = {0}, changed = {0};
+        struct error failure;
+        if (!store_run_oldest_log(recorder->parts.store, &record, &failure))
+            return failure.code == ERR_NOT_FOUND ||
+                   error_set(err, failure.code, "%s", failure.text);
+        CLEANUP(run_ptr) struct run *run = run_from_record(&record);
+        CLEANUP(free_ptr)
+        char *directory = logs_directory(&recorder->parts, record.namespace, record.uid);
+        logs_give_up(run, "room was needed for newer logs (logs.maxTotalBytes)");
+        run_to_record(run, false, &changed);
+        bool ok =
+            directory_remove(directory, err) && store_run_put(recorder->parts.store, &changed, err);
+        if (ok) {
+            atomic_fetch_sub(&recorder->log_bytes, record.log_bytes);
+            log_line(LOG_INFO, "a run's logs made room for newer ones", "namespace",
+                     record.namespace, "run", record.name, NULL);
+        }
+        run_record_finish(&record);
+        run_record_finish(&changed);
+        if (!ok)
+            return false;
+    }
+    return true;
+}
+
+bool recorder_forget_service(struct recorder *recorder, const char *namespace_, const char *service,
+                             struct error *err)
+{
+    CLEANUP(free_ptr) struct doomed *doomed = xalloc(sizeof *doomed);
+    jobs_settle_service(recorder->jobs, namespace_, service); // what they still tell is not wanted
+    do {
+        doomed->count = 0;
+        if (!store_runs_of(recorder->parts.store, namespace_, service, doom, doomed, err) ||
+            !forget_all(recorder, doomed, err))
+            return error_wrap(err, "forget the runs of %s/%s", namespace_, service);
+    } while (doomed->count > 0);
+    return store_service_state_delete(recorder->parts.store, namespace_, service, err);
+}
