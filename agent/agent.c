@@ -135,10 +135,7 @@ static void service_failed(void *user, const struct error *err, int64_t retry_ms
 static void service_changed(void *user, const struct service *before, const struct service *after)
 {
     struct agent *agent = user;
-    if (before)
-        pipeline_service_changed(agent->pipeline, before);
-    if (after)
-        pipeline_service_changed(agent->pipeline, after);
+    pipeline_service_changed(agent->pipeline, before, after);
     recorder_service_changed(agent->recorder, before, after);
 }
 

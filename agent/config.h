@@ -147,6 +147,7 @@ struct config {
         int64_t builds;
         int64_t runs; // of each service
         int64_t run_days;
+        int64_t images;
     } retention;
 };
 

@@ -311,6 +311,8 @@ const struct config_setting config_settings[] = {
              "CronJob's own matter."},
     {"retention.runDays", CONFIG_INT, AT(retention.run_days), .standard = "90", .min = 1,
      .max = 36500, .help = "Days after its end that a run is remembered."},
+    {"retention.images", CONFIG_INT, AT(retention.images), .standard = "50", .min = 2, .max = 500,
+     .help = "Images of each service, to roll back to."},
 };
 
 const size_t config_setting_count = sizeof config_settings / sizeof config_settings[0];

@@ -1,5 +1,6 @@
 #include "deploy/cronjob.h"
 #include "deploy/cronjob_json.h"
+#include "deploy/service_owner.h"
 #include "deploy/text_fields.h"
 
 #include <stdarg.h>
@@ -30,6 +31,8 @@ static const size_t text_offsets[] = {
     offsetof(struct service, project),       offsetof(struct service, time_zone),
     offsetof(struct service, concurrency),   offsetof(struct service, owner),
     offsetof(struct service, problem),       offsetof(struct service, pinned),
+    offsetof(struct service, shared_image),  offsetof(struct service, first_run_due),
+    offsetof(struct service, put_back),
 };
 static const struct text_fields texts = {text_offsets, sizeof text_offsets / sizeof *text_offsets};
 
@@ -141,40 +144,116 @@ static void read_recipe(struct service *service, const json_t *cronjob)
     service->has_annotations = json_is_object(json_at(cronjob, "metadata", "annotations", NULL));
 }
 
-static void choose_container(struct service *service, const json_t *cronjob, const json_t *pod)
+static const char CONTAINERS[] = "containers", INIT_CONTAINERS[] = "initContainers";
+
+// All containers have one image: then it does not matter which of them is named.
+static bool share_one_image(const json_t *containers)
 {
-    const json_t *containers = json_at(pod, "containers", NULL);
-    const char *said = annotation(cronjob, ANNOTATION_CONTAINER);
-    size_t count = json_array_size(containers), i;
-    bool choice = said && *said;
-    const char *wanted = choice       ? said
-                         : count == 1 ? json_text_at(containers, "0", "name", NULL)
-                                      : NULL;
+    const char *first = json_text_at(containers, "0", "image", NULL);
+    size_t i;
     json_t *container;
     json_array_foreach(containers, i, container)
     {
-        const char *name = json_text_at(container, "name", NULL);
-        if (!wanted || !*wanted || !name || strcmp(name, wanted) != 0)
-            continue;
-        text_field_set(&service->container, name);
-        text_field_set(&service->image, json_text_at(container, "image", NULL));
-        service->container_index = (int)i;
-        return;
+        const char *image = json_text_at(container, "image", NULL);
+        if (!first || !image || strcmp(first, image) != 0)
+            return false;
     }
-    if (choice)
+    return first != NULL;
+}
+
+struct chosen {
+    const json_t *container; // NULL: it cannot be told
+    const char *list;
+    size_t index;
+};
+
+static bool find_container(const json_t *pod, const char *list, const char *wanted,
+                           struct chosen *out)
+{
+    size_t i;
+    json_t *container;
+    json_array_foreach(json_at(pod, list, NULL), i, container)
+    {
+        const char *name = json_text_at(container, "name", NULL);
+        if (!name || strcmp(name, wanted) != 0)
+            continue;
+        *out = (struct chosen){container, list, i};
+        return true;
+    }
+    return false;
+}
+
+static struct chosen chosen_container(const json_t *pod, const char *said)
+{
+    const json_t *containers = json_at(pod, CONTAINERS, NULL);
+    bool any = json_array_size(containers) == 1 || share_one_image(containers);
+    const char *wanted = said && *said ? said
+                         : any         ? json_text_at(containers, "0", "name", NULL)
+                                       : NULL;
+    struct chosen chosen = {0};
+    if (wanted && *wanted && !find_container(pod, CONTAINERS, wanted, &chosen))
+        (void)find_container(pod, INIT_CONTAINERS, wanted, &chosen);
+    return chosen;
+}
+
+const json_t *cronjob_container(const json_t *cronjob)
+{
+    const json_t *pod = json_at(cronjob_pod_template(cronjob), "spec", NULL);
+    return chosen_container(pod, annotation(cronjob, ANNOTATION_CONTAINER)).container;
+}
+
+static void choose_container(struct service *service, const json_t *cronjob, const json_t *pod)
+{
+    const char *said = annotation(cronjob, ANNOTATION_CONTAINER);
+    struct chosen chosen = chosen_container(pod, said);
+    if (chosen.container) {
+        text_field_set(&service->container, json_text_at(chosen.container, "name", NULL));
+        text_field_set(&service->image, json_text_at(chosen.container, "image", NULL));
+        service->container_index = (int)chosen.index;
+        service->init_container = chosen.list == INIT_CONTAINERS;
+    } else if (said && *said) {
         set_problem(service, "annotation " ANNOTATION_CONTAINER ": there is no container \"%.63s\"",
                     said);
-    else
+    } else {
         set_problem(service,
                     "it has %zu containers: annotation " ANNOTATION_CONTAINER
                     " must name the one that is built",
-                    count);
+                    json_array_size(json_at(pod, CONTAINERS, NULL)));
+    }
+}
+
+// Where else its image stands: those move with it.
+static void find_shared(struct service *service, const json_t *pod)
+{
+    static const char *const lists[] = {INIT_CONTAINERS, CONTAINERS};
+    CLEANUP(buffer_finish) struct buffer places = {.cap = PROBLEM_MAX};
+    for (size_t l = 0; l < sizeof lists / sizeof *lists && *service->image; l++) {
+        size_t i;
+        json_t *container;
+        json_array_foreach(json_at(pod, lists[l], NULL), i, container)
+        {
+            const char *image = json_text_at(container, "image", NULL);
+            bool own = service->init_container == (lists[l] == INIT_CONTAINERS) &&
+                       service->container_index == (int)i;
+            if (own || !image || strcmp(image, service->image) != 0)
+                continue;
+            if (!buffer_printf(&places, NULL, "%s%s/%zu", places.len ? " " : "", lists[l], i))
+                return;
+        }
+    }
+    text_field_set(&service->shared_image, buffer_text(&places));
+}
+
+const json_t *cronjob_pod_template(const json_t *cronjob)
+{
+    return json_at(cronjob, "spec", "jobTemplate", "spec", "template", NULL);
 }
 
 static void read_images(struct service *service, const json_t *cronjob)
 {
-    const json_t *pod = json_at(cronjob, "spec", "jobTemplate", "spec", "template", "spec", NULL);
+    const json_t *pod = json_at(cronjob_pod_template(cronjob), "spec", NULL);
     choose_container(service, cronjob, pod);
+    find_shared(service, pod);
     char destination[IMAGE_MAX];
     const char *wanted = annotation(cronjob, ANNOTATION_IMAGE);
     if (wanted && *wanted && !image_repository(wanted, destination, sizeof destination))
@@ -201,6 +280,8 @@ static void read_last_patch(struct service *service, const json_t *cronjob)
     text_field_set(&service->build, annotation(cronjob, ANNOTATION_BUILD));
     text_field_set(&service->patched_image, annotation(cronjob, ANNOTATION_PATCHED_IMAGE));
     text_field_set(&service->pinned, annotation(cronjob, ANNOTATION_PINNED));
+    text_field_set(&service->put_back, annotation(cronjob, ANNOTATION_PUT_BACK));
+    text_field_set(&service->first_run_due, annotation(cronjob, ANNOTATION_FIRST_RUN_DUE));
     service->patched_at =
         json_time(json_at(cronjob, "metadata", "annotations", ANNOTATION_PATCHED_AT, NULL));
 }
@@ -238,28 +319,6 @@ static void read_schedule(struct service *service, const json_t *cronjob)
     service->last_success = json_time(json_at(status, "lastSuccessfulTime", NULL));
 }
 
-// Whoever keeps this CronJob in step with a source of its own leaves a mark.
-static void read_owner(struct service *service, const json_t *cronjob)
-{
-    static const struct {
-        const char *map, *key, *words;
-    } marks[] = {
-        {"labels", "kustomize.toolkit.fluxcd.io/name", "Flux Kustomization"},
-        {"labels", "helm.toolkit.fluxcd.io/name", "Flux HelmRelease"},
-        {"annotations", "argocd.argoproj.io/tracking-id", "Argo CD application"},
-        {"labels", "argocd.argoproj.io/instance", "Argo CD application"},
-        {"annotations", "meta.helm.sh/release-name", "Helm release"},
-    };
-    for (size_t i = 0; i < sizeof marks / sizeof *marks && !*service->owner; i++) {
-        const char *value = json_text_at(cronjob, "metadata", marks[i].map, marks[i].key, NULL);
-        if (!value || !*value)
-            continue;
-        char text[PROBLEM_MAX]; // a tracking id goes on after ':'
-        snprintf(text, sizeof text, "%s %.*s", marks[i].words, (int)strcspn(value, ":"), value);
-        text_field_set(&service->owner, text);
-    }
-}
-
 bool service_from_json(const json_t *cronjob, const struct service **out, struct error *err)
 {
     const char *name = json_text_at(cronjob, "metadata", "name", NULL);
@@ -284,7 +343,10 @@ bool service_from_json(const json_t *cronjob, const struct service **out, struct
     read_last_patch(service, cronjob);
     read_schedule(service, cronjob);
     read_wishes(service, cronjob);
-    read_owner(service, cronjob);
+    char owner[OWNER_MAX];
+    if (cronjob_owner(cronjob, owner, sizeof owner))
+        text_field_set(&service->owner, owner);
+    service->image_by_owner = cronjob_image_by_owner(cronjob, service);
     *out = service;
     return true;
 }
@@ -298,21 +360,31 @@ bool service_not_built(const struct service *service)
 
 // --- the cluster ---
 
-bool cronjob_fetch(struct kube_client *client, const char *namespace_, const char *name,
-                   json_t **json, const struct service **service, struct error *err)
+bool cronjob_read(struct kube_client *client, const char *namespace_, const char *name,
+                  json_t **out, struct error *err)
 {
     struct kube_request request = {
         .resource = &KUBE_CRONJOBS, .namespace_ = namespace_, .name = name};
     CLEANUP(kube_reply_finish) struct kube_reply reply = {0};
     if (!kube_request(client, &request, &reply, err))
         return false;
-    const char *managed = json_text_at(reply.body, "metadata", "labels", LABEL_MANAGED, NULL);
+    *out = TAKE(reply.body);
+    return true;
+}
+
+bool cronjob_fetch(struct kube_client *client, const char *namespace_, const char *name,
+                   json_t **json, const struct service **service, struct error *err)
+{
+    CLEANUP(json_ptr) json_t *cronjob = NULL;
+    if (!cronjob_read(client, namespace_, name, &cronjob, err))
+        return false;
+    const char *managed = json_text_at(cronjob, "metadata", "labels", LABEL_MANAGED, NULL);
     if (!managed || strcmp(managed, "true") != 0)
         return error_set(err, ERR_NOT_FOUND, "it lacks the label " SELECTOR_MANAGED);
-    if (!service_from_json(reply.body, service, err))
+    if (!service_from_json(cronjob, service, err))
         return false;
     if (json)
-        *json = TAKE(reply.body);
+        *json = TAKE(cronjob);
     return true;
 }
 
@@ -323,20 +395,33 @@ bool cronjob_get(struct kube_client *client, const char *namespace_, const char 
            error_wrap(err, "cronjob %s/%s", namespace_, name);
 }
 
-// The whole patch; the caller frees.
-static json_t *image_patch(const struct service *service, const char *image,
-                           const struct annotation annotations[])
+#define IN_CONTAINER(list, index, member)                                                          \
+    PATCH_AT("spec", "jobTemplate", "spec", "template", "spec", list, index, member)
+
+static void move_shared(json_t *patch, const struct service *service, const char *image)
 {
+    CLEANUP(free_ptr) char *places = xstrdup(service->shared_image);
+    char *rest = NULL;
+    for (char *list = strtok_r(places, " ", &rest); list; list = strtok_r(NULL, " ", &rest)) {
+        char *index = strchr(list, '/');
+        *index++ = '\0';
+        patch_test(patch, IN_CONTAINER(list, index, "image"), service->image);
+        patch_replace(patch, IN_CONTAINER(list, index, "image"), image);
+    }
+}
+
+json_t *cronjob_image_patch(const struct service *service, const char *image,
+                            const struct annotation annotations[])
+{
+    const char *list = service->init_container ? INIT_CONTAINERS : CONTAINERS;
     char index[16];
     snprintf(index, sizeof index, "%d", service->container_index);
-#define IN_CONTAINER(member)                                                                       \
-    PATCH_AT("spec", "jobTemplate", "spec", "template", "spec", "containers", index, member)
     json_t *patch = patch_create();
     patch_test(patch, PATCH_AT("metadata", "uid"), service->uid);
-    patch_test(patch, IN_CONTAINER("name"), service->container);
-    patch_test(patch, IN_CONTAINER("image"), service->image);
-    patch_replace(patch, IN_CONTAINER("image"), image);
-#undef IN_CONTAINER
+    patch_test(patch, IN_CONTAINER(list, index, "name"), service->container);
+    patch_test(patch, IN_CONTAINER(list, index, "image"), service->image);
+    patch_replace(patch, IN_CONTAINER(list, index, "image"), image);
+    move_shared(patch, service, image);
     char now[RFC3339_SIZE];
     wall_format(wall_now(), false, now);
     struct annotation all[ANNOTATIONS_MAX + 1] = {{ANNOTATION_PATCHED_AT, now},
@@ -356,7 +441,7 @@ bool cronjob_patch_image(struct kube_client *client, const struct service *servi
         error_set(err, ERR_INVALID, "%s", service->problem);
         return error_wrap(err, "%s %s/%s", what, service->namespace_, service->name);
     }
-    CLEANUP(json_ptr) json_t *patch = image_patch(service, image, annotations);
+    CLEANUP(json_ptr) json_t *patch = cronjob_image_patch(service, image, annotations);
     CLEANUP(kube_reply_finish) struct kube_reply reply = {0};
     struct kube_request request = {.method = "PATCH",
                                    .resource = &KUBE_CRONJOBS,

@@ -37,8 +37,11 @@ struct service {
     // The container whose image is ours: the annotation's, else the only one. When it cannot be
     // told `container` and `image` are "".
     const char *container;
+    bool init_container;      // it is one of the init containers
     int container_index;      // in the pod template's list
     const char *image;        // as it stands in the pod template
+    const char *shared_image; // the other containers with this image, patched with it:
+                              // "initContainers/0 containers/2"
     const char *pull_secrets; // names, joined by ','
 
     // As the last patch of ours wrote them; they hold while `image` equals `patched_image`.
@@ -46,7 +49,8 @@ struct service {
     const char *build;
     const char *patched_image;
     struct wall_time patched_at;
-    const char *pinned; // who rolled it back; "" when nobody did
+    const char *pinned;        // who rolled it back; "" when nobody did
+    const char *first_run_due; // a first run is to be made: why, as its annotation says
 
     enum service_state state;
     bool starting; // a draft that is started as soon as it has an image
@@ -61,7 +65,11 @@ struct service {
     struct wall_time last_schedule;
     struct wall_time last_success;
 
-    const char *owner; // who may put the old image back: "Helm release x", "Argo CD …", "Flux …"
+    bool image_by_owner;  // a GitOps owner wrote the image last, no person
+    const char *put_back; // the image that was put back after that
+
+    // Who may put the old image back: "Helm release x", "Argo CD …", "Flux …"; see service_owner.h
+    const char *owner;
     const char *problem; // one sentence: why it cannot be built or patched; "" when it can
 
     bool has_annotations; // whether the CronJob has an annotations map: JSON Patch must know
@@ -84,14 +92,26 @@ bool service_not_built(const struct service *service);
 // Cuts tag and digest off an image reference. False when it does not fit or nothing is left.
 bool image_repository(const char *image, char *out, size_t room);
 
+// The pod template of its runs, of a CronJob as the API gives it. Borrowed; NULL when there is
+// none.
+const json_t *cronjob_pod_template(const json_t *cronjob);
+
+// A CronJob, managed or not. The caller owns *out. ERR_NOT_FOUND.
+bool cronjob_read(struct kube_client *client, const char *namespace_, const char *name,
+                  json_t **out, struct error *err) MUST_CHECK;
+
 // Asks the cluster now. ERR_NOT_FOUND, also for a CronJob without the managed label.
 bool cronjob_get(struct kube_client *client, const char *namespace_, const char *name,
                  const struct service **out, struct error *err) MUST_CHECK;
 
-// Sets the container's image, `annotations` (ended by a NULL key), patched-at and patched-image,
-// and nothing else: a JSON Patch that tests uid, container name and old image as `service` has
-// them. When one is not so any more: ERR_CONFLICT (or ERR_NOT_FOUND), nothing changed: read again,
-// decide again. `updated` (or NULL): the service as it is then.
+// Sets the container's image (and that of those which share it), `annotations` (ended by a NULL
+// key), patched-at and patched-image, and nothing else: a JSON Patch that tests uid, container name
+// and old image as `service` has them, whose container is known. The caller frees.
+json_t *cronjob_image_patch(const struct service *service, const char *image,
+                            const struct annotation annotations[]) __attribute__((returns_nonnull));
+
+// Sends that patch. When one is not so any more: ERR_CONFLICT (or ERR_NOT_FOUND), nothing changed:
+// read again, decide again. `updated` (or NULL): the service as it is then.
 bool cronjob_patch_image(struct kube_client *client, const struct service *service,
                          const char *image, const struct annotation annotations[],
                          const struct service **updated, struct error *err) MUST_CHECK;

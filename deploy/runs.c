@@ -16,6 +16,7 @@
 #define NAME_TRIES       5
 #define GONE_POLL_MS     250
 #define ACTIVE_NAMES_MAX 32
+#define OVERRIDDEN_MAX   8192 // bytes of the names of one run's variables
 
 // --- lists ---
 
@@ -284,6 +285,24 @@ static void annotate(json_t *annotations, const char *key, const char *value)
         json_object_set_new(annotations, key, json_string(value));
 }
 
+// Which variables, and whether arguments, were given for this run alone. Never the values: they may
+// be secrets.
+static void annotate_overrides(json_t *annotations, const struct run_request *request)
+{
+    CLEANUP(buffer_finish) struct buffer text = {.cap = OVERRIDDEN_MAX};
+    const char *name, *before = "env ";
+    json_t *value;
+    bool fits = true; // else the first ones are enough
+    json_object_foreach(json_unconst(request->env), name, value)
+    {
+        fits = fits && buffer_printf(&text, NULL, "%s%s", before, name);
+        before = ", ";
+    }
+    if (request->args && fits && !buffer_printf(&text, NULL, "%sargs", text.len ? "; " : ""))
+        return;
+    annotate(annotations, ANNOTATION_OVERRIDDEN, buffer_text(&text));
+}
+
 static json_t *job_annotations(const struct creation *creation, const json_t *template)
 {
     const struct service *service = creation->service;
@@ -297,11 +316,59 @@ static json_t *job_annotations(const struct creation *creation, const json_t *te
     annotate(annotations, ANNOTATION_RUN_KIND, run_kind_word(creation->request->kind));
     annotate(annotations, ANNOTATION_REQUESTED_BY, requester);
     annotate(annotations, ANNOTATION_IDEMPOTENCY_KEY, creation->key);
+    annotate_overrides(annotations, creation->request);
     if (strcmp(service->image, service->patched_image) == 0) { // else set by hand: not that commit
         annotate(annotations, ANNOTATION_COMMIT, service->commit);
         annotate(annotations, ANNOTATION_BUILD, service->build);
     }
     return annotations;
+}
+
+static json_t *counting_container(const json_t *spec, const struct service *service)
+{
+    json_t *containers = json_unconst(json_at(spec, "template", "spec", "containers", NULL));
+    size_t i;
+    json_t *container;
+    json_array_foreach(containers, i, container)
+    {
+        const char *name = json_text_at(container, "name", NULL);
+        if (name && strcmp(name, service->container) == 0)
+            return container;
+    }
+    return json_array_get(containers, 0);
+}
+
+// Takes what has one of the names out of a container's list of variables.
+static void drop_variables(json_t *list, const json_t *names)
+{
+    for (size_t i = json_array_size(list); i > 0; i--) {
+        const char *name = json_text_at(json_array_get(list, i - 1), "name", NULL);
+        if (name && json_object_get(names, name))
+            json_array_remove(list, i - 1);
+    }
+}
+
+static json_t * override(const json_t *spec, const struct service *service,
+                         const struct run_request *request)
+{
+    json_t *own = json_deep_copy(spec);
+    json_t *container = counting_container(own, service);
+    const char *name;
+    json_t *value;
+    if (request->args)
+        json_object_set(container, "args", json_unconst(request->args));
+    if (!request->env)
+        return own;
+    json_t *env = json_object_get(container, "env");
+    if (!json_is_array(env)) {
+        env = json_array();
+        json_object_set_new(container, "env", env);
+    }
+    drop_variables(env, request->env);
+    // In front, so that other variables may refer to them.
+    json_object_foreach(json_unconst(request->env), name, value)
+        json_array_insert_new(env, 0, json_pack("{s:s, s:O}", "name", name, "value", value));
+    return own;
 }
 
 // As `kubectl create job --from=cronjob/…` (createJobFromCronJob in k8s.io/kubectl).
@@ -318,8 +385,11 @@ static json_t *make_job(const struct creation *creation)
                                  job_annotations(creation, template), "ownerReferences", owner);
     if (labels)
         json_object_set(metadata, "labels", labels);
-    return json_pack("{s:s, s:s, s:o, s:O}", "apiVersion", "batch/v1", "kind", "Job", "metadata",
-                     metadata, "spec", json_object_get(template, "spec"));
+    json_t *spec = json_object_get(template, "spec");
+    bool overrides = creation->request->env || creation->request->args;
+    return json_pack("{s:s, s:s, s:o, s:o}", "apiVersion", "batch/v1", "kind", "Job", "metadata",
+                     metadata, "spec",
+                     overrides ? override(spec, service, creation->request) : json_incref(spec));
 }
 
 // The Job that an earlier request with this key made. *out stays NULL when there is none.

@@ -7,6 +7,8 @@
 
 #define RUN_NAME_SIZE                  64    // a Job's name with NUL
 #define RUN_KEY_MAX                    255   // bytes of an idempotency key
+#define RUN_ENV_MAX                    100   // variables of one run alone
+#define RUN_ARGS_MAX                   100   // arguments likewise
 #define RUN_REQUESTER_MAX              255   // bytes of who asked
 #define RUN_REPLACE_TIMEOUT_MS_DEFAULT 45000 // a pod may take 30 s to end
 
@@ -99,7 +101,11 @@ struct run_request {
     enum run_if_active if_active;
     const char *idempotency_key; // NULL or "": none. Two requests with one key make one Job
     const char *requested_by;    // NULL or "": not said
-    int64_t replace_timeout_ms;  // 0: RUN_REPLACE_TIMEOUT_MS_DEFAULT
+    // For this run alone, in the service's container (or the first one): texts by name, which go
+    // before those of the same names, and an array of texts instead of its arguments. NULL: none.
+    const json_t *env;
+    const json_t *args;
+    int64_t replace_timeout_ms; // 0: RUN_REPLACE_TIMEOUT_MS_DEFAULT
 };
 
 struct run_created {

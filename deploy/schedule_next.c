@@ -80,7 +80,8 @@ static void next_day(struct walk *walk)
 {
     int64_t before = walk->at;
     int64_t stride = (int64_t)days_ahead(walk) * DAY;
-    if (walk->seconds == 0 && walk->at + stride < walk->span->until) {
+    // Shortly before a clock change, a midnight may be one of two.
+    if (walk->seconds == 0 && walk->at + stride + DAY < walk->span->until) {
         walk_to(walk, walk->at + stride);
         return;
     }

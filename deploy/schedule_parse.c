@@ -404,6 +404,8 @@ static bool wrong_count(const struct reader *reader, size_t count)
     struct piece whole = {reader->expression, strlen(reader->expression)};
     if (count == 0)
         return fail_at(reader, whole, "the schedule is empty");
+    if (count == 1 && strchr(reader->expression, '@'))
+        return fail_at(reader, whole, "there must be no space before an \"@\"");
     if (count == FIELDS + 1)
         return fail_at(reader, whole,
                        "six fields, but there is none for seconds or years; five are wanted: "

@@ -13,7 +13,8 @@
 #define LOOK_AFTER  (26 * HOUR) // a run may go astray until the next day
 #define CHANGE_MAX  (25 * HOUR) // by how much clocks are changed: Samoa left out a day
 #define MINUTES_MAX ((LOOK_BEFORE + LOOK_AFTER + CHANGE_MAX) / MINUTE)
-#define NAMED_MAX   4 // times that are named one by one
+#define COMMON_YEAR 2026 // no leap year
+#define NAMED_MAX   4    // times that are named one by one
 
 static void add(json_t *list, const char *fmt, ...) PRINTF_LIKE(2, 3);
 static void add(json_t *list, const char *fmt, ...)
@@ -54,12 +55,23 @@ static void warn_of_steps(const struct schedule *schedule, json_t *list)
     }
 }
 
+// Whether one of its months, in a common year, ends before its first day.
+static bool misses_months(const struct schedule *schedule)
+{
+    for (int month = 1; schedule->day && month <= 12; month++) {
+        if (schedule_has(schedule->month, month) &&
+            zone_month_days(COMMON_YEAR, month) < __builtin_ctzll(schedule->day))
+            return true;
+    }
+    return false;
+}
+
 static void warn_of_days(const struct schedule *schedule, json_t *list)
 {
     bool either = !schedule->day_starred && !schedule->weekday_starred;
     if (either && schedule->day && schedule->weekday)
         add(list, "Day of month and day of week are both given: it runs when either of them fits.");
-    else if (schedule->day && __builtin_ctzll(schedule->day) > 28)
+    else if (misses_months(schedule))
         add(list, "Months that have no day %d are passed over.", __builtin_ctzll(schedule->day));
 }
 

@@ -31,9 +31,15 @@ struct admin {
 };
 
 extern const struct server_route admin_service_routes[];
+extern const struct server_route admin_document_routes[];
+extern const struct server_route admin_removal_routes[];
+extern const struct server_route admin_state_routes[];
+extern const struct server_route admin_image_routes[];
+extern const struct server_route admin_adopt_routes[];
 extern const struct server_route admin_run_routes[];
 extern const struct server_route admin_build_routes[];
 extern const struct server_route admin_delivery_routes[];
+extern const struct server_route admin_schedule_routes[];
 extern const struct server_route admin_health_routes[];
 
 // All of the above, ended by NULL.
@@ -65,6 +71,14 @@ void admin_hide_details(const struct admin *admin, const struct config_token *to
 // A query parameter as a number within bounds; answers 400 and returns false when it is not.
 bool admin_query_int(struct server_request *req, const char *name, int64_t min, int64_t max,
                      int64_t otherwise, int64_t *out);
+// The body as a JSON object, an empty one when there is none; answers 400 and returns false when it
+// is something else. The caller owns *out.
+bool admin_read_object(struct server_request *req, json_t **out);
+// For what takes no body: nothing, or an empty object.
+bool admin_no_body(struct server_request *req);
+// Answers 400 with `errors`, an array of {"pointer", "detail"}, which is borrowed.
+void admin_refuse_errors(struct server_request *req, json_t *errors, const char *what);
+
 // A query parameter "true" or "false"; likewise.
 bool admin_query_bool(struct server_request *req, const char *name, bool *out);
 

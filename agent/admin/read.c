@@ -7,8 +7,9 @@
 #include <string.h>
 
 const struct server_route *const admin_tables[] = {
-    admin_service_routes,  admin_run_routes,    admin_build_routes,
-    admin_delivery_routes, admin_health_routes, NULL,
+    admin_service_routes,  admin_document_routes, admin_removal_routes, admin_state_routes,
+    admin_image_routes,    admin_adopt_routes,    admin_run_routes,     admin_build_routes,
+    admin_delivery_routes, admin_schedule_routes, admin_health_routes,  NULL,
 };
 
 bool admin_query_int(struct server_request *req, const char *name, int64_t min, int64_t max,
@@ -39,6 +40,52 @@ bool admin_query_bool(struct server_request *req, const char *name, bool *out)
     }
     server_refuse(req, 400, "invalid", "%s must be true or false", name);
     return false;
+}
+
+bool admin_read_object(struct server_request *req, json_t **out)
+{
+    size_t len;
+    const char *body = server_body(req, &len);
+    CLEANUP(json_ptr) json_t *json = NULL;
+    struct error err;
+    if (len == 0) {
+        *out = json_object();
+        return true;
+    }
+    if (!json_read(body, len, len, &json, &err)) {
+        server_answer_error(req, &err);
+        return false;
+    }
+    if (!json_is_object(json)) {
+        server_refuse(req, 400, "invalid", "the body must be a JSON object");
+        return false;
+    }
+    *out = TAKE(json);
+    return true;
+}
+
+bool admin_no_body(struct server_request *req)
+{
+    CLEANUP(json_ptr) json_t *json = NULL;
+    if (!admin_read_object(req, &json))
+        return false;
+    if (json_object_size(json) == 0)
+        return true;
+    server_refuse(req, 400, "invalid", "this takes no body");
+    return false;
+}
+
+void admin_refuse_errors(struct server_request *req, json_t *errors, const char *what)
+{
+    size_t count = json_array_size(errors);
+    CLEANUP(free_ptr)
+    char *detail = count == 1 ? xstrdup(json_text_at(errors, "0", "detail", NULL))
+                              : xasprintf("%zu errors, %s", count, what);
+    server_answer_problem(
+        req, &(struct server_problem){.status = 400,
+                                      .reason = "invalid",
+                                      .detail = detail,
+                                      .members = json_pack("{s:O}", "errors", errors)});
 }
 
 void admin_append(json_t *list, json_t *row)

@@ -1,7 +1,6 @@
 #include "agent/admin/runs.h"
 #include "agent/admin/logs.h"
 #include "agent/admin/missed.h"
-#include "agent/admin/turns.h"
 #include "agent/base/log.h"
 #include "agent/runs/record.h"
 #include "agent/runs/recorder.h"
@@ -267,110 +266,6 @@ void admin_add_runs(const struct admin *admin, const struct service *service, co
     json_object_set_new(json, "usualSeconds", admin_seconds(usual_ms));
 }
 
-// --- force run ---
-
-// Reads the body: nothing, or {"ifActive": …}. False: answered.
-static bool read_request(struct server_request *req, struct run_request *out)
-{
-    size_t len;
-    const char *body = server_body(req, &len);
-    if (len == 0)
-        return true;
-    CLEANUP(json_ptr) json_t *json = NULL;
-    struct error err;
-    if (!json_read(body, len, len, &json, &err)) {
-        server_answer_error(req, &err);
-        return false;
-    }
-    const char *word = NULL;
-    json_error_t why;
-    if (json_unpack_ex(json, &why, JSON_STRICT, "{s?:s}", "ifActive", &word) != 0) {
-        server_refuse(req, 400, "invalid", "the body: %s; it may hold {\"ifActive\": …}", why.text);
-        return false;
-    }
-    if (word && !run_if_active_parse(word, &out->if_active)) {
-        server_answer_problem(
-            req, &(struct server_problem){
-                     .status = 400,
-                     .reason = "invalid",
-                     .detail = "ifActive must be refuse, allow or replace",
-                     .members = json_pack("{s:[{s:s, s:s}]}", "errors", "pointer", "/ifActive",
-                                          "detail", "must be refuse, allow or replace")});
-        return false;
-    }
-    return true;
-}
-
-static bool read_key(struct server_request *req, struct run_request *out)
-{
-    out->idempotency_key = server_header(req, "Idempotency-Key");
-    if (server_header_count(req, "Idempotency-Key") <= 1 &&
-        (!out->idempotency_key ||
-         (*out->idempotency_key != '\0' && strlen(out->idempotency_key) <= RUN_KEY_MAX)))
-        return true;
-    server_refuse(req, 400, "invalid", "Idempotency-Key must be given once, with 1 to %d bytes",
-                  RUN_KEY_MAX);
-    return false;
-}
-
-static void refuse_for_active(struct server_request *req, const struct run_created *created,
-                              const struct error *err)
-{
-    server_answer_problem(
-        req, &(struct server_problem){.status = 409,
-                                      .reason = "active-run",
-                                      .detail = err->text,
-                                      .members = json_pack("{s:s}", "run", created->active)});
-}
-
-// In a turn, unless any number of runs may be active.
-static bool create_in_turn(const struct admin *admin, const struct service *service,
-                           const struct run_request *request, struct run_created *created,
-                           struct error *err)
-{
-    CLEANUP(free_ptr) char *name = xasprintf("%s/%s", service->namespace_, service->name);
-    struct turn turn = {0};
-    bool ok = (request->if_active == RUN_ALLOW || turn_begin(&turn, name, TURN_WAIT_MS, err)) &&
-              run_create(admin->kube, service->namespace_, service->name, request, created, err);
-    turn_end(&turn);
-    return ok;
-}
-
-static void create_run(struct server_request *req, void *user)
-{
-    const struct admin *admin = user;
-    struct run_request request = {.kind = RUN_FORCED, .if_active = RUN_REFUSE};
-    if (!read_request(req, &request) || !read_key(req, &request))
-        return;
-    CLEANUP(service_ptr)
-    const struct service *service = admin_named_service(admin, req, ROLE_RUNNER);
-    if (!service)
-        return;
-    request.requested_by = admin_token(admin, req)->name;
-    struct run_created created = {0};
-    struct error err;
-    if (!create_in_turn(admin, service, &request, &created, &err)) {
-        if (*created.active)
-            refuse_for_active(req, &created, &err);
-        else
-            server_answer_error(req, &err);
-        return;
-    }
-    CLEANUP(free_ptr)
-    char *location = xasprintf("/v1/services/%s/%s/runs/%s", service->namespace_, service->name,
-                               created.run->name);
-    log_line(LOG_INFO, created.existed ? "forced run asked for again" : "forced run", "run",
-             created.run->name, "namespace", service->namespace_, "by", request.requested_by, NULL);
-    server_add_header(req, "Location", location);
-    recorder_add(admin->recorder, created.run);
-    json_t *json = admin_run_json(admin, service, created.run, -1, true);
-    if (created.warnings)
-        json_object_set(json, "warnings", created.warnings);
-    server_answer_json(req, created.existed ? 200 : 201, json);
-    run_free(created.run);
-    json_decref(created.warnings);
-}
-
 // --- one run ---
 
 static void cancel_run(struct server_request *req, void *user)
@@ -548,7 +443,7 @@ static void get_run_log(struct server_request *req, void *user)
 #define RUNS "/v1/services/{namespace}/{name}/runs"
 const struct server_route admin_run_routes[] = {
     {"GET", RUNS, list_runs, 0},
-    {"POST", RUNS, create_run, 0},
+    {"POST", RUNS, admin_create_run, 0},
     {"GET", RUNS "/{run}", get_run, 0},
     {"DELETE", RUNS "/{run}", cancel_run, 0},
     {"GET", RUNS "/{run}/logs", get_run_log, 0},

@@ -21,4 +21,7 @@ json_t *admin_running(const struct admin *admin);
 const struct service *admin_named_service(const struct admin *admin, struct server_request *req,
                                           enum config_role role);
 
+// --- force.c ---
+void admin_create_run(struct server_request *req, void *user); // POST …/runs
+
 #endif

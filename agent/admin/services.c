@@ -1,7 +1,10 @@
 #include "deploy/services.h"
 #include "agent/admin/runs.h"
+#include "agent/admin/services.h"
+#include "agent/admin/states.h"
 #include "agent/intake.h"
 #include "agent/pipeline/pipeline.h"
+#include "deploy/schedule.h"
 
 #include <string.h>
 
@@ -57,22 +60,39 @@ static json_t *problem_json(const struct admin *admin, const struct service *ser
                                                                     : json_null();
 }
 
+// When the schedule starts it next, and the schedule in words; null when it does not, or cannot be
+// read.
+static void add_schedule(const struct service *service, json_t *json)
+{
+    struct schedule schedule;
+    json_t *sentence = json_null();
+    if (schedule_parse(service->schedule, &schedule, NULL, NULL)) {
+        CLEANUP(free_ptr) char *words = schedule_describe(&schedule, service->schedule);
+        sentence = json_text(words);
+    }
+    json_object_set_new(json, "next", admin_next(service));
+    json_object_set_new(json, "sentence", sentence);
+}
+
 static json_t *service_json(const struct admin *admin, const struct service *service)
 {
     bool suspended = service->state != SERVICE_STARTED;
-    return json_pack(
-        "{s:s, s:s, s:o, s:s, s:o, s:o, s:s, s:s, s:s, s:o, s:b, s:s, s:o, s:s, s:b, s:o, s:o,"
+    json_t *json = json_pack(
+        "{s:s, s:s, s:o, s:s, s:b, s:o, s:o, s:s, s:s, s:s, s:o, s:b, s:s, s:o, s:s, s:b, s:o, s:o,"
         " s:o, s:o}",
         "namespace", service->namespace_, "name", service->name, "project",
         json_text_or_null(service->project), "state", service_state_word(service->state),
-        "repository", json_text_or_null(service->repository), "branch",
-        json_text_or_null(service->branch), "dockerfile", service->dockerfile, "context",
+        "starting", service->starting, "repository", json_text_or_null(service->repository),
+        "branch", json_text_or_null(service->branch), "dockerfile", service->dockerfile, "context",
         service->context, "image", service->image, "live", live_json(admin, service), "pinned",
         pipeline_service_pinned(service), "schedule", service->schedule, "timeZone",
         json_text_or_null(service->time_zone), "concurrency", service->concurrency, "suspend",
         suspended, "lastScheduleTime", admin_time(service->last_schedule), "lastSuccessfulTime",
         admin_time(service->last_success), "owner", json_text_or_null(service->owner), "problem",
         problem_json(admin, service));
+    if (json)
+        add_schedule(service, json);
+    return json;
 }
 
 // How many requests were refused, and the last one: a wrong secret is the commonest fault. Only for
@@ -126,21 +146,15 @@ static void list_services(struct server_request *req, void *user)
                                  admin->webhooks_address));
 }
 
-static void get_service(struct server_request *req, void *user)
+json_t *admin_service_row(const struct admin *admin, const struct service *service)
 {
-    const struct admin *admin = user;
-    CLEANUP(service_ptr)
-    const struct service *service = admin_named_service(admin, req, ROLE_VIEWER);
-    if (!service)
-        return;
     CLEANUP(json_ptr) json_t *running = admin_running(admin);
-    json_t *json = service_json(admin, service);
-    admin_add_runs(admin, service, running, json);
-    server_answer_json(req, 200, json);
+    json_t *row = service_json(admin, service);
+    admin_add_runs(admin, service, running, row);
+    return row;
 }
 
 const struct server_route admin_service_routes[] = {
     {"GET", "/v1/services", list_services, 0},
-    {"GET", "/v1/services/{namespace}/{name}", get_service, 0},
     {0},
 };

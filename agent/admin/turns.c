@@ -31,8 +31,7 @@ bool turn_begin(struct turn *turn, const char *service, int64_t wait_ms, struct 
         taken = turn;
     }
     pthread_mutex_unlock(&mutex);
-    return free ||
-           error_set(err, ERR_CONFLICT, "another request is just starting a run of %s", service);
+    return free || error_set(err, ERR_CONFLICT, "another request is just at work on %s", service);
 }
 
 void turn_end(struct turn *turn)

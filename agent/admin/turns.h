@@ -1,6 +1,6 @@
 // Who looks whether a run of a service is active, and then starts one, takes a turn: of two
-// requests at once only one may find none. Between agents nothing does that but the name of the
-// Job.
+// requests at once only one may find none. So does who looks whether a service is there, and then
+// makes or removes it. Between agents nothing does that but the name of the Job or CronJob.
 #ifndef CRONWRIGHT_ADMIN_TURNS_H
 #define CRONWRIGHT_ADMIN_TURNS_H
 

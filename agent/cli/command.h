@@ -54,6 +54,10 @@ enum option_id {
     OPTION_COMMIT,
     OPTION_DELIVERY,
     OPTION_PRINT,
+    OPTION_TIME_ZONE,
+    OPTION_TIMES,
+    OPTION_FROM,
+    OPTION_FILE,
     OPTION_COUNT,
 };
 

@@ -3,6 +3,7 @@
 #include "agent/base/text.h"
 #include "agent/cli/command.h"
 #include "agent/cli/session.h"
+#include "deploy/schedule.h"
 #include "webhooks/sign.h"
 
 #include <string.h>
@@ -136,6 +137,20 @@ static const struct option_row builds_options[] = {
     TEXT(OPTION_BEFORE, 0, "before", "BUILD", "Only those before this build: the next page."),
     TEXT(OPTION_REPOSITORY, 0, "repository", "URL", "Only those of this repository."),
     TEXT(OPTION_BRANCH, 0, "branch", "NAME", "Only those of this branch."),
+    END,
+};
+static const struct option_row schedule_options[] = {
+    TEXT(
+        OPTION_TIME_ZONE, 0, "time-zone", "ZONE",
+        "The schedule's time zone, \"Europe/Berlin\". Default: UTC, which the cluster's controller "
+        "nearly always takes when a CronJob has none."),
+    NUMBER(OPTION_TIMES, 0, "count", 1, SCHEDULE_COUNT_MAX, "So many times. Default: 5."),
+    TEXT(OPTION_FROM, 0, "from", "TIME",
+         "The first time after this one, in RFC 3339, \"2026-03-28T00:00:00Z\", of the years 1970 "
+         "to 2037. Default: now."),
+    TEXT(OPTION_FILE, 0, "file", "FILE",
+         "Take the schedules from a file, one a line; \"-\" is standard input. Empty lines and "
+         "lines that begin with # are left out. At most 1 MiB."),
     END,
 };
 static const struct option_row sign_options[] = {
@@ -287,6 +302,35 @@ const struct command commands[] = {
         .options = builds_options,
         .groups = AGENT_GROUPS | GROUP_OUTPUT | GROUP_TABLE,
         .run = command_builds,
+    },
+    {
+        .name = "schedule",
+        .operands = "[EXPRESSION]",
+        .least = 0,
+        .most = 1,
+        .summary = "Explain a cron schedule, and tell when it fires",
+        .text =
+            "Needs no agent. The grammar and the times are exactly those of Kubernetes' CronJob "
+            "controller, also when clocks change. Exits with 1 when an EXPRESSION or the zone is "
+            "wrong.\n"
+            "An EXPRESSION has five fields: minute (0-59), hour (0-23), day of month (1-31), month "
+            "(1-12 or jan-dec) and day of week (0-6 or sun-sat; Sunday is 0). A field is a list "
+            "\"1,5\" of numbers, ranges \"1-5\", \"*\" (or \"?\") for all, each with a step: "
+            "\"*/15\", \"8-18/2\", \"5/10\" from 5 on.\n"
+            "When both day fields are given, it fires when either of them fits; unless one of them "
+            "has a \"*\" without a step.\n"
+            "Or it is @hourly, @daily (@midnight), @weekly, @monthly, @yearly (@annually), or "
+            "\"@every 1h30m\", which is counted from the run before.\n"
+            "An expression has at most 256 bytes. Times are told up to five years ahead and until "
+            "the end of 2037.\n",
+        .options = schedule_options,
+        .groups = GROUP_OUTPUT | GROUP_HELP,
+        .examples =
+            (const char *const[]){"cronwright schedule '0 3 * * 1-5' --time-zone Europe/Berlin",
+                                  "cronwright schedule '30 2 * * *' --time-zone Europe/Berlin "
+                                  "--count 2 --from 2026-03-28T00:00:00Z",
+                                  "cronwright schedule --file schedules -o json", NULL},
+        .run = command_schedule,
     },
     {
         .name = "sign",

@@ -344,6 +344,6 @@ int command_show(struct session *session)
     if (session_wants_json(session))
         screen_json(json);
     else
-        show(session, json, &service);
+        show(session, json_at(json, "status", NULL), &service);
     return STATUS_OK;
 }

@@ -80,6 +80,7 @@ int command_logs(struct session *session);
 int command_cancel(struct session *session);
 int command_deliveries(struct session *session);
 int command_builds(struct session *session);
+int command_schedule(struct session *session);
 int command_sign(struct session *session);
 
 #endif

@@ -65,6 +65,7 @@ static bool head_is_due(const struct work *work)
 {
     int64_t interval = work->pipeline->parts.config->sweep.interval_ms;
     return work->newest > work->head.seq || work->head.checked.ms == 0 ||
+           work_first_wanted(work, NULL).ms > work->head.checked.ms ||
            wall_now().ms - work->head.checked.ms >= interval - interval / 10 ||
            wall_now().ms < work->head.checked.ms;
 }

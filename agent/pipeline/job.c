@@ -267,14 +267,10 @@ static enum step job_failed(struct work *work, struct group *group, struct build
     return work_failed(work, *result->reason ? result->reason : "build-failed");
 }
 
-static enum step job_succeeded(struct work *work, struct group *group, struct build *build,
-                               const struct kaniko_result *result)
+static bool confirm(const struct config *config, const struct image_reference *image,
+                    const char *digest, struct error *err)
 {
-    struct image_reference image;
-    if (!image_parse(group->recipe.image, &image, &work->err))
-        return work_failed(work, "build-failed");
-    const struct config *config = work->pipeline->parts.config;
-    const struct config_registry *registry = config_registry(config, image.registry);
+    const struct config_registry *registry = config_registry(config, image->registry);
     struct registry_access access = {0};
     if (registry) {
         access.auth = registry->auth.text;
@@ -282,7 +278,27 @@ static enum step job_succeeded(struct work *work, struct group *group, struct bu
         access.plain_http = registry->plain_http;
     }
     access.plain_http |= config->builds.insecure;
-    if (!registry_confirm(&image, result->digest, &access, REGISTRY_TIMEOUT_MS, &work->err)) {
+    return registry_confirm(image, digest, &access, REGISTRY_TIMEOUT_MS, err);
+}
+
+bool pipeline_confirm_image(const struct pipeline *pipeline, const char *reference,
+                            struct error *err)
+{
+    struct image_reference image;
+    if (!image_parse(reference, &image, err))
+        return false;
+    if (!*image.digest)
+        return error_set(err, ERR_UNSUPPORTED, "%s has no digest", reference);
+    return confirm(pipeline->parts.config, &image, image.digest, err);
+}
+
+static enum step job_succeeded(struct work *work, struct group *group, struct build *build,
+                               const struct kaniko_result *result)
+{
+    struct image_reference image;
+    if (!image_parse(group->recipe.image, &image, &work->err))
+        return work_failed(work, "build-failed");
+    if (!confirm(work->pipeline->parts.config, &image, result->digest, &work->err)) {
         error_wrap(&work->err, "the registry does not confirm the pushed digest");
         return work_failed(work, "digest-unconfirmed");
     }

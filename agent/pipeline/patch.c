@@ -110,6 +110,12 @@ static enum verdict may_patch_again(struct work *work, const struct service *ser
     return count < AGAIN_MAX ? VERDICT_PATCHED : VERDICT_FOUGHT;
 }
 
+// A GitOps owner undid what we wrote: that is written once more, and not fought about.
+static bool was_undone(const struct service *service)
+{
+    return pipeline_service_replaced(service) && service->image_by_owner;
+}
+
 static enum verdict decide(struct work *work, const struct service *service,
                            const struct build *build, const char *image)
 {
@@ -117,12 +123,20 @@ static enum verdict decide(struct work *work, const struct service *service,
         return VERDICT_ALREADY;
     if (pipeline_service_pinned(service))
         return VERDICT_PINNED;
+    if (was_undone(service) && strcmp(service->put_back, image) == 0)
+        return VERDICT_FOUGHT;
     if (is_newer(work, service, build))
         return VERDICT_NEWER;
     // Another agent may know of a newer head.
     bool later = *service->commit && strcmp(service->commit, build->commit) != 0 &&
                  service->patched_at.ms > work->head.checked.ms;
     return later ? VERDICT_UNSURE : may_patch_again(work, service, build);
+}
+
+// Its first run comes with each image; a draft's comes with its start.
+static bool wants_first_run(const struct service *service)
+{
+    return service->first_run == FIRST_RUN_ON_IMAGE && service->state == SERVICE_STARTED;
 }
 
 // Patches one service; what was read before is used first, and read again after each conflict.
@@ -132,8 +146,6 @@ static enum verdict patch_service(struct work *work, const struct service *known
     struct kube_client *kube = work->pipeline->parts.kube;
     char id[32];
     snprintf(id, sizeof id, "b-%" PRId64, build->id);
-    const struct annotation annotations[] = {
-        {ANNOTATION_COMMIT, build->commit}, {ANNOTATION_BUILD, id}, {NULL, NULL}};
     CLEANUP(service_ptr) const struct service *service = service_hold(known);
     for (int i = 0; i < PATCH_TRIES; i++) {
         enum verdict verdict = decide(work, service, build, image);
@@ -141,6 +153,14 @@ static enum verdict patch_service(struct work *work, const struct service *known
             return VERDICT_FAILED;
         if (verdict != VERDICT_PATCHED)
             return verdict;
+        const struct annotation annotations[] = {{ANNOTATION_COMMIT, build->commit},
+                                                 {ANNOTATION_BUILD, id},
+                                                 {was_undone(service) ? ANNOTATION_PUT_BACK
+                                                  : wants_first_run(service)
+                                                      ? ANNOTATION_FIRST_RUN_DUE
+                                                      : NULL,
+                                                  was_undone(service) ? image : build->digest},
+                                                 {0}};
         if (cronjob_patch_image(kube, service, image, annotations, NULL, &work->err))
             return record(work, service, build, service->image, image) ? VERDICT_PATCHED
                                                                        : VERDICT_FAILED;
@@ -166,7 +186,7 @@ static void describe(char detail[static STORE_DETAIL_SIZE], const struct service
     static const char *const marks[] = {
         [VERDICT_PATCHED] = "",
         [VERDICT_ALREADY] = "",
-        [VERDICT_PINNED] = "pinned (its image was changed by hand): ",
+        [VERDICT_PINNED] = "pinned (rolled back, or its image was changed by hand): ",
         [VERDICT_NEWER] = "newer already: ",
         [VERDICT_GONE] = "gone: ",
         [VERDICT_FOUGHT] = "changed back by somebody each time: ",

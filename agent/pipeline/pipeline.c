@@ -42,7 +42,7 @@ void pipeline_following(struct pipeline *pipeline, const char *repository, const
 
 // --- waking ---
 
-void pipeline_service_changed(struct pipeline *pipeline, const struct service *service)
+static void wake_branch(struct pipeline *pipeline, const struct service *service)
 {
     char identity[REPOSITORY_MAX + 1];
     char key[KEY_SIZE];
@@ -53,12 +53,24 @@ void pipeline_service_changed(struct pipeline *pipeline, const struct service *s
     work_queue_add(pipeline->queue, key);
 }
 
+void pipeline_service_changed(struct pipeline *pipeline, const struct service *before,
+                              const struct service *after)
+{
+    service_note_images(pipeline, before, after);
+    if (before)
+        wake_branch(pipeline, before);
+    if (after) {
+        wake_branch(pipeline, after);
+        service_wake(pipeline, after);
+    }
+}
+
 void pipeline_wake(struct pipeline *pipeline, const char *repository, const char *branch)
 {
     struct service_list list = {0};
     pipeline_following(pipeline, repository, branch, &list);
     for (size_t i = 0; i < list.count; i++)
-        pipeline_service_changed(pipeline, list.items[i]);
+        wake_branch(pipeline, list.items[i]);
     if (list.count == 0) { // the reconcile will say so
         char key[KEY_SIZE];
         key_write(repository, branch, key);
@@ -134,6 +146,7 @@ void pipeline_sweep(struct pipeline *pipeline)
         char identity[REPOSITORY_MAX + 1];
         char key[KEY_SIZE];
         struct error err;
+        service_wake(pipeline, list.items[i]);
         if (*list.items[i]->repository == '\0' ||
             !repository_identify(list.items[i]->repository, identity, &err))
             continue;
@@ -181,7 +194,8 @@ static const struct kube_watch_events build_events = {.item = build_item, .faile
 static enum work_result run_key(void *user, const char *key, int tries)
 {
     struct pipeline *pipeline = user;
-    struct reconciled reconciled = reconcile(pipeline, key, tries);
+    struct reconciled reconciled =
+        strchr(key, ' ') ? reconcile(pipeline, key, tries) : reconcile_service(pipeline, key);
     if (reconciled.result != WORK_FAILED && reconciled.again_ms > 0)
         work_queue_after(pipeline->queue, key, reconciled.again_ms);
     return reconciled.result;

@@ -12,6 +12,7 @@
 #include "agent/queue.h"
 #include "agent/store/store.h"
 #include "deploy/kube/podlog.h"
+#include "deploy/runs.h"
 #include "deploy/services.h"
 
 struct pipeline;
@@ -47,8 +48,9 @@ void pipeline_wake(struct pipeline *pipeline, const char *repository, const char
 // The services with this repository, in any letter case, and branch.
 void pipeline_following(struct pipeline *pipeline, const char *repository, const char *branch,
                         struct service_list *out);
-// A service came, changed or went.
-void pipeline_service_changed(struct pipeline *pipeline, const struct service *service);
+// A service came (`before` NULL), changed or went (`after` NULL). Never blocks.
+void pipeline_service_changed(struct pipeline *pipeline, const struct service *before,
+                              const struct service *after);
 // Asks for every branch that is followed or has unfinished work; due ones are looked up again.
 void pipeline_sweep(struct pipeline *pipeline);
 
@@ -63,5 +65,22 @@ bool pipeline_service_problem(const struct pipeline *pipeline, const struct serv
 // Whether somebody rolled it back, or changed the image after our last patch: then it is left
 // alone.
 bool pipeline_service_pinned(const struct service *service);
+// Whether it has another image than we wrote last, whoever changed it.
+bool pipeline_service_replaced(const struct service *service);
+
+// The newest build that was made for it, whatever became of that. ERR_NOT_FOUND, also when it
+// cannot be built.
+bool pipeline_service_build(const struct pipeline *pipeline, const struct service *service,
+                            struct build *out, struct error *err) MUST_CHECK;
+// Makes the first run that is due, once for all agents, and takes its mark away; out->run stays
+// NULL when none is due. Errors and `out` as run_create(). Blocks.
+bool pipeline_first_run(struct pipeline *pipeline, const char *namespace_, const char *name,
+                        struct run_created *out, struct error *err) MUST_CHECK;
+// The image that it has, as a row of its history. `replaced`: it had another one before.
+void pipeline_service_image(const struct service *service, bool replaced, struct image_record *out);
+// Asks the registry whether it has that image by its digest. ERR_NOT_FOUND: it has not;
+// ERR_UNSUPPORTED: the reference has no digest; and as registry_confirm(). Blocks.
+bool pipeline_confirm_image(const struct pipeline *pipeline, const char *reference,
+                            struct error *err) MUST_CHECK;
 
 #endif

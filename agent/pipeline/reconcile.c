@@ -73,6 +73,12 @@ static bool group_lags(const struct work *work, const struct group *group)
     return false;
 }
 
+// Nobody waits for a push to see a draft's first image; the other services do.
+static bool is_wanted_first(const struct work *work, const struct group *group)
+{
+    return group_lags(work, group) || work_first_wanted(work, group).ms > 0;
+}
+
 // A build that failed is tried again when somebody asks again: by a delivery after its end. One
 // that was superseded is wanted again when its commit is the head again.
 static bool wanted_again(const struct work *work, const struct build *build)
@@ -122,7 +128,7 @@ static bool want_builds(struct work *work, bool moved)
         if (!known && work->err.code != ERR_NOT_FOUND)
             return false;
         bool wanted = known ? wanted_again(work, &build)
-                            : moved || work->newest > 0 || group_lags(work, group);
+                            : moved || work->newest > 0 || is_wanted_first(work, group);
         if (!known && !wanted && !reopen_missed(work))
             return false;
         if (wanted && !add_build(work, group, known ? build.attempt + 1 : 1))

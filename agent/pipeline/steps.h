@@ -85,6 +85,9 @@ bool key_read(const char *key, char repository[static STORE_REPOSITORY_SIZE],
 // Reads services and deliveries. The caller finishes it, also after false.
 bool work_load(struct work *work, struct error *err) MUST_CHECK;
 void work_finish(struct work *work);
+// Drafts that wait for their first image want the head at once. When the youngest of the group (of
+// all groups: NULL) was made; 0: there is none.
+struct wall_time work_first_wanted(const struct work *work, const struct group *group);
 // The group with that recipe; NULL when no service has it any more.
 struct group *work_group(struct work *work, const char *recipe_hash);
 // Notes a look again after at most `ms`.
@@ -129,5 +132,13 @@ struct reconciled {
     int64_t again_ms; // look again after that long; 0: when woken
 };
 struct reconciled reconcile(struct pipeline *pipeline, const char *key, int tries);
+
+// --- service.c: the reconciler of one service; its key is "namespace/name" ---
+// Adds its key, if there is something to do.
+void service_wake(struct pipeline *pipeline, const struct service *service);
+struct reconciled reconcile_service(struct pipeline *pipeline, const char *key);
+// A changed image goes into the service's history. Never blocks.
+void service_note_images(struct pipeline *pipeline, const struct service *before,
+                         const struct service *after);
 
 #endif

@@ -29,6 +29,25 @@ struct group *work_group(struct work *work, const char *recipe_hash)
     return NULL;
 }
 
+static void add_first_wanted(const struct group *group, struct wall_time *youngest)
+{
+    for (size_t i = 0; i < group->count; i++) {
+        const struct service *service = group->services[i];
+        if (service->state == SERVICE_DRAFT && service_not_built(service) && !*service->pinned &&
+            service->created.ms > youngest->ms)
+            *youngest = service->created;
+    }
+}
+
+struct wall_time work_first_wanted(const struct work *work, const struct group *group)
+{
+    struct wall_time youngest = {0};
+    for (size_t i = 0; i < work->group_count; i++)
+        if (!group || group == &work->groups[i])
+            add_first_wanted(&work->groups[i], &youngest);
+    return youngest;
+}
+
 void work_again(struct work *work, int64_t ms)
 {
     if (work->again_ms == 0 || ms < work->again_ms)
@@ -129,8 +148,48 @@ bool pipeline_service_problem(const struct pipeline *pipeline, const struct serv
 
 bool pipeline_service_pinned(const struct service *service)
 {
-    return *service->pinned ||
-           (*service->patched_image && strcmp(service->image, service->patched_image) != 0);
+    return *service->pinned || (pipeline_service_replaced(service) && !service->image_by_owner);
+}
+
+bool pipeline_service_replaced(const struct service *service)
+{
+    return *service->patched_image && strcmp(service->image, service->patched_image) != 0;
+}
+
+struct newest_of {
+    const char *recipe;
+    struct build *out;
+    bool found;
+};
+
+static bool is_of_recipe(void *user, const struct build *build)
+{
+    struct newest_of *newest = user;
+    if (strcmp(build->recipe, newest->recipe) != 0)
+        return true;
+    *newest->out = *build;
+    newest->found = true;
+    return false;
+}
+
+bool pipeline_service_build(const struct pipeline *pipeline, const struct service *service,
+                            struct build *out, struct error *err)
+{
+    struct group group = {0};
+    char repository[STORE_REPOSITORY_SIZE], hash[SHA256_HEX_SIZE];
+    struct error why;
+    bool usable = *service->repository && read_recipe(pipeline, service, repository, &group, &why);
+    if (usable)
+        recipe_hash(&group.recipe, hash);
+    group_finish(&group);
+    if (!usable)
+        return error_set(err, ERR_NOT_FOUND, "it is not built");
+    struct newest_of newest = {.recipe = hash, .out = out};
+    struct build_filter filter = {
+        .repository = repository, .branch = service->branch, .limit = STORE_PAGE_MAX};
+    if (!store_build_list(pipeline->parts.store, &filter, is_of_recipe, &newest, err))
+        return false;
+    return newest.found || error_set(err, ERR_NOT_FOUND, "it was never built");
 }
 
 // Puts the service into the group of its recipe, which takes `fresh` over when it is a new one.

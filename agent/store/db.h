@@ -12,6 +12,7 @@ struct statement; // a prepared statement of a connection
 
 extern const char store_schema[]; // schema.sql
 extern const char store_runs[];   // runs.sql
+extern const char store_images[]; // images.sql
 
 // --- statements ---
 

@@ -142,6 +142,13 @@ void store_delivery_add(struct store *store, const struct delivery *delivery,
         finish_addition(addition, false);
 }
 
+bool store_delivery_put(struct store *store, const struct delivery *delivery, struct error *err)
+{
+    struct addition addition = {.delivery = *delivery};
+    return store_change(store, apply_addition, &addition, err) ||
+           error_wrap(err, "put delivery %s", delivery->id);
+}
+
 // --- finishing ---
 
 struct ending {

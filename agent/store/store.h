@@ -73,6 +73,9 @@ enum store_outcome {
 typedef void (*store_delivery_done)(void *user, enum store_outcome outcome, int64_t seq);
 void store_delivery_add(struct store *store, const struct delivery *delivery,
                         store_delivery_done done, void *user);
+// The same, but blocks until it is on disk.
+bool store_delivery_put(struct store *store, const struct delivery *delivery,
+                        struct error *err) MUST_CHECK;
 
 // Ends all pending deliveries of a repository (letter case ignored) and branch with seq ≤ `upto`,
 // but those that are spelled exactly as one of `others`: identities that differ in letter case
@@ -202,6 +205,42 @@ bool store_patch_add(struct store *store, const struct patch_record *patch,
                      struct error *err) MUST_CHECK;
 bool store_patch_list(struct store *store, int64_t build,
                       bool (*each)(void *user, const struct patch_record *), void *user,
+                      struct error *err) MUST_CHECK;
+
+// --- images: what each service has had ---
+
+#define STORE_UID_SIZE   64
+#define STORE_IMAGES_MAX 200000 // rows of all services together
+
+enum image_kind {   // stored by name
+    IMAGE_BUILT,    // patched by the pipeline
+    IMAGE_ROLLBACK, // somebody went back to it
+    IMAGE_HAND,     // somebody changed it in the cluster
+    IMAGE_GIVEN,    // it came with the CronJob
+    IMAGE_KIND_COUNT,
+};
+const char *image_kind_word(enum image_kind kind); // "built", …
+
+struct image_record {
+    char uid[STORE_UID_SIZE]; // of the service's CronJob
+    char image[STORE_IMAGE_SIZE + 72];
+    char commit[STORE_COMMIT_SIZE];
+    char subject[STORE_SUBJECT_SIZE]; // filled in by store_image_add() where the build is known
+    char author[STORE_PERSON_SIZE];   //
+    char build[32];                   // "b-51"; it may be known no more
+    struct wall_time at;
+    char by[STORE_PERSON_SIZE]; // a person; "" when none is known
+    enum image_kind kind;
+};
+
+// Queues it (copied), and forgets all but the service's newest `keep`. The image that is newest
+// already is not added again. `done` is as that of store_delivery_add().
+typedef void store_image_done(void *user, bool stored);
+void store_image_add(struct store *store, const struct image_record *image, int64_t keep,
+                     store_image_done *done, void *user);
+// A service's, newest first. `each` must not call the store. Stops when it returns false.
+bool store_image_list(struct store *store, const char *uid, int limit,
+                      bool (*each)(void *user, const struct image_record *), void *user,
                       struct error *err) MUST_CHECK;
 
 // --- bounds ---

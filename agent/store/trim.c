@@ -17,6 +17,11 @@ static const char trim_builds[] =
     "WHERE state IN ('done', 'failed', 'superseded') AND id < "
     "(SELECT id FROM builds ORDER BY id DESC LIMIT 1 OFFSET ?1) ORDER BY id LIMIT ?2)";
 
+// Those of services that are gone become the oldest.
+static const char trim_images[] =
+    "DELETE FROM images WHERE id IN (SELECT id FROM images WHERE id < "
+    "(SELECT id FROM images ORDER BY id DESC LIMIT 1 OFFSET ?1) ORDER BY id LIMIT ?2)";
+
 static bool apply_trimming(struct db *db, void *data, struct error *err)
 {
     struct trimming *trimming = data;
@@ -43,5 +48,6 @@ static bool trim(struct store *store, const char *sql, int64_t keep, struct erro
 
 bool store_trim(struct store *store, int64_t deliveries, int64_t builds, struct error *err)
 {
-    return trim(store, trim_deliveries, deliveries, err) && trim(store, trim_builds, builds, err);
+    return trim(store, trim_deliveries, deliveries, err) && trim(store, trim_builds, builds, err) &&
+           trim(store, trim_images, STORE_IMAGES_MAX, err);
 }

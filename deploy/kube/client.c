@@ -19,6 +19,9 @@ const struct kube_resource KUBE_JOBS = {"/apis/batch/v1", "jobs"};
 const struct kube_resource KUBE_PODS = {"/api/v1", "pods"};
 const struct kube_resource KUBE_SECRETS = {"/api/v1", "secrets"};
 const struct kube_resource KUBE_NAMESPACES = {"/api/v1", "namespaces"};
+const struct kube_resource KUBE_CONFIG_MAPS = {"/api/v1", "configmaps"};
+const struct kube_resource KUBE_SERVICE_ACCOUNTS = {"/api/v1", "serviceaccounts"};
+const struct kube_resource KUBE_VOLUME_CLAIMS = {"/api/v1", "persistentvolumeclaims"};
 
 struct kube_client *kube_client_create(struct kube_access *access)
 {
@@ -97,7 +100,10 @@ bool kube_prepare(struct kube_client *client, const struct kube_request *request
                                   .trust = &identity->trust};
     size_t headers = 0;
     if (!request->subresource || strcmp(request->subresource, "log") != 0)
-        http->headers[headers++] = "Accept: application/json";
+        http->headers[headers++] = request->metadata_only
+                                       ? "Accept: application/json;as=PartialObjectMetadata;"
+                                         "g=meta.k8s.io;v=v1"
+                                       : "Accept: application/json";
     if (identity->authorization)
         http->headers[headers++] = identity->authorization;
     if (request->body) {
@@ -123,6 +129,18 @@ void kube_prepared_finish(struct kube_prepared *prepared)
 
 // --- waiting for the answer ---
 
+static void read_causes(const struct http_response *response, json_t **causes)
+{
+    CLEANUP(json_ptr) json_t *answer = NULL;
+    if (!kube_json_read(buffer_text(&response->body), response->body.len, &answer, NULL))
+        return;
+    const json_t *list = json_at(answer, "details", "causes", NULL);
+    if (!json_is_array(list))
+        return;
+    json_decref(*causes);
+    *causes = json_incref(json_unconst(list));
+}
+
 // One try. `generation` tells whose credentials were used.
 static bool try_request(struct kube_client *client, const struct kube_request *request,
                         struct mono_time deadline, struct kube_reply *reply, uint64_t *generation,
@@ -137,7 +155,12 @@ static bool try_request(struct kube_client *client, const struct kube_request *r
     prepared.http.timeout_ms = mono_left(deadline);
     if (prepared.http.timeout_ms == 0)
         return error_set(err, ERR_TIMEOUT, "no time left to ask the Kubernetes API");
-    return http_perform(&prepared.http, &response, err) && kube_reply_read(&response, reply, err);
+    if (!http_perform(&prepared.http, &response, err))
+        return false;
+    bool ok = kube_reply_read(&response, reply, err);
+    if (!ok && request->causes)
+        read_causes(&response, request->causes);
+    return ok;
 }
 
 // After a 401: whether there are newer credentials than those.

@@ -24,6 +24,9 @@ extern const struct kube_resource KUBE_JOBS;
 extern const struct kube_resource KUBE_PODS;
 extern const struct kube_resource KUBE_SECRETS;
 extern const struct kube_resource KUBE_NAMESPACES;
+extern const struct kube_resource KUBE_CONFIG_MAPS;
+extern const struct kube_resource KUBE_SERVICE_ACCOUNTS;
+extern const struct kube_resource KUBE_VOLUME_CLAIMS;
 
 struct kube_query {
     const char *name;
@@ -40,7 +43,11 @@ struct kube_request {
     struct kube_query query[KUBE_QUERY_MAX]; // ended by a NULL name
     const char *content_type;                // of `body`; NULL: "application/json"
     const json_t *body;                      // NULL: none
-    int64_t timeout_ms;                      // in all, waits included; 0: KUBE_TIMEOUT_MS_DEFAULT
+    bool metadata_only; // the answer has the object's metadata alone, nothing of its contents
+    int64_t timeout_ms; // in all, waits included; 0: KUBE_TIMEOUT_MS_DEFAULT
+    // Where to put what a refusal says of single fields: an array of {"reason", "message",
+    // "field"}; left alone when it says nothing. The caller frees. NULL: not wanted.
+    json_t **causes;
 };
 
 #define KUBE_JSON_PATCH  "application/json-patch+json"

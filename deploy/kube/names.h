@@ -25,17 +25,22 @@
     CRONWRIGHT_PREFIX "first-run" // "never" (default), "onStart", "onImage"
 #define ANNOTATION_OVERRIDES CRONWRIGHT_PREFIX "overrides" // "runner": runners may override too
 #define ANNOTATION_PINNED    CRONWRIGHT_PREFIX "pinned"    // who rolled back; absent: not pinned
+#define ANNOTATION_FIRST_RUN_DUE                                                                   \
+    CRONWRIGHT_PREFIX "first-run-due" // "start" or an image's digest, until that run is made
 
 // Written with each patched image, on the CronJob.
 #define ANNOTATION_COMMIT        CRONWRIGHT_PREFIX "commit"
 #define ANNOTATION_BUILD         CRONWRIGHT_PREFIX "build"
 #define ANNOTATION_PATCHED_AT    CRONWRIGHT_PREFIX "patched-at"
 #define ANNOTATION_PATCHED_IMAGE CRONWRIGHT_PREFIX "patched-image"
+// The image that was put back after a GitOps owner had undone it; not a second time.
+#define ANNOTATION_PUT_BACK      CRONWRIGHT_PREFIX "put-back"
 
 // Written on the Jobs of forced and first runs (ANNOTATION_COMMIT too).
 #define ANNOTATION_RUN_KIND        CRONWRIGHT_PREFIX "run-kind" // "forced" or "first"
 #define ANNOTATION_REQUESTED_BY    CRONWRIGHT_PREFIX "requested-by"
 #define ANNOTATION_IDEMPOTENCY_KEY CRONWRIGHT_PREFIX "idempotency-key" // its hash, never itself
+#define ANNOTATION_OVERRIDDEN      CRONWRIGHT_PREFIX "overridden" // "env A, B; args": no values
 
 // A draft that was never built carries its destination with this tag: it cannot be pulled or run.
 #define TAG_NOT_BUILT "cronwright-not-built"

@@ -48,12 +48,38 @@ void patch_add(json_t *patch, const char *const at[], const char *value)
     operate(patch, "add", at, json_string(value));
 }
 
-void patch_annotate(json_t *patch, bool present, const struct annotation annotations[])
+void patch_remove(json_t *patch, const char *const at[])
+{
+    CLEANUP(free_ptr) char *pointer = patch_pointer(at);
+    json_array_append_new(patch, json_pack("{s:s, s:s}", "op", "remove", "path", pointer));
+}
+
+void patch_test_value(json_t *patch, const char *const at[], json_t *value)
+{
+    operate(patch, "test", at, value);
+}
+
+void patch_add_value(json_t *patch, const char *const at[], json_t *value)
+{
+    operate(patch, "add", at, value);
+}
+
+static void set_texts(json_t *patch, const char *map, bool present, const struct annotation pairs[])
 {
     if (!present) {
-        operate(patch, "test", PATCH_AT("metadata", "annotations"), json_null());
-        operate(patch, "add", PATCH_AT("metadata", "annotations"), json_object());
+        operate(patch, "test", PATCH_AT("metadata", map), json_null());
+        operate(patch, "add", PATCH_AT("metadata", map), json_object());
     }
-    for (; annotations->key; annotations++)
-        patch_add(patch, PATCH_AT("metadata", "annotations", annotations->key), annotations->value);
+    for (; pairs->key; pairs++)
+        patch_add(patch, PATCH_AT("metadata", map, pairs->key), pairs->value);
+}
+
+void patch_annotate(json_t *patch, bool present, const struct annotation annotations[])
+{
+    set_texts(patch, "annotations", present, annotations);
+}
+
+void patch_label(json_t *patch, bool present, const struct annotation labels[])
+{
+    set_texts(patch, "labels", present, labels);
 }

@@ -17,6 +17,11 @@ json_t *patch_create(void);
 void patch_test(json_t *patch, const char *const at[], const char *value);
 void patch_replace(json_t *patch, const char *const at[], const char *value); // must be there
 void patch_add(json_t *patch, const char *const at[], const char *value);     // or replaces
+void patch_remove(json_t *patch, const char *const at[]);                     // must be there
+// The same for values that are no texts, which are taken. A `test` for null holds for what is not
+// there.
+void patch_test_value(json_t *patch, const char *const at[], json_t *value);
+void patch_add_value(json_t *patch, const char *const at[], json_t *value);
 
 // Sets annotations of the object itself (pairs of key and text, ended by a NULL key). Into an
 // absent map nothing can be added, so then (`present` false) the map comes first, behind a `test`
@@ -26,5 +31,6 @@ struct annotation {
     const char *value;
 };
 void patch_annotate(json_t *patch, bool present, const struct annotation annotations[]);
+void patch_label(json_t *patch, bool present, const struct annotation labels[]); // likewise
 
 #endif

@@ -56,15 +56,16 @@ def test_wide_and_wild_characters(shell, agent, clock, golden):
 
 def test_show(shell, agent, clock, golden):
     path = "/v1/services/reports/nightly-report"
-    agent.get(path, answers.service(clock, lastRun=answers.failed_run(clock), running=[answers.FORCED]))
+    says = lambda **status: agent.get(path, {"status": answers.service(clock, **status)})
+    says(lastRun=answers.failed_run(clock), running=[answers.FORCED])
     agent.get(f"{answers.RUNS}/{answers.FAILED}/logs",
               Answer(200, b"connecting\n4 rows\nTraceback\n\nOperationalError: connection refused\n",
                      "text/plain"))
     failed = shell.terminal("cronwright show reports/nightly-report")
-    agent.get(path, answers.service(clock, timeZone=None, pinned=True, state="stopped", context="jobs/report", owner="Helm release report",
-                                    lastRun=answers.run(clock)))
+    says(timeZone=None, pinned=True, state="stopped", context="jobs/report", owner="Helm release report",
+         lastRun=answers.run(clock))
     good = shell.terminal("cronwright show -n reports nightly-report")
-    agent.get(path, answers.service(clock, commit=None, state="draft", problem="not built yet"))
+    says(commit=None, state="draft", problem="not built yet")
     golden("show", failed, good, shell.files("LC_ALL=C cronwright show reports/nightly-report"))
 
 

@@ -7,8 +7,8 @@ import subprocess
 
 import pytest
 
-COMMANDS = ["agent", "services", "show", "run", "runs", "logs", "cancel", "deliveries", "builds", "sign",
-            "help"]
+COMMANDS = ["agent", "services", "show", "run", "runs", "logs", "cancel", "deliveries", "builds",
+            "schedule", "sign", "help"]
 
 
 def test_wrong_command_lines(shell, golden):
@@ -17,7 +17,9 @@ def test_wrong_command_lines(shell, golden):
         "run A/b", "run -n x a/b", "run --follow=yes a/b", "run --if-active alow a/b", "runs --limit 0 a/b",
         "runs --limit", "services -o xml", "services -n ''", "help servces", "logs", "logs --build b-1 a/b",
         "logs --build b-1 --failed", "logs --failed --run r a/b", "builds --before x",
-        "deliveries --repository ftp://x/y", "agent --cofig x")]
+        "deliveries --repository ftp://x/y", "agent --cofig x",
+        "schedule", "schedule x --file y", "schedule '* * * * *' --from now", "schedule x --from 2038-01-01T00:00:00Z",
+        "schedule x --count 1001")]
     assert {result.status for result in results} == {2}
     assert {result.out for result in results} == {""}
     golden("wrong-usage", *results)

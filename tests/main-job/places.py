@@ -205,6 +205,9 @@ class Service:
         eventually(known, f"the agent sees {self.name}")
         return self
 
+    def status(self, agent):
+        return agent.get(self.path)["status"]
+
     def force(self, agent, body=None, token="runner", status=201, headers=()):
         answer = agent.api("POST", f"{self.path}/runs", body, token=token, headers=headers)
         assert answer.status == status, answer

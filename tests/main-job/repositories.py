@@ -48,3 +48,6 @@ class Repository:
         remote = str(self.bare) if "/private/" in self.url else self.url
         git(self.work, "push", "-q", "-f", remote, f"HEAD:refs/heads/{branch}")
         return commit
+
+    def commit_of_head(self):
+        return git(self.work, "rev-parse", "HEAD")

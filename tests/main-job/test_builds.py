@@ -147,7 +147,7 @@ def test_several_containers_and_no_choice_is_a_problem(agent, place):
     repository = place.repository("choice", report(place.cluster, "never"))
     service = place.service("choice", repository=repository, template={
         "containers": [{"name": "a", "image": "a"}, {"name": "b", "image": "b"}]}).seen_by(agent)
-    assert "container" in agent.get(service.path)["problem"]
+    assert "container" in service.status(agent)["problem"]
     found = agent.outcome(agent.accept(push_of(repository, "1" * 40)))
     assert found["reason"] == "misconfigured" and service.name in found["detail"]
     assert not place.build_jobs(repository)
@@ -294,7 +294,7 @@ def test_what_the_settings_do_not_allow(agent, place, which):
     destination = {"image": f"{place.cluster.registry}/elsewhere/x",
                    "image-next-door": f"{place.images}-elsewhere/x"}.get(which)
     service = place.service("forbidden", repository=repository, destination=destination).seen_by(agent)
-    assert "allow" in agent.get(service.path)["problem"]
+    assert "allow" in service.status(agent)["problem"]
     found = agent.outcome_of(agent.accept(push_of(repository, "5" * 40)), "not-allowed")
     assert service.full_name in found["detail"]
     assert not place.build_jobs(repository)
@@ -355,13 +355,13 @@ def test_image_changed_by_hand_pins_the_service(agent, place):
     service.set_image(by_hand)
     found = agent.outcome_of(delivery, "pinned")
     assert service.full_name in found["detail"]
-    assert service.image() == by_hand and agent.get(service.path)["pinned"] is True
+    assert service.image() == by_hand and service.status(agent)["pinned"] is True
     third = agent.accept(push_of(repository, repository.push(report(place.cluster, "three"))))
     agent.outcome_of(third, "pinned")
     assert service.image() == by_hand
     service.set_image(ours)  # as it was: cronwright's again
     deployed(agent, repository, repository.push(report(place.cluster, "four")))
-    assert service.image() != ours and agent.get(service.path)["pinned"] is False
+    assert service.image() != ours and service.status(agent)["pinned"] is False
 
 
 def test_newest_push_wins_and_a_restless_branch_still_deploys(agent, place):

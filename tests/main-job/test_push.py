@@ -82,7 +82,7 @@ def test_chain_is_followed_by_ids(push):
     assert (patch["oldImage"], patch["newImage"]) == (container_of(push.before)["image"], image)
     for step in ("fetch", "context", "kaniko", "patch"):
         assert 0 <= build[f"{step}Seconds"] < 120
-    seen = push.agent.get(push.service.path)
+    seen = push.service.status(push.agent)
     assert (seen["image"], seen["live"]["commit"], seen["live"]["build"]) == (image, push.commit, build["build"])
     assert seen["live"]["subject"] == "Read the numbers" and seen["problem"] is None and seen["pinned"] is False
 

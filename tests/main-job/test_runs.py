@@ -114,7 +114,7 @@ def test_name_of_52_characters(agent, place):
 
 def test_suspended_service_can_be_forced(agent, place):
     service = place.service("suspended", container=shell("true"), spec={"suspend": True}).seen_by(agent)
-    assert agent.get(service.path)["suspend"] is True
+    assert service.status(agent)["suspend"] is True
     assert service.ended(agent, service.force(agent).json["name"])["state"] == "succeeded"
     assert service.get()["spec"]["suspend"] is True
 
@@ -145,7 +145,7 @@ def test_run_of_the_schedule_is_active_too(agent, long):
 def test_active_run_allowed(agent, long):
     runs = {long.force(agent, {"ifActive": "allow"}).json["name"] for _ in range(2)}
     assert {job["metadata"]["name"] for job in long.jobs()} == runs and len(runs) == 2
-    eventually(lambda: {run for run in agent.get(long.path)["running"]} == runs, "both are shown as running")
+    eventually(lambda: {run for run in long.status(agent)["running"]} == runs, "both are shown as running")
 
 
 def test_active_run_replaced(agent, long):
@@ -306,7 +306,7 @@ def test_services_of_one_project(agent, service):
     service.place.cluster.kubectl("-n", service.namespace, "label", "cronjob", service.name, "cronwright.io/project=sales")
     eventually(lambda: services("sales") == [service.name], "the project is seen")
     assert services("sale") == []
-    assert agent.get(service.path)["project"] == "sales"
+    assert service.status(agent)["project"] == "sales"
 
 
 def test_token_of_another_namespace(agent, service):
@@ -357,7 +357,7 @@ def test_runs_are_listed_newest_first(agent, place):
     assert len(agent.get(f"{service.path}/runs?limit=1")["runs"]) == 1
     for limit in ("0", "-1", "x", "100000", ""):
         assert agent.api("GET", f"{service.path}/runs?limit={limit}").status == 400
-    shown = agent.get(service.path)
+    shown = service.status(agent)
     assert shown["lastRun"]["state"] == "succeeded" and shown["running"] == []
 
 
@@ -374,7 +374,7 @@ def test_run_that_fails_after_its_retries(agent, place):
         answer = agent.api("GET", f"{service.path}/runs/{run}/logs?attempt={attempt}&follow=true")
         assert answer.text == "trying\n"
     assert agent.api("GET", f"{service.path}/runs/{run}/logs?attempt=3").status == 404
-    assert agent.get(service.path)["lastRun"]["reason"] == "exit 3"
+    assert service.status(agent)["lastRun"]["reason"] == "exit 3"
 
 
 def test_run_that_is_out_of_memory(agent, place):

@@ -22,7 +22,7 @@ static void test_a_turn_is_for_one_service(void **state)
     assert_true(turn_begin(&other, "reports/weekly", 0, &err));
     assert_false(turn_begin(&second, "reports/nightly", 20, &err));
     assert_int_equal(err.code, ERR_CONFLICT);
-    assert_string_equal(err.text, "another request is just starting a run of reports/nightly");
+    assert_string_equal(err.text, "another request is just at work on reports/nightly");
     turn_end(&second); // never taken
     turn_end(&turn);
     assert_true(turn_begin(&second, "reports/nightly", 0, &err));

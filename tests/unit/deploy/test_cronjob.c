@@ -1,5 +1,6 @@
 // CronJobs as people write them → services.
 #include "deploy/cronjob.h"
+#include "deploy/service_owner.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -179,12 +180,89 @@ static void owners(void **state)
          "{'meta.helm.sh/release-name':'rel'}",
          "Flux HelmRelease rel"},
         {",'labels':{'app.kubernetes.io/instance':'x'}", ""},
+        {",'labels':{'app.kubernetes.io/managed-by':'Helm','app.kubernetes.io/instance':'x'}",
+         "Helm release x"},
+        {",'labels':{'app.kubernetes.io/managed-by':'kustomize'}", ""},
+        {",'managedFields':[{'manager':'kubectl'},{'manager':'argocd-controller'}],"
+         "'labels':{'app.kubernetes.io/instance':'shop'}",
+         "Argo CD application shop"},
+        {",'managedFields':[{'manager':'kustomize-controller'}]", "Flux Kustomization"},
+        {",'managedFields':[{'manager':'kubectl'}]", ""},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         CLEANUP(service_ptr)
         const struct service *service = service_of(cases[i].metadata, "", ONE);
         assert_string_equal(service->owner, cases[i].owner);
     }
+}
+
+static void image_of_an_owner(void **state)
+{
+    (void)state;
+#define FIELDS(manager, container)                                                                 \
+    ",'managedFields':[{'manager':'" manager "','fieldsV1':{'f:spec':{'f:jobTemplate':{'f:spec':"  \
+    "{'f:template':{'f:spec':{'f:containers':{'k:{\\'name\\':\\'" container                        \
+    "\\'}':{'f:image':{}}}}}}}}}}]"
+    static const struct {
+        const char *metadata;
+        bool by_owner;
+    } cases[] = {{FIELDS("helm", "main"), true},
+                 {FIELDS("kubectl-set", "main"), false},
+                 {FIELDS("helm", "side"), false},
+                 {",'managedFields':[{'manager':'helm'}]", false},
+                 {"", false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        CLEANUP(service_ptr)
+        const struct service *service = service_of(cases[i].metadata, "", ONE);
+        assert_int_equal(service->image_by_owner, cases[i].by_owner);
+    }
+}
+
+static void containers_of_one_image(void **state)
+{
+    (void)state;
+#define ALIKE "{'name':'a','image':'i:1'},{'name':'b','image':'i:1'}"
+    static const struct {
+        const char *metadata, *pod, *container, *shared;
+        bool init;
+    } cases[] = {
+        {"", "'containers':[" ALIKE "]", "a", "containers/1", false},
+        {"", "'containers':[" ALIKE ",{'name':'c','image':'i:2'}]", "", "", false},
+        {ANNOTATED("'cronwright.io/container':'b'"),
+         "'initContainers':[{'name':'x','image':'o'},{'name':'y','image':'i:1'}],"
+         "'containers':[" ALIKE ",{'name':'c','image':'i:2'}]",
+         "b", "initContainers/1 containers/0", false},
+        {ANNOTATED("'cronwright.io/container':'x'"),
+         "'initContainers':[{'name':'x','image':'o'}],'containers':[{'name':'a','image':'i'}]", "x",
+         "", true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        CLEANUP(service_ptr)
+        const struct service *service = service_of(cases[i].metadata, "", cases[i].pod);
+        assert_string_equal(service->container, cases[i].container);
+        assert_string_equal(service->shared_image, cases[i].shared);
+        assert_int_equal(service->init_container, cases[i].init);
+    }
+}
+
+static void warnings_of_owners(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {ANNOTATED("'meta.helm.sh/release-name':'web'"), "helm upgrade"},
+        {",'labels':{'argocd.argoproj.io/instance':'web'}", "ignoreDifferences"},
+        {",'labels':{'kustomize.toolkit.fluxcd.io/name':'web'}", "IfNotPresent"},
+        {",'labels':{'helm.toolkit.fluxcd.io/name':'web'}", "driftDetection"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        CLEANUP(service_ptr) const struct service *service = service_of(cases[i][0], "", ONE);
+        CLEANUP(free_ptr) char *warning = service_owner_warning(service);
+        assert_non_null(warning);
+        assert_ptr_equal(strstr(warning, service->owner), warning);
+        assert_non_null(strstr(warning, cases[i][1]));
+    }
+    CLEANUP(service_ptr) const struct service *free_one = service_of("", "", ONE);
+    assert_null(service_owner_warning(free_one));
 }
 
 static void image_names(void **state)
@@ -255,6 +333,9 @@ int main(void)
         cmocka_unit_test(problems_are_sentences),
         cmocka_unit_test(states),
         cmocka_unit_test(owners),
+        cmocka_unit_test(image_of_an_owner),
+        cmocka_unit_test(warnings_of_owners),
+        cmocka_unit_test(containers_of_one_image),
         cmocka_unit_test(image_names),
         cmocka_unit_test(reserved_tag_says_not_built),
         cmocka_unit_test(other_objects_are_refused),

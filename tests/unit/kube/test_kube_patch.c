@@ -54,11 +54,27 @@ static void absent_annotations_are_made_behind_a_test(void **state)
                  "{\"op\":\"add\",\"path\":\"/metadata/annotations/x~1y\",\"value\":\"1\"}]");
 }
 
+static void other_values_and_removal(void **state)
+{
+    (void)state;
+    const struct annotation labels[] = {{"a", "b"}, {0}};
+    CLEANUP(json_ptr) json_t *patch = patch_create();
+    patch_test_value(patch, PATCH_AT("spec", "suspend"), json_true());
+    patch_add_value(patch, PATCH_AT("spec", "suspend"), json_false());
+    patch_remove(patch, PATCH_AT("x"));
+    patch_label(patch, true, labels);
+    assert_patch(patch, "[{\"op\":\"test\",\"path\":\"/spec/suspend\",\"value\":true},"
+                        "{\"op\":\"add\",\"path\":\"/spec/suspend\",\"value\":false},"
+                        "{\"op\":\"remove\",\"path\":\"/x\"},"
+                        "{\"op\":\"add\",\"path\":\"/metadata/labels/a\",\"value\":\"b\"}]");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pointers_are_escaped),
         cmocka_unit_test(operations_keep_their_order),
+        cmocka_unit_test(other_values_and_removal),
         cmocka_unit_test(absent_annotations_are_made_behind_a_test),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

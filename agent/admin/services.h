@@ -1,0 +1,34 @@
+// A service as the API shows it.
+#ifndef CRONWRIGHT_ADMIN_SERVICES_H
+#define CRONWRIGHT_ADMIN_SERVICES_H
+
+#include "agent/admin/runs.h"
+
+// The row that the list of services has of it, with its last runs as far as they can be told in
+// time; NULL when it could not be made.
+json_t *admin_service_row(const struct admin *admin, const struct service *service);
+
+struct service_verdict;
+// Answers with the document of a CronJob, its status, the warnings of `verdict` (or NULL) and
+// `members`, which are taken.
+void admin_answer_service(const struct admin *admin, struct server_request *req, int status,
+                          const json_t *cronjob, const struct service_verdict *verdict,
+                          json_t *members);
+
+// A service as it is in the cluster now: the CronJob, and what is read out of it.
+struct named_service {
+    json_t *cronjob;
+    const struct service *service;
+    json_t *document;
+};
+void named_service_finish(struct named_service *named);
+
+// The service named in the path, if the token may do what needs `role` with it; else answers (403,
+// or 404 when its namespace is not watched, or it is no service) and returns false.
+bool admin_find_service(const struct admin *admin, struct server_request *req,
+                        enum config_role role, struct named_service *out);
+
+// Whether this agent looks after services in a namespace; else answers 404.
+bool admin_watches(const struct admin *admin, struct server_request *req, const char *namespace);
+
+#endif
