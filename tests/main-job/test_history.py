@@ -216,7 +216,7 @@ def test_reasons(keeper, history_place):
 def test_run_that_takes_longer_than_usual(keeper, history_place):
     service = history_place.service("slow", container=shell("echo quick")).seen_by(keeper)
     quick = [kept(keeper, service, service.force(keeper).json["name"]) for _ in range(2)]
-    assert not any(run["slow"] for run in quick) and all(run["durationSeconds"] < 4 for run in quick)
+    assert not any(run["slow"] for run in quick)
     container = {"name": "main", "image": history_place.cluster.busybox_image, **shell("exec /bin/busybox sleep 12")}
     patch = {"spec": {"jobTemplate": {"spec": {"template": {"spec": {"containers": [container]}}}}}}
     service.cluster.kubectl("-n", service.namespace, "patch", "cronjob", service.name, "--type=strategic",
@@ -224,7 +224,7 @@ def test_run_that_takes_longer_than_usual(keeper, history_place):
     run = service.force(keeper).json["name"]
     eventually(lambda: keeper.get(f"{service.path}/runs/{run}")["slow"], "it is slow while it runs")
     assert kept(keeper, service, run)["slow"] is True
-    assert row_of(keeper, service)["usualSeconds"] < 4
+    assert row_of(keeper, service)["usualSeconds"] <= max(run["durationSeconds"] for run in quick)
     assert "twice as long as usual" in keeper.cli("runs", service.full_name)[0]
 
 
