@@ -145,9 +145,9 @@ struct config {
     struct {
         int64_t deliveries;
         int64_t builds;
+        int64_t images;
         int64_t runs; // of each service
         int64_t run_days;
-        int64_t images;
     } retention;
 };
 

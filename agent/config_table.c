@@ -306,13 +306,13 @@ const struct config_setting config_settings[] = {
      .max = 10000000, .help = "Deliveries."},
     {"retention.builds", CONFIG_INT, AT(retention.builds), .standard = "1000", .min = 10,
      .max = 1000000, .help = "Builds, with their logs."},
+    {"retention.images", CONFIG_INT, AT(retention.images), .standard = "50", .min = 2, .max = 500,
+     .help = "Images of each service, to roll back to."},
     {"retention.runs", CONFIG_INT, AT(retention.runs), .standard = "200", .min = 1, .max = 100000,
      .help = "Runs of each service, with their logs. How many Jobs Kubernetes keeps is the "
              "CronJob's own matter."},
     {"retention.runDays", CONFIG_INT, AT(retention.run_days), .standard = "90", .min = 1,
      .max = 36500, .help = "Days after its end that a run is remembered."},
-    {"retention.images", CONFIG_INT, AT(retention.images), .standard = "50", .min = 2, .max = 500,
-     .help = "Images of each service, to roll back to."},
 };
 
 const size_t config_setting_count = sizeof config_settings / sizeof config_settings[0];

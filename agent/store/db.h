@@ -11,8 +11,8 @@ struct db;        // a connection; one thread at a time
 struct statement; // a prepared statement of a connection
 
 extern const char store_schema[]; // schema.sql
-extern const char store_runs[];   // runs.sql
 extern const char store_images[]; // images.sql
+extern const char store_runs[];   // runs.sql
 
 // --- statements ---
 
