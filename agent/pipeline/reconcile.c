@@ -196,7 +196,7 @@ static enum step advance(struct work *work, struct group *group, struct build *b
         step = take_place(work, build);
     if (step == STEP_NEXT && build->state == BUILD_FETCHING) {
         step = step_context(work, group, build);
-        if (step == STEP_NEXT)
+        if (step == STEP_NEXT && build->state == BUILD_FETCHING)
             step = job_create(work, group, build);
     }
     if (step == STEP_NEXT && build->state == BUILD_RUNNING)
