@@ -116,7 +116,7 @@ def test_another_way_to_build_is_not_filtered_and_other_paths_alone_build_nothin
     outcome(agent, repository, first, "deployed")
     image = service.image()
     service.merge(metadata={"annotations": {"cronwright.io/paths": '["report/*", "lib/**"]'}})
-    eventually(lambda: agent.get(service.path)["document"]["source"]["git"]["paths"] == ["report/*", "lib/**"],
+    eventually(lambda: agent.get(service.path)["source"]["git"]["paths"] == ["report/*", "lib/**"],
                "the agent sees the new paths")
     outcome(agent, repository, repository.push({"README": "of more"}), "filtered")
     assert service.image() == image
