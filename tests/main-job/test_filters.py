@@ -1,12 +1,29 @@
 """Path filters: what a push changes, from what is live to the head, decides whether it is built."""
 
 import json
+import shutil
+import stat
+
+import pytest
 
 import forges
-from agents import FORGE_SECRETS
+from agents import FORGE_SECRETS, HELPER, Agent
 from places import report
 from repositories import git
 from waiting import eventually
+
+
+SLOW = 'RUN ["/bin/busybox", "sleep", "4"]'
+# Keeps the answer that nothing changed to itself while there is a file that says so.
+HELD_HELPER = """#!/bin/sh
+answer=$({helper})
+status=$?
+case "$answer" in
+*'"unchanged"'*) [ ! -e {barrier} ] || : >{barrier}.reached; while [ -e {barrier} ]; do sleep 0.05; done ;;
+esac
+echo "$answer"
+exit $status
+"""
 
 
 def push_of(repository, commit):
@@ -17,9 +34,9 @@ def outcome(agent, repository, commit, reason):
     return agent.outcome_of(agent.accept(push_of(repository, commit)), reason)
 
 
-def part(place, folder, text):
+def part(place, folder, text, *lines):
     """Files below `folder` whose image prints `text`."""
-    return {f"{folder}/{name}": content for name, content in report(place.cluster, text).items()}
+    return {f"{folder}/{name}": content for name, content in report(place.cluster, text, *lines).items()}
 
 
 def filtered_service(place, word, repository, folder, *paths):
@@ -77,6 +94,19 @@ def test_a_failed_push_is_made_up_for_by_the_next_one_outside(agent, place):
     mended = repository.push({"report/Dockerfile": whole})
     outcome(agent, repository, mended, "deployed")
     assert service.annotation("commit") == mended
+
+
+def test_a_push_outside_during_a_build_builds_the_head_with_both(agent, place):
+    repository = place.repository("during")
+    service = filtered_service(place, "during", repository, "report").seen_by(agent)
+    outcome(agent, repository, repository.push(part(place, "report", "one")), "deployed")
+    inside = repository.push(part(place, "report", "two", SLOW))
+    agent.accept(push_of(repository, inside))
+    agent.build_reaches(repository, inside, "running")
+    outside = repository.push({"README": "of all"})
+    outcome(agent, repository, outside, "deployed")
+    assert service.annotation("commit") == outside
+    assert agent.build_reaches(repository, inside, "superseded")["reason"] == "cancelled"
 
 
 def test_of_two_services_on_one_branch_only_the_one_that_is_meant_is_built(agent, place):
@@ -162,3 +192,82 @@ def test_a_draft_is_built_although_the_head_was_filtered(agent, place):
     last = repository.push({"README": "of more"})
     outcome(agent, repository, last, "filtered")
     assert len([build for build in agent.builds_of(repository) if build["commit"] == last]) == 1
+
+
+# --- an agent that is killed, or loses its mirror ---
+
+@pytest.fixture(scope="module")
+def own_place(new_place):
+    return new_place("filters")
+
+
+@pytest.fixture(scope="module")
+def barrier(own_place):
+    return own_place.directory / "barrier"
+
+
+@pytest.fixture(scope="module")
+def mortal(own_place, barrier):
+    helper = own_place.directory / "cronwright-git"
+    helper.write_text(HELD_HELPER.format(barrier=barrier, helper=HELPER))
+    helper.chmod(helper.stat().st_mode | stat.S_IXUSR)
+    agent = Agent(own_place, own_place.directory, git={"helper": str(helper)}).start()
+    yield agent
+    agent.finish()
+
+
+def compared(barrier):
+    reached = barrier.with_name("barrier.reached")
+    eventually(reached.exists, "the trees are compared")
+    reached.unlink()
+
+
+def test_killed_before_it_heard_that_nothing_changed(mortal, own_place, barrier):
+    """And a person who asks at that moment is not told that nothing changed."""
+    repository = own_place.repository("killed")
+    service = filtered_service(own_place, "killed", repository, "report").seen_by(mortal)
+    outcome(mortal, repository, repository.push(part(own_place, "report", "one")), "deployed")
+    image, jobs = service.image(), job_names(own_place, repository)
+    barrier.touch()
+    head = repository.push({"README": "of all"})
+    delivery = mortal.accept(push_of(repository, head))
+    compared(barrier)
+    assert mortal.build_reaches(repository, head, "fetching")["attempt"] == 1
+    mortal.kill()
+    barrier.unlink()
+    mortal.start()
+    mortal.outcome_of(delivery, "filtered")
+    [build] = [build for build in mortal.builds_of(repository) if build["commit"] == head]
+    assert (build["state"], build["attempt"]) == ("filtered", 1)
+    assert (service.image(), job_names(own_place, repository)) == (image, jobs)
+    # Looked at again after a restart, it stays as it is.
+    mortal.restart()
+    assert len(mortal.builds_of(repository)) == 2
+
+    barrier.touch()
+    head = repository.push({"README": "of more"})
+    delivery = mortal.accept(push_of(repository, head))
+    compared(barrier)
+    answer = mortal.api("POST", f"{service.path}/build")
+    assert answer.status == 202, answer
+    barrier.unlink()
+    mortal.outcome_of(forges.Delivery("admin", answer.json["delivery"], [], b""), "deployed")
+    assert service.annotation("commit") == head and service.image() != image
+
+
+def test_a_live_commit_that_is_nowhere_counts_as_changed(mortal, own_place):
+    """The branch was rewritten, and the mirror has never seen what was before."""
+    repository = own_place.repository("nowhere")
+    service = filtered_service(own_place, "nowhere", repository, "report").seen_by(mortal)
+    outcome(mortal, repository, repository.push(part(own_place, "report", "one")), "deployed")
+    git(repository.work, "checkout", "-q", "--orphan", "fresh")
+    same = repository.push({"README": "of all"})
+    outcome(mortal, repository, same, "filtered")  # the mirror has both
+    mortal.stop()
+    shutil.rmtree(mortal.directory / "state/mirrors")
+    git(repository.bare, "reflog", "expire", "--expire=now", "--all")
+    git(repository.bare, "gc", "-q", "--prune=now")
+    mortal.start()
+    other = repository.push({"README": "of more"})
+    outcome(mortal, repository, other, "deployed")
+    assert service.annotation("commit") == other
