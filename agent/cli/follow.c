@@ -402,12 +402,12 @@ static enum log_end follow_build_step(struct follow *follow, struct error *err)
 static void say_build_end(struct session *session, const char *build, const json_t *state)
 {
     bool failed = is(state, "state", "failed");
-    bool superseded = is(state, "state", "superseded");
-    const char *text = field(state, failed || superseded ? "detail" : "image");
+    bool left = is(state, "state", "superseded") || is(state, "state", "filtered");
+    const char *text = field(state, failed || left ? "detail" : "image");
     screen_say(&session->screen,
-               failed       ? MARK_FAILED
-               : superseded ? MARK_SKIPPED
-                            : MARK_OK,
+               failed ? MARK_FAILED
+               : left ? MARK_SKIPPED
+                      : MARK_OK,
                "%s %s%s%s", build, field_or_dash(state, "state"), text[0] ? ": " : "", text);
 }
 
