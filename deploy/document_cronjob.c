@@ -445,7 +445,8 @@ static bool belongs_to_the_one(const char *key)
                                            "app.kubernetes.io/managed-by"};
     static const char *const ours[] = {ANNOTATION_COMMIT,        ANNOTATION_BUILD,
                                        ANNOTATION_PATCHED_AT,    ANNOTATION_PATCHED_IMAGE,
-                                       ANNOTATION_FIRST_RUN_DUE, ANNOTATION_PINNED};
+                                       ANNOTATION_FIRST_RUN_DUE, ANNOTATION_PINNED,
+                                       ANNOTATION_PUT_BACK};
     for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
         if (text_starts(key, prefixes[i]))
             return true;

@@ -72,7 +72,7 @@ json_t *run_keep(const json_t *object)
         return list;
     }
     if (!json_is_object(object))
-        return json_incref(json_unconst(object));
+        return object ? json_incref(json_unconst(object)) : json_null();
     json_t *kept = json_object();
     const char *key;
     json_t *value;

@@ -33,13 +33,25 @@ static json_t *last_build(const struct admin *admin, const struct config_token *
     return json;
 }
 
+// The owner may put back what is changed here.
+static void warn_of_owner(const struct service *service, json_t *warnings)
+{
+    CLEANUP(free_ptr) char *sentence = service_owner_warning(service);
+    if (sentence)
+        json_array_append_new(warnings, json_text(sentence));
+}
+
 // The row of the list, and what is told of one service alone.
 static json_t *status_json(const struct admin *admin, struct server_request *req,
-                           const json_t *cronjob, const struct service *service)
+                           const json_t *cronjob, const struct service *service,
+                           const json_t *document)
 {
     json_t *status = admin_service_row(admin, service);
     json_t *missing = json_array(), *not_checked = json_array();
+    CLEANUP(json_ptr) json_t *warnings = document_warnings(document, wall_now().ms / 1000);
     admin_missing(admin, cronjob, service, missing, not_checked);
+    warn_of_owner(service, warnings);
+    admin_add_list(status, "warnings", warnings);
     json_object_set_new(status, "missing", missing);
     json_object_set_new(status, "notChecked", not_checked);
     if (*service->repository)
@@ -69,7 +81,7 @@ void admin_answer_service(const struct admin *admin, struct server_request *req,
     json_t *document = document_of_cronjob(cronjob);
     CLEANUP(free_ptr) char *etag = etag_of(document);
     server_add_header(req, "ETag", etag);
-    json_object_set_new(document, "status", status_json(admin, req, cronjob, service));
+    json_object_set_new(document, "status", status_json(admin, req, cronjob, service, document));
     json_object_update(document, members);
     if (verdict) {
         admin_add_list(document, "warnings", verdict->warnings);
@@ -457,14 +469,6 @@ static void answer_edited(const struct admin *admin, struct server_request *req,
                          json_pack("{s:O}", "changed", pointers));
 }
 
-// The owner may put back what is changed here.
-static void warn_of_owner(const struct service *service, struct service_verdict *verdict)
-{
-    CLEANUP(free_ptr) char *sentence = service_owner_warning(service);
-    if (sentence)
-        json_array_append_new(verdict->warnings, json_text(sentence));
-}
-
 // One try, whose end is *answered; false: somebody else changed it meanwhile.
 static bool try_edit(const struct admin *admin, struct server_request *req,
                      const struct named_service *named, const struct edit *edit)
@@ -493,7 +497,7 @@ static bool try_edit(const struct admin *admin, struct server_request *req,
     if (moved && !is_allowed(admin, req, cronjob))
         return true;
     warn(after, &verdict);
-    warn_of_owner(named->service, &verdict);
+    warn_of_owner(named->service, verdict.warnings);
     bool ok = service_try_change(admin->kube, named->cronjob, cronjob, &verdict, &err);
     if (ok && json_array_size(verdict.faults) > 0) {
         admin_refuse_errors(req, verdict.faults, "nothing was changed");

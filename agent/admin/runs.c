@@ -4,6 +4,7 @@
 #include "agent/base/log.h"
 #include "agent/runs/record.h"
 #include "agent/runs/recorder.h"
+#include "deploy/services.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -87,6 +88,50 @@ json_t *admin_run_json(const struct admin *admin, const struct service *service,
     return json;
 }
 
+// --- services that were ---
+
+static bool note_any(void *user, const struct run_mention *run)
+{
+    (void)run;
+    *(bool *)user = true;
+    return false;
+}
+
+// A service that was deleted, of which runs are remembered; NULL when none are.
+static const struct service *past_service(const struct admin *admin, const char *namespace,
+                                          const char *name)
+{
+    bool any = false;
+    struct error err;
+    const struct service *service = NULL;
+    if (!store_runs_of(admin->store, namespace, name, note_any, &any, &err) || !any)
+        return NULL;
+    CLEANUP(json_ptr)
+    json_t *cronjob = json_pack("{s:{s:s, s:s, s:s}, s:{s:{s:{s:{s:{s:[]}}}}}}", "metadata",
+                                "namespace", namespace, "name", name, "uid", "", "spec",
+                                "jobTemplate", "spec", "template", "spec", "containers");
+    return service_from_json(cronjob, &service, &err) ? service : NULL;
+}
+
+// As admin_named_service() for a viewer, also of one that is gone.
+static const struct service *named_or_past(const struct admin *admin, struct server_request *req)
+{
+    const char *namespace = server_param(req, "namespace");
+    const char *name = server_param(req, "name");
+    if (!admin_may(admin, req, ROLE_VIEWER, namespace))
+        return NULL;
+    CLEANUP(service_ptr)
+    const struct service *past = kube_is_label(namespace) && kube_is_name(name)
+                                     ? past_service(admin, namespace, name)
+                                     : NULL;
+    const struct service *now = service_cache_get(admin->services, namespace, name);
+    struct error err;
+    if (now || !past)
+        return now ? now : admin_named_service(admin, req, ROLE_VIEWER);
+    // It may be too new for the watch; of one that cannot be asked for, the past can be told.
+    return cronjob_get(admin->kube, namespace, name, &now, &err) ? now : TAKE(past);
+}
+
 // --- lists ---
 
 static int64_t usual_of(const struct admin *admin, const struct service *service)
@@ -145,7 +190,7 @@ static void list_runs(struct server_request *req, void *user)
     if (!read_filter(req, &filter, &missed))
         return;
     CLEANUP(service_ptr)
-    const struct service *service = admin_named_service(admin, req, ROLE_VIEWER);
+    const struct service *service = named_or_past(admin, req);
     if (!service)
         return;
     filter.namespace = service->namespace_;
@@ -271,7 +316,7 @@ static void get_run(struct server_request *req, void *user)
 {
     const struct admin *admin = user;
     CLEANUP(service_ptr)
-    const struct service *service = admin_named_service(admin, req, ROLE_VIEWER);
+    const struct service *service = named_or_past(admin, req);
     if (!service)
         return;
     CLEANUP(run_ptr) struct run *run = NULL;
@@ -378,7 +423,7 @@ static void get_run_log(struct server_request *req, void *user)
     if (!read_choice(req, &choice))
         return;
     CLEANUP(service_ptr)
-    const struct service *service = admin_named_service(admin, req, ROLE_VIEWER);
+    const struct service *service = named_or_past(admin, req);
     if (!service)
         return;
     CLEANUP(run_ptr) struct run *run = run_with_attempt(req, admin, service, &choice);

@@ -82,7 +82,7 @@ static bool fetch(struct edit *edit, struct error *err)
     if (answer.json == NULL)
         return error_set(err, ERR_PROTOCOL, "%s answered with nothing", session->client.url);
     edit->before = settings_of(answer.json);
-    memcpy(edit->etag, answer.etag, sizeof(edit->etag));
+    (void)text_copy(edit->etag, sizeof(edit->etag), answer.etag);
     return true;
 }
 

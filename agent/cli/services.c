@@ -37,13 +37,12 @@ static void say_first_steps(struct session *session, const json_t *answer)
     struct screen *screen = &session->screen;
     const char *listen = field(json_at(answer, "webhooks", NULL), "listen");
     CLEANUP(free_ptr) char *url = webhook_url(session, listen[0] ? listen : "0.0.0.0:8080");
-    screen_say(screen, MARK_NONE,
-               "No services yet. A service is a CronJob that says where it comes "
-               "from:");
-    screen_hint(screen, "kubectl label cronjob -n NAMESPACE NAME cronwright.io/managed=true");
-    screen_hint(screen, "kubectl annotate cronjob -n NAMESPACE NAME \\");
-    screen_hint(screen, "  cronwright.io/repository=https://github.com/acme/report "
-                        "cronwright.io/branch=main");
+    screen_say(screen, MARK_NONE, "No services yet. Create one:");
+    screen_hint(screen, "cronwright create --example > svc.yaml");
+    screen_hint(screen, "cronwright create -f svc.yaml");
+    screen_say(screen, MARK_NONE, "Or take over a CronJob that is there:");
+    screen_hint(screen, "cronwright adopt NAMESPACE/NAME --repository "
+                        "https://github.com/acme/report --branch main");
     screen_say(screen, MARK_NONE,
                "Webhooks go to these addresses; their secrets are the agent's "
                "settings beside them:");

@@ -12,7 +12,8 @@
 #include <string.h>
 
 #define WORKERS        4
-#define AGAIN_MS       500   // a log that found no place, a run whose pods lag behind
+#define AGAIN_MS       500   // a run that is over, whose pods lag behind
+#define FULL_AGAIN_MS  3000  // a log that found no place
 #define PODS_LAG_MS    10000 // at most, behind the end of their Job
 #define PODS_END_MS    45000 // at most, after their Job was deleted
 #define LATELY_MS      60000 // only then may they lag
@@ -289,7 +290,9 @@ static enum work_result write_run(struct recorder *recorder, struct run *run, bo
     atomic_fetch_add(&recorder->log_bytes, progress.bytes);
     if (whole)
         jobs_settle(recorder->jobs, run->uid, gone);
-    if (progress.refused || (!whole && run_state_is_over(run->state)))
+    if (progress.refused)
+        add_key(recorder, KEY_RUN, run->uid, FULL_AGAIN_MS);
+    else if (!whole && run_state_is_over(run->state))
         add_key(recorder, KEY_RUN, run->uid, AGAIN_MS);
     if (whole && !progress.pending &&
         !(recorder_expire(recorder, run->namespace_, run->service, &err) &&
@@ -357,7 +360,7 @@ static enum work_result record_old(struct recorder *recorder, const struct job_v
 
 static enum work_result record_run(struct recorder *recorder, const char *uid)
 {
-    CLEANUP(job_view_finish) struct job_view view;
+    CLEANUP(job_view_finish) struct job_view view = {0};
     CLEANUP(run_record_finish) struct run_record before = {0};
     struct error err;
     jobs_look(recorder->jobs, uid, &view);
@@ -390,6 +393,8 @@ void recorder_add(struct recorder *recorder, const struct run *run)
     else if (news && !put_run(recorder, run, true, &record, &err))
         log_line(LOG_WARNING, "a run cannot be recorded", "run", run->name, "error", err.text,
                  NULL);
+    else if (news)
+        add_key(recorder, KEY_RUN, run->uid, 0); // a worker may have known more just now
     run_record_finish(&record);
 }
 
@@ -553,7 +558,7 @@ void recorder_tick(struct recorder *recorder)
 
 bool recorder_job_is_gone(struct recorder *recorder, const char *namespace_, const char *uid)
 {
-    CLEANUP(job_view_finish) struct job_view view;
+    CLEANUP(job_view_finish) struct job_view view = {0};
     const struct space *space = space_of(recorder, namespace_);
     if (!space || !space->jobs_known)
         return false;

@@ -12,7 +12,8 @@ struct scan {
     bool timestamps; // count the times too
     char head[STAMP_MAX];
     size_t head_len; // of this line
-    uint64_t line_len;
+    bool in_text;    // past its time
+    uint64_t given;  // of this line, so far
     uint64_t lines;  // whole ones before this
     uint64_t offset; // of this line
     int64_t since_ns;
@@ -25,21 +26,32 @@ struct scan {
 static void end_line(struct scan *scan)
 {
     int64_t stamp;
-    size_t prefix = 0;
-    bool stamped = podlog_stamp(scan->head, scan->head_len, &stamp, &prefix);
-    const char *blank = stamped ? NULL : memchr(scan->head, ' ', scan->head_len);
-    if (blank) // readers take that for the time's end
-        prefix = (size_t)(blank + 1 - scan->head);
+    size_t prefix;
     if (scan->lines == scan->wanted_line)
         scan->wanted_offset = scan->offset;
-    if (scan->since_line == NONE && stamped && stamp >= scan->since_ns) {
+    if (scan->since_line == NONE &&
+        (scan->since_ns == INT64_MIN ||
+         (podlog_stamp(scan->head, scan->head_len, &stamp, &prefix) && stamp >= scan->since_ns))) {
         scan->since_line = scan->lines;
         scan->since_offset = scan->offset;
     }
-    scan->offset += scan->line_len - (scan->timestamps ? 0 : prefix);
+    scan->offset += scan->given;
     scan->lines++;
-    scan->line_len = 0;
+    scan->given = 0;
     scan->head_len = 0;
+    scan->in_text = false;
+}
+
+// A part of a line: how much of it a reader is given.
+static void count(struct scan *scan, const char *bytes, size_t len, bool ends)
+{
+    if (!scan->in_text && !scan->timestamps) {
+        const char *blank = memchr(bytes, ' ', len - ends);
+        size_t prefix = blank ? (size_t)(blank + 1 - bytes) : len - ends;
+        scan->in_text = blank || ends;
+        len -= prefix;
+    }
+    scan->given += len;
 }
 
 static void take(struct scan *scan, const char *bytes, size_t len)
@@ -50,7 +62,7 @@ static void take(struct scan *scan, const char *bytes, size_t len)
         size_t head = STAMP_MAX - scan->head_len < part ? STAMP_MAX - scan->head_len : part;
         memcpy(scan->head + scan->head_len, bytes, head);
         scan->head_len += head;
-        scan->line_len += part;
+        count(scan, bytes, part, newline != NULL);
         if (newline)
             end_line(scan);
         bytes += part;

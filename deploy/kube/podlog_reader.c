@@ -141,9 +141,12 @@ static bool pass_prefix(struct podlog_reader *reader, struct error *err)
         return true;
     }
     if (!trailer) {
-        const char *blank = memchr(rest(reader), ' ', reader->len);
-        reader->in_text = blank != NULL;
-        advance(reader, blank ? (size_t)(blank + 1 - rest(reader)) : reader->len);
+        // A line without a blank, in a damaged file, has no text.
+        const char *end = memchr(rest(reader), '\n', reader->len);
+        size_t line = end ? (size_t)(end - rest(reader)) : reader->len;
+        const char *blank = memchr(rest(reader), ' ', line);
+        reader->in_text = blank || end;
+        advance(reader, blank ? (size_t)(blank + 1 - rest(reader)) : line);
         return true;
     }
     const char *newline = memchr(rest(reader), '\n', reader->len);

@@ -4,38 +4,19 @@ Every figure of the agent stands beside one of the machine, taken in the same ru
 """
 
 import json
-import os
 import pathlib
 import re
-import signal
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
-import urllib.request
 
-PROGRAMS = pathlib.Path(sys.argv[1])
-LOAD_SECONDS = 5
+import many
+from figures import PROGRAMS, env, load, memory_row, row, run, second_agent
+
 PUSHES = 3
 STARTS = 5
 DEADLINE = 120
-
-env = os.environ
-
-
-def run(*command, **options):
-    return subprocess.run([str(part) for part in command], check=True, text=True,
-                          stdout=subprocess.PIPE, **options).stdout
-
-
-def row(what, value, beside=""):
-    print(f"{what:<46} {value:>14}  {beside}", flush=True)
-
-
-def load(port, connections):
-    return json.loads(run(PROGRAMS / "bench-load", port, env["GITHUB_SECRET_FILE"],
-                          env["REPOSITORY"], connections, LOAD_SECONDS))
 
 
 def pushes_accepted():
@@ -57,43 +38,14 @@ def pushes_accepted():
     bare.wait(10)
 
 
-def answers(url):
-    try:
-        with urllib.request.urlopen(url, timeout=2):
-            return True
-    except OSError:
-        return False
+def start_once():
+    with second_agent() as agent:
+        return agent.start()
 
 
 def ready_time():
-    """Of a second agent with a state directory of its own."""
-    config = pathlib.Path(env["CONFIG"]).read_text()
-    took = []
-    for _ in range(STARTS):
-        with tempfile.TemporaryDirectory(dir=env["STATE_DIR"]) as state:
-            path = pathlib.Path(state) / "cronwright.yaml"
-            path.write_text(re.sub(r"^stateDirectory:.*$", f"stateDirectory: {state}/state", config,
-                                   flags=re.MULTILINE))
-            log = open(pathlib.Path(state) / "log", "w+")
-            began = time.monotonic()
-            agent = subprocess.Popen([env["CRONWRIGHT"], "agent", "--config", path], stderr=log)
-            address = None
-            while not (address and answers(f"http://{address}/readyz")):
-                found = re.search(r"admin=(\S+)", pathlib.Path(log.name).read_text())
-                address = found and found.group(1)
-                if time.monotonic() - began > 30:
-                    sys.exit("the second agent is not ready within 30 s")
-            took.append(time.monotonic() - began)
-            agent.send_signal(signal.SIGTERM)
-            agent.wait(30)
+    took = [start_once() for _ in range(STARTS)]
     row("start to ready", f"{statistics.median(took) * 1000:.0f} ms", "median of 5")
-
-
-def memory(when):
-    rollup = pathlib.Path(f"/proc/{env['AGENT_PID']}/smaps_rollup").read_text()
-    kib = {name: int(value) for name, value in re.findall(r"^(\w+):\s+(\d+) kB", rollup, re.M)}
-    private = kib["Private_Clean"] + kib["Private_Dirty"]
-    row(f"memory {when}", f"{kib['Rss'] / 1024:.1f} MB", f"{private / 1024:.1f} MB of it private")
 
 
 def git(*arguments):
@@ -130,8 +82,9 @@ def push_to_patched():
         row(f"  {step}", f"{seconds:.3f} s")
 
 
-memory("when idle")
+memory_row("memory when idle", env["AGENT_PID"])
 ready_time()
 push_to_patched()
 pushes_accepted()
-memory("after the load")
+memory_row("memory after the load", env["AGENT_PID"])
+many.measure()

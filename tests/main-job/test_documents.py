@@ -1,6 +1,6 @@
 """Services as documents: created as drafts, read, changed, copied and deleted, with all errors at once."""
 
-import json
+import copy
 import threading
 
 import pytest
@@ -380,6 +380,29 @@ def test_quota_refuses(agent, tight):
     post(agent, {**given, "resources": {"limits": {"memory": "32Mi"}}})
 
 
+@pytest.fixture
+def modest(home, tmp_path):
+    """An agent whose account may not ask for pods, not even as a dry run."""
+    on = lambda *words: home.cluster.kubectl("-n", home.namespace, "create", *words)
+    on("serviceaccount", "modest")
+    on("role", "modest", "--verb=get,list,watch,create,patch", "--resource=cronjobs.batch")
+    on("rolebinding", "modest", "--role=modest", f"--serviceaccount={home.namespace}:modest")
+    account = copy.copy(home.account)
+    account.user = {"token": on("token", "modest").strip()}
+    kubeconfig = account.write(tmp_path / "kubeconfig", home.cluster.server)
+    agent = Agent(home, tmp_path, kubernetes={"kubeconfig": str(kubeconfig)}).start(until_ready=False)
+    yield agent
+    agent.finish()
+
+
+def test_what_could_not_be_asked_is_told(modest, home):
+    given = document(home, "unasked", resources={"limits": {"memory": "1Mi"}})
+    answer = post(modest, given).json
+    [sentence] = answer["notChecked"]
+    assert "admission, quota and Pod security were not asked" in sentence and "pods" in sentence
+    assert Draft(home, given["name"]).made["spec"]["suspend"] is True
+
+
 # --- change ---
 
 CHANGES = [  # each group of fields
@@ -572,7 +595,9 @@ def test_new_schedule_skips_what_was_missed(agent, home):
 def test_owner_is_named(agent, home):
     service = create(agent, home, document(home, "owned"))
     service.merge(metadata={"annotations": {"meta.helm.sh/release-name": "web"}})
-    assert any("Helm release web" in text for text in change(agent, service, {"restarts": 1}).json["warnings"])
+    answer = change(agent, service, {"restarts": 1}).json
+    for warnings in (answer["warnings"], agent.get(service.path)["status"]["warnings"]):
+        assert any("Helm release web" in text for text in warnings)
 
 
 # --- copy ---

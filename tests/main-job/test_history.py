@@ -143,6 +143,12 @@ def test_history_limits_are_the_clusters_alone(keeper, history_place):
     for run in runs:
         kept(keeper, service, run)
         assert log_of(keeper, service, run) == b"limited\n"
+    service.delete()
+    eventually(lambda: keeper.api("GET", service.path).status == 404, "the service is gone")
+    eventually(lambda: all(row["archived"] for row in runs_of(keeper, service)), "all are in the archive alone")
+    assert [row["name"] for row in runs_of(keeper, service)] == runs[::-1]
+    assert keeper.cli("logs", service.full_name)[0] == "limited\n"
+    assert keeper.api("GET", f"{service.path}/runs/no-such-run").status == 404
 
 
 # --- how runs end ---
@@ -207,7 +213,7 @@ def test_run_that_takes_longer_than_usual(keeper, history_place):
     service = history_place.service("slow", container=shell("echo quick")).seen_by(keeper)
     quick = [kept(keeper, service, service.force(keeper).json["name"]) for _ in range(2)]
     assert not any(run["slow"] for run in quick) and all(run["durationSeconds"] < 4 for run in quick)
-    container = {"name": "main", "image": history_place.cluster.busybox_image, **shell("exec /bin/busybox sleep 8")}
+    container = {"name": "main", "image": history_place.cluster.busybox_image, **shell("exec /bin/busybox sleep 12")}
     patch = {"spec": {"jobTemplate": {"spec": {"template": {"spec": {"containers": [container]}}}}}}
     service.cluster.kubectl("-n", service.namespace, "patch", "cronjob", service.name, "--type=strategic",
                             "-p", json.dumps(patch))

@@ -767,6 +767,24 @@ static void warnings(void **state)
     assert_non_null(strstr(json_string_value(json_array_get(list, 1)), "below 10"));
 }
 
+// --- the table ---
+
+static void every_field_is_explained(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < document_field_count; i++) {
+        const struct document_field *field = &document_fields[i];
+        if (!field->help || field->help[strlen(field->help) - 1] != '.')
+            fail_msg("%s has no help that ends in a full stop", field->path);
+        if ((field->kind == DOCUMENT_CHOICE) != (field->words != NULL))
+            fail_msg("%s has words, or none", field->path);
+        if (field->kind == DOCUMENT_INT && field->max == 0)
+            fail_msg("%s has no bound", field->path);
+        for (size_t k = 0; k < i; k++)
+            assert_string_not_equal(document_fields[k].path, field->path);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -794,6 +812,7 @@ int main(void)
         cmocka_unit_test(pointers),
         cmocka_unit_test(merge_patches),
         cmocka_unit_test(warnings),
+        cmocka_unit_test(every_field_is_explained),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

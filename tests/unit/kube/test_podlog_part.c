@@ -114,6 +114,19 @@ static void damaged_file_is_lost(void **state)
     assert_string_equal(end.why, "the log file is damaged");
 }
 
+static void damaged_line_has_no_text(void **state)
+{
+    (void)state;
+    static const char text[] =
+        LINE("10", "one") "2026-11-24T08:00:11Z\n" LINE("12", "three") "= complete\n";
+    struct error err;
+    sh("rm -f log.gz");
+    assert_true(file_write(path, 0600, text, sizeof text - 1, &err));
+    assert_part(-1, NULL, false, "one\n\nthree\n");
+    assert_part(2, NULL, false, "\nthree\n");
+    assert_part(1, NULL, false, "three\n");
+}
+
 static void absent_file_is_told(void **state)
 {
     (void)state;
@@ -130,9 +143,8 @@ static void absent_file_is_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(parts_are_found),
-        cmocka_unit_test(compressed_file_is_read_the_same),
-        cmocka_unit_test(damaged_file_is_lost),
+        cmocka_unit_test(parts_are_found),      cmocka_unit_test(compressed_file_is_read_the_same),
+        cmocka_unit_test(damaged_file_is_lost), cmocka_unit_test(damaged_line_has_no_text),
         cmocka_unit_test(absent_file_is_told),
     };
     return cmocka_run_group_tests(tests, make, clean);
