@@ -41,10 +41,14 @@ static int64_t text_max(const struct document_field *field)
     return field->max ? field->max : DOCUMENT_TEXT_MAX;
 }
 
-static json_t *text_schema(const struct document_field *field, const char *also, bool null)
+// Of each text of a list or map, which may be `also` something else.
+static json_t *text_schema(const struct document_field *field, enum document_schema_use use,
+                           const char *also, bool null)
 {
-    return json_pack("{s:o, s:I}", "type", type_json("string", also, null), "maxLength",
-                     (json_int_t)text_max(field));
+    json_t *schema = json_pack("{s:o}", "type", type_json("string", also, null));
+    if (use != DOCUMENT_SCHEMA_ANSWER)
+        set_int(schema, "maxLength", text_max(field));
+    return schema;
 }
 
 static json_t *words_json(const struct document_field *field, bool null)
@@ -58,7 +62,8 @@ static json_t *words_json(const struct document_field *field, bool null)
 }
 
 // What the field's value is held against, where it is one that is sent.
-static void add_bounds(const struct document_field *field, bool null, json_t *schema)
+static void add_bounds(const struct document_field *field, enum document_schema_use use, bool null,
+                       json_t *schema)
 {
     static const struct document_field port = {.min = 1, .max = 65535};
     const struct document_field *numbers = field->kind == DOCUMENT_PORT ? &port : field;
@@ -85,7 +90,8 @@ static void add_bounds(const struct document_field *field, bool null, json_t *sc
         break;
     case DOCUMENT_MAP:
     case DOCUMENT_AMOUNTS:
-        set_int(schema, "maxProperties", DOCUMENT_COUNT_MAX);
+        if (use == DOCUMENT_SCHEMA_WHOLE) // in a patch, those that take away do not count
+            set_int(schema, "maxProperties", DOCUMENT_COUNT_MAX);
         break;
     case DOCUMENT_OBJECT:
     case DOCUMENT_BOOL:
@@ -98,17 +104,17 @@ static void add_content(const struct document_field *field, enum document_schema
                         json_t *schema)
 {
     bool sent = use != DOCUMENT_SCHEMA_ANSWER;
+    bool numbers = sent && field->kind == DOCUMENT_AMOUNTS;
     CLEANUP(free_ptr) char *items = xasprintf("%s[]", field->path);
     CLEANUP(json_ptr) json_t *object = NULL;
     switch (field->kind) {
     case DOCUMENT_TEXTS:
-        json_object_set_new(schema, "items", text_schema(field, NULL, false));
+        json_object_set_new(schema, "items", text_schema(field, use, NULL, false));
         break;
     case DOCUMENT_MAP:
     case DOCUMENT_AMOUNTS:
-        json_object_set_new(
-            schema, "additionalProperties",
-            text_schema(field, sent && field->kind == DOCUMENT_AMOUNTS ? "number" : NULL, sent));
+        json_object_set_new(schema, "additionalProperties",
+                            text_schema(field, use, numbers ? "number" : NULL, sent));
         break;
     case DOCUMENT_OBJECTS:
         json_object_set_new(schema, "items", object_schema(items, use));
@@ -144,7 +150,7 @@ static json_t *field_schema(const struct document_field *field, enum document_sc
     json_t *schema = json_pack("{s:o, s:s}", "type", type_json(types[field->kind], also, null),
                                "description", field->help);
     if (sent)
-        add_bounds(field, null, schema);
+        add_bounds(field, use, null, schema);
     if (field->standard)
         json_object_set_new(schema, "default", json_loads(field->standard, JSON_DECODE_ANY, NULL));
     add_content(field, use, schema);
