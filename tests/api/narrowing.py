@@ -4,6 +4,10 @@ handlers are not left at their first line; and with answers that may hold nothin
 import copy
 
 SUCH_A_NAME = "^api-[a-z]{1,6}$"
+# Fields just as others that stay.
+ALIKE = {None: ["nodeSelector", "startingDeadlineSeconds", "firstRun", "restartPolicy"],
+         "healthChecks": ["startup", "liveness"], "container": ["command", "workingDir"], "resources": ["requests"],
+         "security": ["runAsGroup", "fsGroup", "readOnlyRootFilesystem", "allowPrivilegeEscalation", "addCapabilities"]}
 SCHEDULES = ["0 3 * * *", "@daily", "0 0 1 1 *", "every day"]
 
 
@@ -17,11 +21,13 @@ def with_names(document, namespace, services, idle, victims, runs, deliveries, i
     parameters["name"]["schema"] = {"enum": [*services, "nobody"]}
     parameters["run"]["schema"] = {"enum": [*runs, "nobody"]}
     parameters["ifMatch"]["schema"] = {"enum": ["*", '"0"']}  # of any document; of none
-    parameters["build"]["schema"] = {"enum": ["b-1", "1", "b-999"]}
+    parameters["build"]["schema"] = {"type": "string", "enum": ["b-1", "1", "b-999"]}
     paths["/v1/deliveries/{delivery}"]["parameters"][0]["schema"] = {"enum": [*deliveries, "nobody"]}
     one = lambda names: {"name": "name", "in": "path", "required": True, "schema": {"enum": [*names, "nobody"]}}
     service = "/v1/services/{namespace}/{name}"
     paths[service]["delete"]["parameters"].append(one(victims))
+    before = next(each for each in paths[service + "/runs"]["get"]["parameters"] if each.get("name") == "before")
+    before["schema"] = {"enum": ["2026-11-24T08:00:00Z", "1999-12-31T23:59:59.5+14:00"]}  # not of the year 1013
     paths[service]["patch"]["parameters"].append(one(services[-1:]))
     paths[service + "/runs"]["post"]["parameters"].append(one([idle]))
     for path in (service + "/runs/{run}", service + "/runs/{run}/logs"):
@@ -33,9 +39,12 @@ def with_names(document, namespace, services, idle, victims, runs, deliveries, i
         properties["schedule"] = {"enum": SCHEDULES}
         properties["source"] = {"enum": [{"image": image}]}
         del properties["image"]  # of Git sources only
-        for check in ("startup", "liveness"):  # as readiness, which is enough
-            del properties["healthChecks"]["properties"][check]
+        for group, keys in ALIKE.items():
+            for key in keys:
+                del (properties[group]["properties"] if group else properties)[key]
     del paths[service]["patch"]["requestBody"]["content"]["application/json"]  # the same again
+    for key in ("env", "ports", "healthChecks", "security", "volumes"):  # as in a whole document, which is enough
+        del schemas["DocumentPatch"]["properties"][key]
     schemas["DocumentPatch"]["properties"]["name"] = {"enum": services[-1:]}
     schemas["CopyRequest"]["properties"]["name"] = {"type": "string", "pattern": SUCH_A_NAME}
     schemas["AdoptRequest"]["properties"]["name"] = {"enum": [idle, "nobody"]}

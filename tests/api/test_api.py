@@ -18,11 +18,8 @@ from waiting import eventually
 HERE = pathlib.Path(__file__).resolve().parent
 TESTER = pathlib.Path(sys.executable).with_name("schemathesis")
 SEED = os.environ.get("SEED", "20261126")
-EXAMPLES = int(os.environ.get("EXAMPLES", "12"))  # of each operation, besides those of the document and its bounds
-SECONDS = 560
-CHECKS = ["not_a_server_error", "status_code_conformance", "content_type_conformance", "response_headers_conformance",
-          "response_schema_conformance", "negative_data_rejection", "ignored_auth", "unsupported_method",
-          "allow_header_conformance"]
+EXAMPLES = 10  # of each operation, besides those of the document and its bounds
+SECONDS = 300
 VICTIMS = 3
 
 
@@ -77,12 +74,12 @@ def test_answers_are_as_described(api, narrowed, tmp_path, token, left_out):
     path.write_text(json.dumps(narrowed))
     print(f"seed {SEED}")
     ended = subprocess.run(
-        [TESTER, "--config-file", HERE / "schemathesis.toml", "run", path, "--url", f"http://{api.admin}", "--header", f"Authorization: Bearer {TOKENS[token]}",
-         "--checks", ",".join(CHECKS), "--phases", "examples,coverage,fuzzing", "--seed", SEED,
+        [TESTER, "--config-file", HERE / "schemathesis.toml", "run", path, "--url", f"http://{api.admin}",
+         "--header", f"Authorization: Bearer {TOKENS[token]}",
+         "--phases", "examples,coverage,fuzzing", "--seed", SEED,
          "--max-examples", str(EXAMPLES), "--generation-database", "none", "--no-shrink", "--continue-on-failure",
          "--request-timeout", "30", "--no-color", "--warnings", "off",
-         *(f"--exclude-operation-id={operation}" for operation in left_out),
-         "--report-har-path", "/tmp/openapi-%s.har" % token],
+         *(f"--exclude-operation-id={operation}" for operation in left_out)],
         cwd=tmp_path, capture_output=True, text=True, timeout=SECONDS)
     print(ended.stdout, ended.stderr)
     assert ended.returncode == 0
