@@ -4,6 +4,7 @@
 #include "agent/cli/ask.h"
 #include "agent/cli/draft.h"
 #include "agent/cli/follow.h"
+#include "agent/cli/interrupts.h"
 #include "agent/cli/output.h"
 #include "agent/cli/service_file.h"
 

@@ -225,3 +225,24 @@ def test_every_list_and_object_as_data(shell, agent, clock):
         assert told["name"].out.splitlines() == names
         assert yaml.safe_load(told["yaml"].out) == json.loads(told["json"].out)
         assert all(name.split("/")[-1] in told["wide"].out for name in names)
+
+
+def test_a_refusal_as_data(shell, agent, golden):
+    """The agent's own words on standard output for scripts, the sentence beside it for people."""
+    agent.on("POST", f"{SERVICE}/start", problem(409, "it cannot be started: 1 thing is missing", reason="not-ready",
+                                                 missing=["Secret report does not exist"]))
+    agent.on("POST", "/v1/services", problem(400, "1 error, nothing created", reason="invalid", errors=[
+        {"pointer": "/schedule", "detail": "day of week is 0-6; Sunday is 0"}]))
+    agent.on("POST", answers.RUNS, problem(409, "a run is active", reason="active-run", run=answers.FORCED))
+    agent.get("/v1/services", {"services": []})
+    create = f"cronwright create {NAME} --image r.example/x:1 --schedule '0 3 * * 7'"
+    refused = [shell.terminal(f"cronwright start -o json {NAME}"), shell.files(f"cronwright start -o name {NAME}"),
+               shell.files(f"{create} -o json"), shell.files(f"{create} -o yaml"),
+               shell.files(f"cronwright run -o json {NAME}"), shell.files("cronwright stop -o json reports/nothing")]
+    assert {result.status for result in refused} == {1}
+    assert [json.loads(refused[at].out)["reason"] for at in (2, 4)] == ["invalid", "active-run"]
+    assert yaml.safe_load(refused[3].out) == json.loads(refused[2].out)
+    agent.stop()
+    away = shell.files(f"cronwright stop -o json {NAME}")
+    assert (away.out, away.status) == ("", 1)
+    golden("refusals-as-data", *refused)
