@@ -82,12 +82,6 @@ void admin_refuse_errors(struct server_request *req, json_t *errors, const char 
 // A query parameter "true" or "false"; likewise.
 bool admin_query_bool(struct server_request *req, const char *name, bool *out);
 
-// A query parameter that is one of `words` (ended by NULL), or absent (NULL); likewise.
-bool admin_query_word(struct server_request *req, const char *name, const char *const words[],
-                      const char **out);
-// A query parameter that is a time or how long ago ("10m", "1h30m"); unset when absent; likewise.
-bool admin_query_since(struct server_request *req, const char *name, struct wall_time *out);
-
 // Appends to a list. A row that could not be made is logged, never dropped in silence.
 void admin_append(json_t *list, json_t *row);
 json_t *admin_time(struct wall_time time); // RFC 3339, or null when unset
@@ -95,6 +89,14 @@ json_t *admin_seconds(int64_t ms);         // seconds, or null when < 0
 json_t *admin_build_id(int64_t id);        // "b-51", or null for 0
 // "b-51" or "51"; false when it is neither.
 bool admin_build_number(const char *text, int64_t *id);
+
+// --- query.c ---
+
+// A query parameter that is one of `words` (ended by NULL), or absent (NULL); likewise.
+bool admin_query_word(struct server_request *req, const char *name, const char *const words[],
+                      const char **out);
+// A query parameter that is a time or how long ago ("10m", "1h30m"); unset when absent; likewise.
+bool admin_query_since(struct server_request *req, const char *name, struct wall_time *out);
 
 // --- builds.c ---
 json_t *admin_build_json(const struct build *build);

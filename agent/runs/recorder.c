@@ -360,7 +360,7 @@ static enum work_result record_old(struct recorder *recorder, const struct job_v
 
 static enum work_result record_run(struct recorder *recorder, const char *uid)
 {
-    CLEANUP(job_view_finish) struct job_view view;
+    CLEANUP(job_view_finish) struct job_view view = {0};
     CLEANUP(run_record_finish) struct run_record before = {0};
     struct error err;
     jobs_look(recorder->jobs, uid, &view);
@@ -558,7 +558,7 @@ void recorder_tick(struct recorder *recorder)
 
 bool recorder_job_is_gone(struct recorder *recorder, const char *namespace_, const char *uid)
 {
-    CLEANUP(job_view_finish) struct job_view view;
+    CLEANUP(job_view_finish) struct job_view view = {0};
     const struct space *space = space_of(recorder, namespace_);
     if (!space || !space->jobs_known)
         return false;

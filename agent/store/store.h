@@ -23,6 +23,7 @@
 #define STORE_NAME_SIZE        64 // a DNS label, with NUL
 #define STORE_PERSON_SIZE      128
 #define STORE_SUBJECT_SIZE     256
+#define STORE_UID_SIZE         40 // a Kubernetes uid, with NUL
 #define STORE_PAGE_MAX         500
 
 struct store;
@@ -209,7 +210,6 @@ bool store_patch_list(struct store *store, int64_t build,
 
 // --- images: what each service has had ---
 
-#define STORE_UID_SIZE   64
 #define STORE_IMAGES_MAX 200000 // rows of all services together
 
 enum image_kind {   // stored by name

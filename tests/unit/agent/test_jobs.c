@@ -49,7 +49,7 @@ static json_t *pod(const char *uid, const char *of)
 static void assert_standing(const char *uid, enum job_standing standing, bool known, size_t pods,
                             bool gone)
 {
-    CLEANUP(job_view_finish) struct job_view view;
+    CLEANUP(job_view_finish) struct job_view view = {0};
     jobs_look(jobs, uid, &view);
     assert_int_equal(view.standing, standing);
     assert_int_equal(view.job != NULL, known);
@@ -69,7 +69,7 @@ static void job_goes_its_way(void **state)
     assert_string_equal(uid, "one");
     assert_true(jobs_put_pod(jobs, first, true, uid));
     assert_standing("one", JOB_OPEN, true, 1, false);
-    CLEANUP(job_view_finish) struct job_view view;
+    CLEANUP(job_view_finish) struct job_view view = {0};
     jobs_look(jobs, "one", &view);
     assert_true(json_is_true(json_at(view.pods, "0", "deleted", NULL)));
     jobs_settle(jobs, "one", false);
@@ -139,7 +139,7 @@ static void old_job_is_a_name(void **state)
     assert_true(jobs_put(jobs, five, service));
     assert_false(jobs_put_pod(jobs, own, false, uid));
     assert_standing("five", JOB_OPEN, false, 0, false);
-    CLEANUP(job_view_finish) struct job_view view;
+    CLEANUP(job_view_finish) struct job_view view = {0};
     jobs_look(jobs, "five", &view);
     assert_string_equal(view.old, "j");
     jobs_settle(jobs, "five", false);
