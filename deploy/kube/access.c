@@ -274,11 +274,6 @@ const char *kube_access_server(const struct kube_access *access)
     return access->source.server;
 }
 
-const char *kube_access_namespace(const struct kube_access *access)
-{
-    return access->source.namespace_ ? access->source.namespace_ : "";
-}
-
 bool kube_access_identity(struct kube_access *access, struct mono_time deadline,
                           const struct kube_identity **out, struct error *err)
 {
