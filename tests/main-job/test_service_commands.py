@@ -15,9 +15,8 @@ BUSYBOX = "/bin/busybox"
 @pytest.fixture(scope="module")
 def desk(new_place):
     place = new_place("desk")
-    agent = Agent(place, place.directory).start()
-    yield agent
-    agent.finish()
+    with Agent(place, place.directory) as agent:
+        yield agent
 
 
 def named(desk, word):
