@@ -65,7 +65,7 @@ static void add_schedule(const struct service *service, json_t *json)
     struct schedule schedule;
     json_t *sentence = json_null();
     if (schedule_parse(service->schedule, &schedule, NULL, NULL)) {
-        CLEANUP(free_ptr) char *words = schedule_describe(&schedule, service->schedule);
+        CLEANUP(free_ptr) char *words = schedule_describe(&schedule);
         sentence = json_text(words);
     }
     json_object_set_new(json, "next", admin_next(service));

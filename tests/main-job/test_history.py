@@ -7,14 +7,11 @@ import re
 import pytest
 
 from agents import Agent
+from places import shell
 from waiting import eventually
 
 HISTORY_RUNS = 200
 LARGE_LOG = 50_000_000
-
-
-def shell(script, **more):
-    return {"command": ["/bin/busybox", "sh", "-c", script], **more}
 
 
 @pytest.fixture(scope="module")
@@ -25,9 +22,8 @@ def history_place(new_place):
 @pytest.fixture(scope="module")
 def keeper(history_place):
     """An agent of this module's own, since it is stopped and killed."""
-    agent = Agent(history_place, history_place.directory).start()
-    yield agent
-    agent.finish()
+    with Agent(history_place, history_place.directory) as agent:
+        yield agent
 
 
 @pytest.fixture(scope="module")
