@@ -88,7 +88,7 @@ static const char *const patterns[] = {"Dockerfile",
                                        "none",
                                        "none/**",
                                        "**/none",
-                                       
+
                                        "*.md"};
 #define PATTERNS (sizeof patterns / sizeof patterns[0])
 
