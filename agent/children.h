@@ -10,7 +10,6 @@
 
 #define CHILD_OUTPUT_MAX ((size_t)1 << 20)
 #define CHILD_STDERR_MAX ((size_t)4 << 10)
-#define CHILD_NAME_MAX   1024
 
 struct children;
 

@@ -1,11 +1,11 @@
 #include "agent/connections.h"
 
 #include "agent/base/buffer.h"
+#include "agent/base/threads.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <pthread.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -134,14 +134,10 @@ struct connections *connections_create(void)
     connections->next.ms = INT64_MAX;
     connections->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     pthread_mutex_init(&connections->lock, NULL);
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&connections->none, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-    if (connections->wake_fd < 0 ||
-        pthread_create(&connections->thread, NULL, watch, connections) != 0)
+    condition_init(&connections->none);
+    if (connections->wake_fd < 0)
         abort();
+    thread_start(&connections->thread, "connections", watch, connections);
     return connections;
 }
 
@@ -236,11 +232,9 @@ void connections_hurry(struct connections *connections, int64_t idle_ms)
 
 bool connections_await_none(struct connections *connections, struct mono_time deadline)
 {
-    struct timespec until = {.tv_sec = deadline.ms / 1000, .tv_nsec = deadline.ms % 1000 * 1000000};
     pthread_mutex_lock(&connections->lock);
-    int code = 0;
-    while (connections->first && code == 0)
-        code = pthread_cond_timedwait(&connections->none, &connections->lock, &until);
+    while (connections->first && condition_wait(&connections->none, &connections->lock, deadline))
+        ;
     bool none = !connections->first;
     pthread_mutex_unlock(&connections->lock);
     return none;

@@ -1,10 +1,9 @@
 #include "agent/queue.h"
 
 #include "agent/base/buffer.h"
-#include "agent/base/clock.h"
 #include "agent/base/crypto.h"
+#include "agent/base/threads.h"
 
-#include <pthread.h>
 #include <search.h>
 #include <string.h>
 
@@ -169,13 +168,9 @@ static void make_due_ready(struct work_queue *queue)
 
 static void wait_for_change(struct work_queue *queue)
 {
-    if (!queue->delayed_count) {
-        pthread_cond_wait(&queue->changed, &queue->lock);
-        return;
-    }
-    int64_t due = queue->delayed[0]->due.ms;
-    struct timespec until = {.tv_sec = due / 1000, .tv_nsec = due % 1000 * 1000000};
-    pthread_cond_timedwait(&queue->changed, &queue->lock, &until);
+    struct mono_time never = {INT64_MAX};
+    condition_wait(&queue->changed, &queue->lock,
+                   queue->delayed_count ? queue->delayed[0]->due : never);
 }
 
 static struct key *take(struct work_queue *queue)
@@ -243,11 +238,7 @@ struct work_queue *work_queue_create(work_queue_run run, void *user)
     queue->user = user;
     queue->last_ready = &queue->first_ready;
     pthread_mutex_init(&queue->lock, NULL);
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&queue->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    condition_init(&queue->changed);
     return queue;
 }
 
@@ -255,8 +246,7 @@ void work_queue_start(struct work_queue *queue, int workers)
 {
     queue->threads = xalloc((size_t)workers * sizeof *queue->threads);
     for (; queue->thread_count < workers; queue->thread_count++)
-        if (pthread_create(&queue->threads[queue->thread_count], NULL, work, queue) != 0)
-            abort();
+        thread_start(&queue->threads[queue->thread_count], "work-queue", work, queue);
 }
 
 void work_queue_destroy(struct work_queue *queue)

@@ -159,11 +159,6 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **context,
 
 // --- what a request says ---
 
-const char *server_method(const struct server_request *req)
-{
-    return req->method;
-}
-
 const char *server_path(const struct server_request *req)
 {
     return req->target;
@@ -236,15 +231,6 @@ unsigned server_header_count(const struct server_request *req, const char *name)
     struct header_count wanted = {name, 0};
     server_headers(req, count_header, &wanted);
     return wanted.count;
-}
-
-bool server_content_is(const struct server_request *req, const char *media_type)
-{
-    const char *type = server_header(req, "Content-Type");
-    if (!type)
-        return false;
-    size_t len = strcspn(type, "; \t");
-    return len == strlen(media_type) && strncasecmp(type, media_type, len) == 0;
 }
 
 const char *server_body(const struct server_request *req, size_t *len)

@@ -39,8 +39,7 @@ struct server_route {
 
 // --- the request: valid until it is answered; texts belong to it ---
 
-const char *server_method(const struct server_request *req); // as sent: "HEAD" stays "HEAD"
-const char *server_path(const struct server_request *req);   // as sent, without the query
+const char *server_path(const struct server_request *req); // as sent, without the query
 const struct server_route *server_route(const struct server_request *req);
 // The decoded segment of a {name}; never NULL nor empty for a name in the route's path.
 const char *server_param(const struct server_request *req, const char *name);
@@ -54,8 +53,6 @@ unsigned server_header_count(const struct server_request *req, const char *name)
 // All of them, in the order sent; the texts live as long as the request.
 void server_headers(const struct server_request *req,
                     void (*each)(void *user, const char *name, const char *value), void *user);
-// Whether Content-Type is this media type; parameters ("; charset=…") are left aside.
-bool server_content_is(const struct server_request *req, const char *media_type);
 // The body, NUL-terminated, never NULL. Within admit() there is none yet.
 const char *server_body(const struct server_request *req, size_t *len);
 // The peer's address without port, "unix" for a local socket.

@@ -165,9 +165,10 @@ static json_t *take_texts(const struct document_field *field, const json_t *give
 {
     if (!json_is_array(given))
         return wrong_type(given, pointer, "a list of texts", faults);
-    if (json_array_size(given) > DOCUMENT_COUNT_MAX)
-        document_fault(faults, pointer, "%zu items are too many: at most %d",
-                       json_array_size(given), DOCUMENT_COUNT_MAX);
+    size_t most = field->most ? field->most : DOCUMENT_COUNT_MAX;
+    if (json_array_size(given) > most)
+        document_fault(faults, pointer, "%zu items are too many: at most %zu",
+                       json_array_size(given), most);
     json_t *list = json_array();
     size_t i;
     json_t *item;

@@ -92,7 +92,7 @@ static void warn_of_schedule(const json_t *document, int64_t now, json_t *warnin
     if (!expression || !schedule_parse(expression, &schedule, NULL, NULL) ||
         !zone_open(name ? name : "", &zone, NULL))
         return;
-    CLEANUP(json_ptr) json_t *list = schedule_warnings(&schedule, expression, zone, now);
+    CLEANUP(json_ptr) json_t *list = schedule_warnings(&schedule, zone, now);
     json_array_extend(warnings, list);
     zone_close(zone);
 }

@@ -70,12 +70,20 @@ bool run_state_parse(const char *word, enum run_state *out)
     return false;
 }
 
+static void attempt_finish(struct run_attempt *attempt)
+{
+    for (size_t i = 0; i < attempt->log_count; i++)
+        text_fields_finish(&attempt->logs[i], log_texts);
+    free(attempt->logs);
+    text_fields_finish(attempt, attempt_texts);
+}
+
 void run_free(struct run *run)
 {
     if (!run)
         return;
     for (size_t i = 0; i < run->attempt_count; i++)
-        run_attempt_finish(&run->attempts[i]);
+        attempt_finish(&run->attempts[i]);
     free(run->attempts);
     text_fields_finish(run, run_texts);
     free(run);
@@ -276,14 +284,6 @@ static void read_terminated(struct run_attempt *attempt, const json_t *terminate
     attempt->exit_code = known ? (int)json_int_or(json_at(terminated, "exitCode", NULL), -1) : -1;
     attempt->started = json_time(json_at(terminated, "startedAt", NULL));
     attempt->finished = json_time(json_at(terminated, "finishedAt", NULL));
-}
-
-void run_attempt_finish(struct run_attempt *attempt)
-{
-    for (size_t i = 0; i < attempt->log_count; i++)
-        text_fields_finish(&attempt->logs[i], log_texts);
-    free(attempt->logs);
-    text_fields_finish(attempt, attempt_texts);
 }
 
 struct run_log *run_attempt_add_log(struct run_attempt *attempt, const char *container)

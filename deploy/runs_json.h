@@ -8,7 +8,6 @@
 // Texts of the records, for text_fields_init() and its like.
 extern const struct text_fields run_texts, attempt_texts, log_texts;
 
-void run_attempt_finish(struct run_attempt *attempt);
 // Adds the log of a container, as one that is being followed.
 struct run_log *run_attempt_add_log(struct run_attempt *attempt, const char *container);
 // For qsort(): the oldest first.

@@ -57,13 +57,12 @@ bool schedule_fires(const struct schedule *schedule);
 
 // A sentence in plain English: "Every day at 02:30". Without the zone, without a full stop. The
 // caller frees.
-char *schedule_describe(const struct schedule *schedule, const char *expression)
-    __attribute__((returns_nonnull));
+char *schedule_describe(const struct schedule *schedule) __attribute__((returns_nonnull));
 
 // What surprises people, as an array of sentences: both day fields, steps that do not divide,
 // never firing, every minute, and the hours that a clock change within the year after `from` skips
 // or doubles (all of these in one sentence, the last). Empty when there is nothing.
-json_t *schedule_warnings(const struct schedule *schedule, const char *expression,
-                          const struct zone *zone, int64_t from) __attribute__((returns_nonnull));
+json_t *schedule_warnings(const struct schedule *schedule, const struct zone *zone, int64_t from)
+    __attribute__((returns_nonnull));
 
 #endif

@@ -41,9 +41,9 @@ static bool list_times(const struct schedule *schedule, const struct zone *zone,
 static json_t *answer_json(const struct schedule_question *question, const struct zone *zone,
                            const struct schedule *schedule)
 {
-    CLEANUP(free_ptr) char *sentence = schedule_describe(schedule, question->expression);
+    CLEANUP(free_ptr) char *sentence = schedule_describe(schedule);
     json_t *times = json_array();
-    json_t *warnings = schedule_warnings(schedule, question->expression, zone, question->from);
+    json_t *warnings = schedule_warnings(schedule, zone, question->from);
     if (!list_times(schedule, zone, question, times))
         json_array_append_new(
             warnings, json_string("Times after 2037 are left out: how clocks will be changed then "

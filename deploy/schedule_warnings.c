@@ -248,10 +248,8 @@ static void warn_of_changes(const struct schedule *schedule, const struct zone *
     free(text);
 }
 
-json_t *schedule_warnings(const struct schedule *schedule, const char *expression,
-                          const struct zone *zone, int64_t from)
+json_t *schedule_warnings(const struct schedule *schedule, const struct zone *zone, int64_t from)
 {
-    (void)expression;
     json_t *list = json_array();
     if (schedule->every_seconds) {
         warn_of_every(schedule, list);

@@ -8,7 +8,6 @@
 
 #define TIMES_NAMED  6 // so many times of a day are named one by one
 #define HOURS_ALL    ((UINT64_C(1) << 24) - 1)
-#define MINUTES_ALL  ((UINT64_C(1) << 60) - 1)
 #define DAYS_ALL     ((UINT64_C(1) << 32) - 2)
 #define MONTHS_ALL   ((UINT64_C(1) << 13) - 2)
 #define WEEKDAYS_ALL ((UINT64_C(1) << 7) - 1)
@@ -229,9 +228,8 @@ static void put_every(FILE *out, int64_t seconds)
     }
 }
 
-char *schedule_describe(const struct schedule *schedule, const char *expression)
+char *schedule_describe(const struct schedule *schedule)
 {
-    (void)expression;
     char *text = NULL;
     size_t len;
     FILE *out = open_memstream(&text, &len);

@@ -19,15 +19,6 @@ static const char *const header_names[WEBHOOK_HEADER_COUNT] = {
     [HEADER_WEBHOOK_SIGNATURE] = "webhook-signature",
 };
 
-static const char *const event_words[EVENT_KIND_COUNT] = {
-    [EVENT_IGNORED] = "ignored",
-    [EVENT_PING] = "ping",
-    [EVENT_PUSH_BRANCH] = "push-branch",
-    [EVENT_PUSH_TAG] = "push-tag",
-    [EVENT_DELETE_BRANCH] = "delete-branch",
-    [EVENT_DELETE_TAG] = "delete-tag",
-};
-
 const struct webhook_provider *const webhook_providers[] = {&webhook_github, &webhook_gitlab, NULL};
 
 void webhook_headers_add(struct webhook_headers *headers, const char *name, const char *value)
@@ -44,11 +35,6 @@ void webhook_headers_add(struct webhook_headers *headers, const char *name, cons
 const char *webhook_header_name(enum webhook_header header)
 {
     return header_names[header];
-}
-
-const char *webhook_event_word(enum webhook_event_kind kind)
-{
-    return event_words[kind];
 }
 
 const struct webhook_provider *webhook_provider_at(const char *path)

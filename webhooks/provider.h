@@ -81,9 +81,6 @@ struct webhook_event {
     char body_sha256[SHA256_HEX_SIZE];   // of the raw body
 };
 
-// "push-branch", "ping", "ignored", …: for logs and the store.
-const char *webhook_event_word(enum webhook_event_kind kind);
-
 // --- providers ---
 struct webhook_provider {
     const char *name; // "github"
@@ -108,8 +105,5 @@ extern const struct webhook_provider *const webhook_providers[]; // ended by NUL
 
 // NULL when no provider has that path.
 const struct webhook_provider *webhook_provider_at(const char *path);
-
-// Forges send no more: GitHub and GitLab stop at 25 MB.
-#define WEBHOOK_BODY_MAX ((size_t)25 << 20)
 
 #endif

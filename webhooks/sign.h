@@ -14,7 +14,7 @@ enum sign_scheme {
     SIGN_SCHEME_COUNT,
 };
 
-enum sign_event { SIGN_PUSH, SIGN_TAG, SIGN_DELETE, SIGN_PING, SIGN_EVENT_COUNT };
+enum sign_event { SIGN_PUSH, SIGN_TAG, SIGN_DELETE, SIGN_PING };
 
 // "github-json", "github-form", "gitlab-token", "gitlab-signing"; "push", "tag", "delete", "ping".
 // Arrays ended by NULL, in the order of the enums.

@@ -147,7 +147,6 @@ static void answer(const struct admin *admin, struct server_request *req,
     char *location = xasprintf("/v1/services/%s/%s/runs/%s", service->namespace_, service->name,
                                created->run->name);
     server_add_header(req, "Location", location);
-    recorder_add(admin->recorder, created->run);
     json_t *json = admin_run_json(admin, service, created->run, -1, true);
     json_t *next = admin_next(service);
     // The controller does not count it.
@@ -183,6 +182,7 @@ void admin_create_run(struct server_request *req, void *user)
     }
     log_line(LOG_INFO, created.existed ? "forced run asked for again" : "forced run", "run",
              created.run->name, "namespace", service->namespace_, "by", request.requested_by, NULL);
+    recorder_add(admin->recorder, created.run);
     answer(admin, req, service, &created);
     run_free(created.run);
     json_decref(created.warnings);

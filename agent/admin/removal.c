@@ -1,15 +1,11 @@
 // Deleting a service, and its runs' logs with it if that is asked for.
 #include "agent/admin/services.h"
 #include "agent/admin/turns.h"
-#include "agent/base/file.h"
 #include "agent/base/log.h"
-#include "agent/base/text.h"
+#include "agent/runs/recorder.h"
 #include "deploy/services.h"
 
-#include <dirent.h>
 #include <string.h>
-
-#define SUFFIX_LEN 8 // of a forced run's name
 
 struct removal {
     bool cancel; // active runs, rather than to refuse because of them
@@ -43,57 +39,6 @@ static void refuse_for_active(struct server_request *req, const struct run *run)
                                       .reason = "active-run",
                                       .detail = detail,
                                       .members = json_pack("{s:s}", "run", run->name)});
-}
-
-// --- logs ---
-
-// Whether a run of that name is one of the service's, by its name alone: "x-29924760" of the
-// schedule, "x-f-3kq9abcd" forced. "a-f-29924760" may be of a service "a-f" as well.
-static bool is_named_after(const struct admin *admin, const struct service *service,
-                           const char *run)
-{
-    size_t len = strlen(service->name);
-    if (strncmp(run, service->name, len) != 0 || run[len] != '-')
-        return false;
-    const char *rest = run + len + 1;
-    size_t digits = strspn(rest, "0123456789");
-    if (digits > 0 && rest[digits] == '\0')
-        return true;
-    if (!text_starts(rest, "f-") || strlen(rest + 2) != SUFFIX_LEN)
-        return false;
-    CLEANUP(free_ptr) char *other = xasprintf("%s-f", service->name);
-    CLEANUP(service_ptr)
-    const struct service *owner = service_cache_get(admin->services, service->namespace_, other);
-    return !owner;
-}
-
-static bool was_listed(const struct run_list *runs, const char *name)
-{
-    for (size_t i = 0; i < runs->count; i++)
-        if (strcmp(runs->items[i]->name, name) == 0)
-            return true;
-    return false;
-}
-
-// What cannot be removed is logged: the service is gone already.
-static void remove_logs(const struct admin *admin, const struct service *service,
-                        const struct run_list *runs)
-{
-    CLEANUP(free_ptr)
-    char *directory =
-        xasprintf("%s/logs/runs/%s", admin->config->state_directory, service->namespace_);
-    DIR *dir = opendir(directory);
-    if (!dir)
-        return;
-    for (const struct dirent *entry = readdir(dir); entry; entry = readdir(dir)) {
-        CLEANUP(free_ptr) char *path = xasprintf("%s/%s", directory, entry->d_name);
-        struct error err;
-        bool own = was_listed(runs, entry->d_name) || is_named_after(admin, service, entry->d_name);
-        if (own && !directory_remove(path, &err))
-            log_line(LOG_WARNING, "logs of a run cannot be removed", "run", entry->d_name,
-                     "namespace", service->namespace_, "error", err.text, NULL);
-    }
-    closedir(dir);
 }
 
 // --- the service ---
@@ -134,8 +79,11 @@ static void remove_in_turn(const struct admin *admin, struct server_request *req
         server_answer_error(req, &err);
         return;
     }
-    if (removal->logs)
-        remove_logs(admin, service, &runs);
+    // What cannot be removed is logged: the service is gone already.
+    if (removal->logs &&
+        !recorder_forget_service(admin->recorder, service->namespace_, service->name, &err))
+        log_line(LOG_WARNING, "logs of runs cannot be removed", "service", service->name,
+                 "namespace", service->namespace_, "error", err.text, NULL);
     const char *logs = removal->logs ? "deleted" : "kept";
     log_line(LOG_INFO, "service deleted", "namespace", service->namespace_, "service",
              service->name, "logs", logs, "by", admin_token(admin, req)->name, NULL);

@@ -1,5 +1,4 @@
 #include "deploy/services.h"
-#include "agent/admin/runs.h"
 #include "agent/admin/services.h"
 #include "agent/admin/states.h"
 #include "agent/intake.h"
@@ -66,7 +65,7 @@ static void add_schedule(const struct service *service, json_t *json)
     struct schedule schedule;
     json_t *sentence = json_null();
     if (schedule_parse(service->schedule, &schedule, NULL, NULL)) {
-        CLEANUP(free_ptr) char *words = schedule_describe(&schedule, service->schedule);
+        CLEANUP(free_ptr) char *words = schedule_describe(&schedule);
         sentence = json_text(words);
     }
     json_object_set_new(json, "next", admin_next(service));
@@ -148,9 +147,10 @@ static void list_services(struct server_request *req, void *user)
 json_t *admin_service_row(const struct admin *admin, const struct service *service)
 {
     CLEANUP(json_ptr) json_t *running = admin_running(admin);
-    json_t *row = service_json(admin, service);
-    admin_add_runs(admin, service, running, row);
-    return row;
+    json_t *json = service_json(admin, service);
+    if (json)
+        admin_add_runs(admin, service, running, json);
+    return json;
 }
 
 const struct server_route admin_service_routes[] = {

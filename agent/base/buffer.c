@@ -101,13 +101,19 @@ char *xstrndup(const char *text, size_t len)
     return copy;
 }
 
+char *xvasprintf(const char *fmt, va_list args)
+{
+    char *text = NULL;
+    if (vasprintf(&text, fmt, args) < 0)
+        abort();
+    return text;
+}
+
 char *xasprintf(const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
-    char *text = NULL;
-    if (vasprintf(&text, fmt, args) < 0)
-        abort();
+    char *text = xvasprintf(fmt, args);
     va_end(args);
     return text;
 }

@@ -4,6 +4,7 @@
 
 #include "agent/base/error.h"
 
+#include <stdarg.h>
 #include <stddef.h>
 
 struct buffer {
@@ -35,6 +36,8 @@ void *xalloc(size_t size) __attribute__((malloc, returns_nonnull)); // zeroed
 void *xrealloc(void *old, size_t size) __attribute__((returns_nonnull));
 char *xstrdup(const char *text) __attribute__((malloc, returns_nonnull));
 char *xstrndup(const char *text, size_t len) __attribute__((malloc, returns_nonnull));
+char *xvasprintf(const char *fmt, va_list args) PRINTF_LIKE(1, 0)
+    __attribute__((malloc, returns_nonnull));
 char *xasprintf(const char *fmt, ...) PRINTF_LIKE(1, 2) __attribute__((malloc, returns_nonnull));
 void secret_free(char *secret); // wipes a NUL-terminated secret, then frees it; NULL is fine
 

@@ -1,10 +1,10 @@
 #include "agent/base/http.h"
 #include "agent/base/text.h"
+#include "agent/base/threads.h"
 
 #include <curl/curl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -700,13 +700,7 @@ struct http_loop *http_loop_create(void)
     loop->multi = curl_multi_init();
     if (!loop->multi || pthread_mutex_init(&loop->mutex, NULL) != 0)
         abort();
-    sigset_t all, before; // signals are the main thread's
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    if (pthread_create(&loop->thread, NULL, loop_run, loop) != 0)
-        abort();
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_setname_np(loop->thread, "http-loop");
+    thread_start(&loop->thread, "http-loop", loop_run, loop);
     return loop;
 }
 

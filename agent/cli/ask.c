@@ -1,36 +1,11 @@
 #include "agent/cli/ask.h"
 
+#include "agent/cli/interrupts.h"
+
 #include <poll.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <string.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #define REPLY_MAX 64
-
-int interrupts_hold(void)
-{
-    sigset_t set;
-    (void)sigemptyset(&set);
-    (void)sigaddset(&set, SIGINT);
-    (void)sigaddset(&set, SIGTERM);
-    (void)sigaddset(&set, SIGHUP);
-    (void)sigprocmask(SIG_BLOCK, &set, NULL);
-    int interrupts = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (interrupts < 0)
-        abort(); // one descriptor in a small program
-    return interrupts;
-}
-
-bool interrupts_came(int interrupts)
-{
-    struct signalfd_siginfo info;
-    bool came = false;
-    while (read(interrupts, &info, sizeof(info)) == sizeof(info))
-        came = true;
-    return came;
-}
 
 bool ask_is_possible(void)
 {
@@ -61,14 +36,11 @@ enum reply ask(struct screen *screen, int interrupts, enum reply otherwise, cons
 {
     va_list args;
     va_start(args, fmt);
-    CLEANUP(free_ptr) char *question = NULL;
-    if (vasprintf(&question, fmt, args) < 0)
-        abort();
+    CLEANUP(free_ptr) char *question = text_clean_printf(fmt, args);
     va_end(args);
-    CLEANUP(free_ptr) char *clean = text_clean(question);
     screen_unwait(screen);
     (void)fflush(stdout);
-    (void)fprintf(stderr, "%s %s ", clean, otherwise == REPLY_YES ? "[Y/n]" : "[y/N]");
+    (void)fprintf(stderr, "%s %s ", question, otherwise == REPLY_YES ? "[Y/n]" : "[y/N]");
     enum reply reply = read_reply(interrupts, otherwise);
     if (reply == REPLY_INTERRUPTED)
         (void)fputc('\n', stderr);

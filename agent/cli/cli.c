@@ -1,7 +1,7 @@
 #include "agent/cli/cli.h"
 
 #include "agent/cli/doc.h"
-#include "agent/cli/session.h"
+#include "agent/cli/output.h"
 
 #include <errno.h>
 #include <string.h>
@@ -57,6 +57,8 @@ static int run_client(const struct call *call, const struct screen *screen)
         return session_fail(&session, &err);
     int status = call->command->run(&session);
     screen_unwait(&session.screen);
+    if (status != STATUS_OK)
+        output_refusal(&session);
     client_close(&session.client);
     return flush(&session.screen, status);
 }

@@ -64,7 +64,8 @@ bool client_open(const struct call *call, struct client *out, struct error *err)
         len--;
     *out = (struct client){.url = xstrndup(url, len),
                            .token_file = file ? xstrdup(file) : NULL,
-                           .authorization = authorization};
+                           .authorization = authorization,
+                           .refusal = json_object()};
     return true;
 }
 
@@ -73,6 +74,7 @@ void client_close(struct client *client)
     free(client->url);
     free(client->token_file);
     secret_free(client->authorization);
+    json_decref(client->refusal);
     *client = (struct client){0};
 }
 
@@ -230,6 +232,8 @@ static bool take_answer(const struct client *client, const struct http_response 
     problem_read(response->status, &response->body, &answer->problem);
     if (!client_read(client, &response->body, &answer->json, NULL))
         answer->json = NULL;
+    if (err != NULL)
+        (void)json_object_update(client->refusal, answer->json);
     return problem_error(client, &answer->problem, err);
 }
 
@@ -237,6 +241,8 @@ bool client_exchange(const struct client *client, const struct client_request *r
                      struct client_answer *answer, struct error *err)
 {
     *answer = (struct client_answer){0};
+    if (err != NULL)
+        (void)json_object_clear(client->refusal);
     CLEANUP(free_ptr) char *url = NULL;
     CLEANUP(free_ptr) char *text = request->body ? json_write(request->body) : NULL;
     CLEANUP(free_ptr)

@@ -15,6 +15,8 @@ struct client {
     char *url;           // http(s) without a slash at the end, or "unix:/path"; as people know it
     char *token_file;    // NULL: none
     char *authorization; // "Authorization: Bearer …", a secret; NULL: none
+    json_t *refusal;     // what the last request whose error somebody wants was refused with, an
+                         // RFC 9457 problem; empty when it was not
 };
 
 // From --url, --token-file and the environment. ERR_INVALID for a malformed address or token, or a

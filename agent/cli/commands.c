@@ -62,8 +62,9 @@ static const struct option_row output_rows[] = {
     CHOICE(
         OPTION_OUTPUT, 'o', "output", "FORMAT", output_words,
         "\"table\" for people (the default), \"wide\" with more columns; \"json\" or \"yaml\": the "
-        "API's answer, with seconds and RFC 3339 times, JSON indented on a terminal, else one line "
-        "with sorted keys; \"name\": only what the things are called, a line each."),
+        "API's answer, also a refusal, with seconds and RFC 3339 times, JSON indented on a "
+        "terminal, else one line with sorted keys; \"name\": only what the things are called, a "
+        "line each."),
     END,
 };
 static const struct option_row table_rows[] = {

@@ -51,7 +51,8 @@ static void add_delivery(struct table *table, const json_t *delivery, struct wal
     commit_short(field(delivery, "commit"), commit);
     add_received(table, field_time(delivery, "received"), now);
     table_cell(table, "%s", field_or_dash(delivery, "forge"));
-    table_cell(table, "%s", repository_short(field_or_dash(delivery, "repository")));
+    CLEANUP(free_ptr) char *repository = repository_short(field_or_dash(delivery, "repository"));
+    table_cell(table, "%s", repository);
     table_cell(table, "%s", ref[0] ? ref : "-");
     table_cell(table, "%s", commit);
     if (table->columns == WIDE_COLUMNS) {

@@ -4,6 +4,7 @@
 #include "agent/base/text.h"
 #include "agent/cli/ask.h"
 #include "agent/cli/editor.h"
+#include "agent/cli/interrupts.h"
 #include "agent/cli/output.h"
 #include "agent/cli/service_file.h"
 #include "deploy/merge.h"

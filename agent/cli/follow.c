@@ -46,6 +46,13 @@ static bool is(const json_t *object, const char *name, const char *value)
     return strcmp(field(object, name), value) == 0;
 }
 
+static bool is_among(const json_t *object, const char *name, const char *const words[])
+{
+    while (*words != NULL && !is(object, name, *words))
+        words++;
+    return *words != NULL;
+}
+
 static enum tail_end refresh(struct follow *follow, struct error *err)
 {
     json_t *state = NULL;
@@ -153,12 +160,8 @@ void say_log_losses(struct session *session, const json_t *state)
 
 bool run_has_ended(const json_t *run_or_attempt)
 {
-    static const char *const states[] = {"succeeded", "failed", "unknown"};
-    for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
-        if (is(run_or_attempt, "state", states[i]))
-            return true;
-    }
-    return false;
+    static const char *const states[] = {"succeeded", "failed", "unknown", NULL};
+    return is_among(run_or_attempt, "state", states);
 }
 
 // The first attempt with this or a higher number; NULL when there is none.
@@ -384,31 +387,97 @@ void say_outcome(struct session *session, const json_t *run)
 
 // --- a build ---
 
+static bool build_has_ended(const json_t *build)
+{
+    static const char *const states[] = {"done", "failed", "superseded", NULL};
+    return is_among(build, "state", states);
+}
+
+// What a build waits for at this point; NULL: nothing.
+static const char *build_waits_for(const json_t *build)
+{
+    static const struct {
+        const char *state;
+        const char *text;
+    } waits[] = {{"waiting", "its turn"},
+                 {"fetching", "fetching the source"},
+                 {"pushed", "the services to get the image"}};
+    for (size_t i = 0; i < sizeof(waits) / sizeof(waits[0]); i++) {
+        if (is(build, "state", waits[i].state))
+            return waits[i].text;
+    }
+    return NULL;
+}
+
 static enum log_end follow_build_step(struct follow *follow, struct error *err)
 {
     enum tail_end end = refresh(follow, err);
     if (end != TAIL_DONE)
         return end == TAIL_STOPPED ? LOG_STOPPED : LOG_FAILED;
     const json_t *build = follow->state;
-    bool before = is(build, "state", "waiting") || is(build, "state", "fetching");
-    if (before) {
-        const char *reason = is(build, "state", "fetching") ? "fetching the source" : "its turn";
-        return wait_for(follow, reason) == TAIL_STOPPED ? LOG_STOPPED : LOG_MORE;
-    }
-    waiting_over(follow);
-    return copy_log(follow, !is(build, "state", "running"), true, err);
+    const char *wait = build_waits_for(build);
+    enum log_end log = LOG_WHOLE;
+    if (wait == NULL)
+        waiting_over(follow);
+    if (wait == NULL || is(build, "state", "pushed"))
+        log = copy_log(follow, !is(build, "state", "running"), true, err);
+    if (log != LOG_WHOLE || wait == NULL)
+        return log;
+    return wait_for(follow, wait) == TAIL_STOPPED ? LOG_STOPPED : LOG_MORE;
+}
+
+// Some service may not have got the image although it was pushed.
+static bool build_has_failed(const json_t *build)
+{
+    return is(build, "state", "failed") || is(build, "reason", "patch-failed");
 }
 
 static void say_build_end(struct session *session, const char *build, const json_t *state)
 {
-    bool failed = is(state, "state", "failed");
-    bool superseded = is(state, "state", "superseded");
-    const char *text = field(state, failed || superseded ? "detail" : "image");
+    bool failed = build_has_failed(state);
+    bool left = is(state, "state", "superseded") || is(state, "state", "filtered");
+    const char *text = field(state, failed || left ? "detail" : "image");
     screen_say(&session->screen,
-               failed       ? MARK_FAILED
-               : superseded ? MARK_SKIPPED
-                            : MARK_OK,
+               failed ? MARK_FAILED
+               : left ? MARK_SKIPPED
+                      : MARK_OK,
                "%s %s%s%s", build, field_or_dash(state, "state"), text[0] ? ": " : "", text);
+}
+
+// Why a build, NULL before it is known, was not followed to its end; the exit status.
+static int say_build_interruption(struct follow *follow, const char *build, enum log_end end,
+                                  const struct error *err)
+{
+    struct session *session = follow->session;
+    int stopped = tail_status(follow->tail);
+    if (stopped == STATUS_INTERRUPTED)
+        screen_interrupted(&session->screen);
+    waiting_over(follow);
+    bool detached = stopped != 0 && stopped != STATUS_PIPE;
+    if (detached)
+        screen_say(&session->screen, MARK_SKIPPED, "detached; the build goes on");
+    if (detached && build != NULL)
+        screen_hint(&session->screen, "attach again: cronwright logs --follow --build %s", build);
+    return end == LOG_STOPPED ? stopped : session_fail(session, err);
+}
+
+// Follows one build to its end.
+static int show_build(struct follow *follow, const char *build)
+{
+    struct error err = {.code = ERR_NONE};
+    enum log_end end = LOG_MORE;
+    free(follow->path);
+    follow->path = xasprintf("/v1/builds/%s", build);
+    follow->query = "?follow=true";
+    follow->offset = 0;
+    follow->ended = false;
+    while (end == LOG_MORE)
+        end = follow_build_step(follow, &err);
+    if (end != LOG_WHOLE)
+        return say_build_interruption(follow, build, end, &err);
+    say_log_losses(follow->session, follow->state);
+    say_build_end(follow->session, build, follow->state);
+    return build_has_failed(follow->state) ? STATUS_FAILED : STATUS_OK;
 }
 
 int follow_build(struct session *session, const char *build)
@@ -417,24 +486,69 @@ int follow_build(struct session *session, const char *build)
     struct follow follow = {
         .session = session,
         .tail = tail_open(&session->client, &session->screen, STDOUT_FILENO),
-        .path = xasprintf("/v1/builds/%s", build),
-        .query = "?follow=true",
     };
-    struct error err = {.code = ERR_NONE};
-    enum log_end end = LOG_MORE;
-    while (end == LOG_MORE)
-        end = follow_build_step(&follow, &err);
-    int stopped = tail_status(follow.tail);
-    if (stopped == STATUS_INTERRUPTED)
-        screen_interrupted(&session->screen);
-    waiting_over(&follow);
-    if (stopped != 0 && stopped != STATUS_PIPE)
-        screen_say(&session->screen, MARK_SKIPPED, "detached; the build goes on");
-    if (end == LOG_STOPPED)
-        return stopped;
-    if (end == LOG_FAILED)
-        return session_fail(session, &err);
-    say_log_losses(session, follow.state);
-    say_build_end(session, build, follow.state);
-    return STATUS_OK;
+    return show_build(&follow, build);
+}
+
+// --- the build that was asked for ---
+
+// One look for it; the delivery first, so that no build is missed when that is final. LOG_WHOLE:
+// *build, which the caller frees, is NULL when there is nothing to build for the service.
+static enum log_end await_build_step(struct follow *follow, const struct asked_build *asked,
+                                     const char *before, char **build, struct error *err)
+{
+    CLEANUP(json_ptr) json_t *service = NULL;
+    CLEANUP(free_ptr) char *path = service_path(asked->service, "%s", "");
+    enum tail_end end = refresh(follow, err);
+    if (end == TAIL_DONE)
+        end = tail_get(follow->tail, path, &service, err);
+    if (end != TAIL_DONE)
+        return end == TAIL_STOPPED ? LOG_STOPPED : LOG_FAILED;
+    const json_t *last = json_at(service, "status", "lastBuild", NULL);
+    const char *id = field(last, "build");
+    bool found = id[0] != '\0' && (strcmp(id, before) != 0 || !build_has_ended(last));
+    if (found)
+        *build = xstrdup(id);
+    if (found || !json_is_true(json_at(follow->state, "pending", NULL)))
+        return LOG_WHOLE;
+    return wait_for(follow, "the head of its branch") == TAIL_STOPPED ? LOG_STOPPED : LOG_MORE;
+}
+
+static int say_nothing_built(struct follow *follow)
+{
+    static const char *const good[] = {"deployed", "unchanged", "pinned", "superseded", NULL};
+    const json_t *delivery = follow->state;
+    bool well = is_among(delivery, "reason", good);
+    waiting_over(follow);
+    screen_say(&follow->session->screen, well ? MARK_SKIPPED : MARK_FAILED, "%s: %s",
+               field_or_dash(delivery, "reason"), field_or_dash(delivery, "detail"));
+    return well ? STATUS_OK : STATUS_FAILED;
+}
+
+int follow_asked_build(struct session *session, const struct asked_build *asked)
+{
+    CLEANUP(follow_ptr)
+    struct follow follow = {
+        .session = session,
+        .tail = tail_open(&session->client, &session->screen, STDOUT_FILENO),
+    };
+    CLEANUP(free_ptr) char *before = xstrdup(asked->before);
+    for (;;) {
+        struct error err = {.code = ERR_NONE};
+        enum log_end end = LOG_MORE;
+        char *build = NULL;
+        free(follow.path);
+        follow.path = xasprintf("/v1/deliveries/%s", asked->delivery);
+        while (end == LOG_MORE)
+            end = await_build_step(&follow, asked, before, &build, &err);
+        if (end != LOG_WHOLE)
+            return say_build_interruption(&follow, NULL, end, &err);
+        if (build == NULL)
+            return say_nothing_built(&follow);
+        int status = show_build(&follow, build);
+        free(before);
+        before = build;
+        if (status != STATUS_OK || !is(follow.state, "state", "superseded"))
+            return status;
+    }
 }

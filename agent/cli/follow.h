@@ -31,7 +31,17 @@ void say_log_losses(struct session *session, const json_t *run_or_build);
 // "✗ failed after 4 attempts: out of memory, exit 137": the outcome of an ended run, on stderr.
 void say_outcome(struct session *session, const json_t *run);
 
-// The log of a build until the image is pushed or it failed. STATUS_OK once it has ended.
+// The log of a build, until it has ended. STATUS_OK, STATUS_FAILED when it failed, or why it
+// stopped following.
 int follow_build(struct session *session, const char *build);
+
+struct asked_build {
+    const struct service_name *service;
+    const char *delivery; // that asks for it
+    const char *before;   // the service's last build before that; "" when it had none
+};
+// The same for what a delivery leads to: the service's next build, or one that was under way, and
+// when that is superseded the one after it. When there is nothing to build, it says why.
+int follow_asked_build(struct session *session, const struct asked_build *asked);
 
 #endif

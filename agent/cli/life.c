@@ -4,12 +4,11 @@
 #include "agent/cli/ask.h"
 #include "agent/cli/draft.h"
 #include "agent/cli/follow.h"
+#include "agent/cli/interrupts.h"
 #include "agent/cli/output.h"
 #include "agent/cli/service_file.h"
 
 #include <string.h>
-
-#define BUILD_POLL_MS 300
 
 // A change that was asked for, and the answer.
 struct change {
@@ -317,51 +316,34 @@ int command_copy(struct session *session)
 
 // --- build ---
 
-// Waits until the delivery that asks for a build has led to one, or to nothing. The caller frees
-// *build, which is NULL when there is nothing to build.
-static bool await_build(struct session *session, const char *delivery, char **build,
-                        struct error *err)
+// The service's last build until now; "" when it has none. The caller frees.
+static bool last_build(struct change *change, char **build, int *status)
 {
-    CLEANUP(free_ptr) char *path = xasprintf("/v1/deliveries/%s", delivery);
-    for (;;) {
-        CLEANUP(json_ptr) json_t *state = NULL;
-        screen_wait(&session->screen, "waiting for the build of %s", delivery);
-        if (!client_get(&session->client, path, &state, err))
-            return false;
-        const char *id = field(state, "build");
-        if (id[0] != '\0' || !json_is_true(json_at(state, "pending", NULL))) {
-            screen_unwait(&session->screen);
-            *build = id[0] != '\0' ? xstrdup(id) : NULL;
-            if (id[0] == '\0')
-                screen_say(&session->screen, MARK_SKIPPED, "%s: %s", field_or_dash(state, "reason"),
-                           field_or_dash(state, "detail"));
-            return true;
-        }
-        mono_sleep(BUILD_POLL_MS);
-    }
-}
-
-static int follow_delivery(struct session *session, const char *delivery, const char *known)
-{
-    struct error err;
-    CLEANUP(free_ptr) char *build = known[0] != '\0' ? xstrdup(known) : NULL;
-    if (build == NULL && !await_build(session, delivery, &build, &err))
-        return session_fail(session, &err);
-    return build != NULL ? follow_build(session, build) : STATUS_OK;
+    CLEANUP(free_ptr) char *path = service_path(&change->service, "%s", "");
+    if (!ask_agent(change, "GET", path, NULL, status))
+        return false;
+    *build = xstrdup(field(json_at(change->answer.json, "status", "lastBuild", NULL), "build"));
+    change_finish(change);
+    return true;
 }
 
 int command_build(struct session *session)
 {
     static const struct naming delivery_naming = {NULL, {"delivery", NULL}};
     int status = STATUS_OK;
+    bool follow = call_has(session->call, OPTION_FOLLOW);
     CLEANUP(change_finish) struct change change;
-    if (!begin(session, &change, &status) || !post(&change, "/build", NULL, &status))
+    CLEANUP(free_ptr) char *before = NULL;
+    if (!begin(session, &change, &status) || (follow && !last_build(&change, &before, &status)) ||
+        !post(&change, "/build", NULL, &status))
         return status;
     const json_t *answer = change.answer.json;
     const char *delivery = field_or_dash(answer, "delivery"), *build = field(answer, "build");
     say_warnings(session, answer);
-    if (call_has(session->call, OPTION_FOLLOW))
-        return follow_delivery(session, delivery, build);
+    if (follow)
+        return follow_asked_build(session, &(struct asked_build){.service = &change.service,
+                                                                 .delivery = delivery,
+                                                                 .before = before});
     if (output_print(session, answer, &delivery_naming))
         return STATUS_OK;
     CLEANUP(free_ptr) char *clean = text_clean(build[0] ? build : delivery);

@@ -40,6 +40,13 @@ static void print_names(const json_t *answer, const struct naming *naming)
         print_name(json_array_get(list, i), naming);
 }
 
+void output_refusal(const struct session *session)
+{
+    const json_t *refusal = session->client.refusal;
+    if (json_object_size(refusal) > 0 && output_of(session) != OUTPUT_NAME)
+        (void)output_print(session, refusal, &service_naming);
+}
+
 bool output_print(const struct session *session, const json_t *answer, const struct naming *naming)
 {
     enum output output = output_of(session);

@@ -26,6 +26,10 @@ extern const struct naming service_naming, services_naming, run_naming, runs_nam
 // Prints an answer as json, yaml or name ask for; false, and nothing is printed, for a table.
 bool output_print(const struct session *session, const json_t *answer, const struct naming *naming);
 
+// After a command that failed: prints the problem that the agent refused it with, if that is why,
+// as json and yaml ask for.
+void output_refusal(const struct session *session);
+
 // For commands whose standard output is something else: whether output_print() will print.
 bool output_is_data(const struct session *session);
 

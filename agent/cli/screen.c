@@ -84,12 +84,9 @@ static void begin_line(struct screen *screen)
     screen->cut_line = false;
 }
 
-static char *say_text(const char *fmt, va_list args) __attribute__((format(printf, 1, 0)));
-static char *say_text(const char *fmt, va_list args)
+char *text_clean_printf(const char *fmt, va_list args)
 {
-    CLEANUP(free_ptr) char *text = NULL;
-    if (vasprintf(&text, fmt, args) < 0)
-        abort();
+    CLEANUP(free_ptr) char *text = xvasprintf(fmt, args);
     return text_clean(text);
 }
 
@@ -97,7 +94,7 @@ void screen_say(struct screen *screen, enum mark mark, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
-    CLEANUP(free_ptr) char *text = say_text(fmt, args);
+    CLEANUP(free_ptr) char *text = text_clean_printf(fmt, args);
     va_end(args);
     CLEANUP(free_ptr) char *line = mark_text(screen, mark, text);
     begin_line(screen);
@@ -109,7 +106,7 @@ void screen_hint(struct screen *screen, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
-    CLEANUP(free_ptr) char *text = say_text(fmt, args);
+    CLEANUP(free_ptr) char *text = text_clean_printf(fmt, args);
     va_end(args);
     begin_line(screen);
     (void)fprintf(stderr, "  %s\n", text);
@@ -121,7 +118,7 @@ void screen_wait(struct screen *screen, const char *fmt, ...)
         return;
     va_list args;
     va_start(args, fmt);
-    CLEANUP(free_ptr) char *text = say_text(fmt, args);
+    CLEANUP(free_ptr) char *text = text_clean_printf(fmt, args);
     va_end(args);
     CLEANUP(free_ptr) char *line = mark_text(screen, MARK_WAITING, text);
     if (!screen->open_line)

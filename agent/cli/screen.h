@@ -49,6 +49,8 @@ const char *screen_arrow(const struct screen *screen);
 // The text as one line without control characters, which could play tricks with a terminal: for
 // everything that came from outside. The caller frees.
 char *text_clean(const char *text) __attribute__((returns_nonnull));
+char *text_clean_printf(const char *fmt, va_list args) PRINTF_LIKE(1, 0)
+    __attribute__((returns_nonnull));
 
 // A progress line on stderr, after all that stdout has. The text is cleaned.
 void screen_say(struct screen *screen, enum mark mark, const char *fmt, ...) PRINTF_LIKE(3, 4);

@@ -121,8 +121,8 @@ static void print_services(const struct session *session, const json_t *services
             continue;
         table_cell(&table, "%s", field_or_dash(service, "schedule"));
         table_cell(&table, "%s", field_or_dash(service, "project"));
-        table_cell(&table, "%s %s", repository_short(field_or_dash(service, "repository")),
-                   field(service, "branch"));
+        CLEANUP(free_ptr) char *source = repository_short(field_or_dash(service, "repository"));
+        table_cell(&table, "%s %s", source, field(service, "branch"));
         table_cell(&table, "%s", field_or_dash(service, "image"));
     }
     table_print(&table, !call_has(session->call, OPTION_NO_HEADERS), stdout);

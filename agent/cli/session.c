@@ -52,9 +52,7 @@ char *service_path(const struct service_name *service, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
-    CLEANUP(free_ptr) char *rest = NULL;
-    if (vasprintf(&rest, fmt, args) < 0)
-        abort();
+    CLEANUP(free_ptr) char *rest = xvasprintf(fmt, args);
     va_end(args);
     return xasprintf("/v1/services/%s/%s%s", service->namespace, service->name, rest);
 }
@@ -189,11 +187,13 @@ void commit_short(const char *commit, char out[static COMMIT_SIZE])
     (void)text_copy(out, COMMIT_SIZE, commit[0] != '\0' ? commit : "-");
 }
 
-const char *repository_short(const char *repository)
+char *repository_short(const char *repository)
 {
     const char *scheme = strstr(repository, "://");
     const char *slash = strchr(scheme ? scheme + 3 : repository, '/');
-    return slash && slash[1] != '\0' ? slash + 1 : repository;
+    const char *path = slash && slash[1] != '\0' ? slash + 1 : repository;
+    size_t cut = text_ends(path, ".git") ? strlen(".git") : 0;
+    return xstrndup(path, strlen(path) - cut);
 }
 
 void print_fields(const struct session *session, const json_t *object, const char *const names[])

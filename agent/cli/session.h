@@ -74,8 +74,9 @@ bool field_duration(const json_t *object, const char *name, char out[static TIME
 #define COMMIT_SHOWN 7
 #define COMMIT_SIZE  (COMMIT_SHOWN + 1)
 void commit_short(const char *commit, char out[static COMMIT_SIZE]); // "-" when unknown
-// The path within its forge: "acme/report" of "github.com/acme/report" or of a URL.
-const char *repository_short(const char *repository);
+// The path within its forge: "acme/report" of "github.com/acme/report" or of a URL. The caller
+// frees.
+char *repository_short(const char *repository) __attribute__((returns_nonnull));
 
 // The fields of an object, ended by NULL, a line each on stdout; times also as how long ago.
 void print_fields(const struct session *session, const json_t *object, const char *const names[]);

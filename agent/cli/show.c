@@ -26,11 +26,8 @@ static void row(const char *label, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
-    CLEANUP(free_ptr) char *text = NULL;
-    if (vasprintf(&text, fmt, args) < 0)
-        abort();
+    CLEANUP(free_ptr) char *clean = text_clean_printf(fmt, args);
     va_end(args);
-    CLEANUP(free_ptr) char *clean = text_clean(text);
     (void)printf("%-9s %s\n", label, clean);
 }
 

@@ -16,20 +16,11 @@ static void add(struct table *table, char *text, enum mark mark, bool rest)
     table->cells[table->count++] = (struct table_cell){.text = text, .mark = mark, .rest = rest};
 }
 
-static char *cell_text(const char *fmt, va_list args) __attribute__((format(printf, 1, 0)));
-static char *cell_text(const char *fmt, va_list args)
-{
-    CLEANUP(free_ptr) char *text = NULL;
-    if (vasprintf(&text, fmt, args) < 0)
-        abort();
-    return text_clean(text);
-}
-
 void table_cell(struct table *table, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
-    add(table, cell_text(fmt, args), MARK_NONE, false);
+    add(table, text_clean_printf(fmt, args), MARK_NONE, false);
     va_end(args);
 }
 
@@ -37,7 +28,7 @@ void table_mark(struct table *table, enum mark mark, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
-    CLEANUP(free_ptr) char *text = cell_text(fmt, args);
+    CLEANUP(free_ptr) char *text = text_clean_printf(fmt, args);
     va_end(args);
     add(table, mark_text(table->screen, mark, text), mark, false);
 }
@@ -46,7 +37,7 @@ void table_rest(struct table *table, enum mark mark, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
-    CLEANUP(free_ptr) char *text = cell_text(fmt, args);
+    CLEANUP(free_ptr) char *text = text_clean_printf(fmt, args);
     va_end(args);
     add(table, mark == MARK_NONE ? TAKE(text) : mark_text(table->screen, mark, text), mark, true);
     while (table->count % table->columns != 0)

@@ -2,16 +2,15 @@
 
 #include "agent/base/text.h"
 #include "agent/cli/harmless.h"
+#include "agent/cli/interrupts.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 struct tail {
@@ -22,7 +21,7 @@ struct tail {
     bool clean; // made harmless
     struct harmless harmless;
     const char *part; // of the log; NULL: all
-    int signal_fd;    // SIGINT, SIGTERM, SIGHUP
+    int interrupts;   // of interrupts_hold()
     int wake_fd;      // the loop's thread has something for us
     int stopped;      // exit status; 0: go on
 
@@ -93,13 +92,6 @@ static const struct http_stream_events stream_events = {on_head, on_data, on_don
 
 struct tail *tail_open(const struct client *client, struct screen *screen, int fd)
 {
-    sigset_t set;
-    (void)sigemptyset(&set);
-    (void)sigaddset(&set, SIGINT);
-    (void)sigaddset(&set, SIGTERM);
-    (void)sigaddset(&set, SIGHUP);
-    (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
-
     struct tail *tail = xalloc(sizeof(*tail));
     tail->client = client;
     tail->screen = screen;
@@ -107,10 +99,10 @@ struct tail *tail_open(const struct client *client, struct screen *screen, int f
     tail->clean = isatty(fd);
     tail->incoming.cap = TAIL_BUFFER_MAX;
     (void)pthread_mutex_init(&tail->lock, NULL);
-    tail->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    tail->interrupts = interrupts_hold();
     tail->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (tail->signal_fd < 0 || tail->wake_fd < 0)
-        abort(); // two descriptors in a small program
+    if (tail->wake_fd < 0)
+        abort(); // one descriptor in a small program
     tail->loop = http_loop_create();
     return tail;
 }
@@ -120,7 +112,7 @@ void tail_close(struct tail *tail)
     if (tail == NULL)
         return;
     http_loop_destroy(tail->loop);
-    close_fd(&tail->signal_fd);
+    close_fd(&tail->interrupts);
     close_fd(&tail->wake_fd);
     buffer_finish(&tail->incoming);
     (void)pthread_mutex_destroy(&tail->lock);
@@ -147,16 +139,16 @@ int tail_status(const struct tail *tail)
 static bool tail_wait(struct tail *tail, bool news, int64_t ms)
 {
     struct pollfd fds[] = {
-        {.fd = tail->signal_fd, .events = POLLIN},
+        {.fd = tail->interrupts, .events = POLLIN},
         {.fd = tail->fd, .events = news ? 0 : POLLOUT}, // an error is told in any case
         {.fd = news ? tail->wake_fd : -1, .events = POLLIN},
     };
     if (poll(fds, sizeof(fds) / sizeof(fds[0]), (int)ms) < 0)
         return true; // EINTR, after a stop and continue
-    struct signalfd_siginfo info;
     uint64_t count;
-    if ((fds[0].revents & POLLIN) && read(tail->signal_fd, &info, sizeof(info)) == sizeof(info))
-        tail->stopped = 128 + (int)info.ssi_signo;
+    int signal = (fds[0].revents & POLLIN) ? interrupts_came(tail->interrupts) : 0;
+    if (signal != 0)
+        tail->stopped = 128 + signal;
     else if (fds[1].revents & (POLLERR | POLLHUP))
         tail->stopped = STATUS_PIPE;
     if ((fds[2].revents & POLLIN) && read(tail->wake_fd, &count, sizeof(count)) < 0)

@@ -14,7 +14,7 @@
 struct doomed {
     struct {
         char namespace_[STORE_NAME_SIZE];
-        char uid[STORE_RUN_UID_SIZE];
+        char uid[STORE_UID_SIZE];
     } runs[STORE_PAGE_MAX];
     size_t count;
 };
@@ -25,7 +25,7 @@ static bool doom(void *user, const struct run_mention *run)
     if (doomed->count == STORE_PAGE_MAX)
         return false;
     snprintf(doomed->runs[doomed->count].namespace_, STORE_NAME_SIZE, "%s", run->namespace);
-    snprintf(doomed->runs[doomed->count].uid, STORE_RUN_UID_SIZE, "%s", run->uid);
+    snprintf(doomed->runs[doomed->count].uid, STORE_UID_SIZE, "%s", run->uid);
     doomed->count++;
     return true;
 }

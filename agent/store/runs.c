@@ -117,7 +117,7 @@ static bool apply_delete(struct db *db, void *data, struct error *err)
 
 bool store_run_delete(struct store *store, const char *uid, struct error *err)
 {
-    char copy[STORE_RUN_UID_SIZE];
+    char copy[STORE_UID_SIZE];
     (void)snprintf(copy, sizeof copy, "%s", uid);
     return store_change(store, apply_delete, copy, err) || error_wrap(err, "delete run %s", uid);
 }
@@ -203,7 +203,7 @@ static bool mention(struct statement *statement, store_run_mentioned each, void 
 {
     enum db_step step;
     while ((step = db_step(statement, err)) == DB_ROW) {
-        char uid[STORE_RUN_UID_SIZE], namespace[STORE_NAME_SIZE], service[STORE_NAME_SIZE];
+        char uid[STORE_UID_SIZE], namespace[STORE_NAME_SIZE], service[STORE_NAME_SIZE];
         char name[STORE_NAME_SIZE];
         db_text(statement, 0, uid, sizeof uid);
         db_text(statement, 1, namespace, sizeof namespace);

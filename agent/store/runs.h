@@ -5,7 +5,6 @@
 
 #include "agent/store/store.h"
 
-#define STORE_RUN_UID_SIZE   40
 #define STORE_SCHEDULE_SIZE  257
 #define STORE_ZONE_SIZE      64
 #define STORE_USUAL_OF       20   // succeeded runs whose median is the usual duration
@@ -14,7 +13,7 @@
 
 struct run_record {
     int64_t id; // given by the store
-    char uid[STORE_RUN_UID_SIZE];
+    char uid[STORE_UID_SIZE];
     char namespace[STORE_NAME_SIZE];
     char service[STORE_NAME_SIZE];
     char name[STORE_NAME_SIZE];

@@ -1,8 +1,7 @@
 #include "agent/base/file.h"
+#include "agent/base/threads.h"
 #include "deploy/kube/source.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -181,8 +180,7 @@ static void wait_changed(struct kube_access *access, struct mono_time until)
 {
     if (mono_left(until) > WAIT_MAX_MS)
         until = mono_after(WAIT_MAX_MS);
-    struct timespec at = {.tv_sec = until.ms / 1000, .tv_nsec = until.ms % 1000 * 1000000};
-    pthread_cond_timedwait(&access->changed, &access->mutex, &at);
+    condition_wait(&access->changed, &access->mutex, until);
 }
 
 static void plugin_answered(struct kube_access *access, bool ok,
@@ -224,28 +222,13 @@ static void *run_plugin(void *user)
     return NULL;
 }
 
-static void start_thread(struct kube_access *access)
-{
-    sigset_t all, before; // signals are the main thread's
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    if (pthread_create(&access->thread, NULL, run_plugin, access) != 0)
-        abort();
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_setname_np(access->thread, "kube-exec");
-}
-
 // --- the whole ---
 
 bool kube_access_create(struct kube_source *source, struct kube_access **out, struct error *err)
 {
     struct kube_access *access = xalloc(sizeof *access);
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_mutex_init(&access->mutex, NULL);
-    pthread_cond_init(&access->changed, &attributes);
-    pthread_condattr_destroy(&attributes);
+    condition_init(&access->changed);
     access->source = *source;
     *source = (struct kube_source){0};
 
@@ -263,7 +246,7 @@ bool kube_access_create(struct kube_source *source, struct kube_access **out, st
         return false;
     }
     if (own->exec)
-        start_thread(access);
+        thread_start(&access->thread, "kube-exec", run_plugin, access);
     *out = access;
     return true;
 }
@@ -289,11 +272,6 @@ void kube_access_destroy(struct kube_access *access)
 const char *kube_access_server(const struct kube_access *access)
 {
     return access->source.server;
-}
-
-const char *kube_access_namespace(const struct kube_access *access)
-{
-    return access->source.namespace_ ? access->source.namespace_ : "";
 }
 
 bool kube_access_identity(struct kube_access *access, struct mono_time deadline,

@@ -189,8 +189,7 @@ static bool read_context(const struct reader *reader, const char *name, struct k
     CLEANUP(free_ptr) char *user_name = NULL;
     if (!find_section(reader, "contexts", "context", name, &context, err) ||
         !get_text(&context, "cluster", &cluster_name, err) ||
-        !get_text(&context, "user", &user_name, err) ||
-        !get_text(&context, "namespace", &source->namespace_, err))
+        !get_text(&context, "user", &user_name, err))
         return false;
     if (!cluster_name)
         return wrong_is(&context, "cluster", ERR_INVALID, "missing", err);
@@ -255,9 +254,6 @@ bool kube_access_in_cluster(const char *directory, struct kube_access **out, str
     CLEANUP(kube_source_finish) struct kube_source source = {0};
     if (!in_cluster_server(&source.server, err))
         return false;
-    CLEANUP(free_ptr) char *path = xasprintf("%s/namespace", directory);
-    if (!secret_file_read(path, &source.namespace_, err))
-        return false;
     source.origin = xasprintf("service account in %s", directory);
     source.ca_file = xasprintf("%s/ca.crt", directory);
     source.token_file = xasprintf("%s/token", directory);
@@ -268,7 +264,6 @@ void kube_source_finish(struct kube_source *source)
 {
     free(source->origin);
     free(source->server);
-    free(source->namespace_);
     free(source->ca_file);
     free(source->ca_pem);
     free(source->server_name);

@@ -42,8 +42,7 @@ bool kube_access_in_cluster(const char *directory, struct kube_access **out,
 // released before. NULL is fine.
 void kube_access_destroy(struct kube_access *access);
 
-const char *kube_access_server(const struct kube_access *access);    // URL without a final '/'
-const char *kube_access_namespace(const struct kube_access *access); // default one; "" when none
+const char *kube_access_server(const struct kube_access *access); // URL without a final '/'
 
 // The present identity. A token file older than KUBE_TOKEN_REREAD_MS is read again here (a file
 // that cannot be read now keeps the last token). With an exec plugin, which runs on a thread of its

@@ -68,12 +68,8 @@ static void look_at_pod(void *user);
 static struct podlog_file *file_create(uint64_t size)
 {
     struct podlog_file *file = xalloc(sizeof *file);
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_mutex_init(&file->mutex, NULL);
-    pthread_cond_init(&file->grown, &attributes);
-    pthread_condattr_destroy(&attributes);
+    condition_init(&file->grown);
     file->references = 1;
     file->size = size;
     return file;

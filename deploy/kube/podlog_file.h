@@ -2,15 +2,15 @@
 #ifndef CRONWRIGHT_KUBE_PODLOG_FILE_H
 #define CRONWRIGHT_KUBE_PODLOG_FILE_H
 
+#include "agent/base/threads.h"
 #include "deploy/kube/podlog.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 
 struct podlog_file {
     atomic_int references; // the follower's, and one for each reader
     pthread_mutex_t mutex; // guards what follows
-    pthread_cond_t grown;  // broadcast at each change; waits are by CLOCK_MONOTONIC
+    pthread_cond_t grown;  // broadcast at each change
     uint64_t size;         // bytes of whole lines in the file
     struct podlog_end end; // once it is not PODLOG_FOLLOWING the file stays as it is
     bool cancelled;        // the hub goes

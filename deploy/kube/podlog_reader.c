@@ -8,8 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define CHUNK_SIZE  ((size_t)64 << 10)
-#define WAIT_MAX_MS 60000
+#define CHUNK_SIZE ((size_t)64 << 10)
 
 struct podlog_reader {
     int fd;                   // -1: the file is compressed
@@ -48,13 +47,8 @@ static bool wait_for_more(struct podlog_reader *reader, struct mono_time deadlin
     struct podlog_file *file = reader->file;
     pthread_mutex_lock(&file->mutex);
     while (file->size <= reader->position && file->end.state == PODLOG_FOLLOWING &&
-           !file->cancelled && !mono_past(deadline)) {
-        struct mono_time until = deadline;
-        if (mono_left(until) > WAIT_MAX_MS)
-            until = mono_after(WAIT_MAX_MS);
-        struct timespec at = {.tv_sec = until.ms / 1000, .tv_nsec = until.ms % 1000 * 1000000};
-        pthread_cond_timedwait(&file->grown, &file->mutex, &at);
-    }
+           !file->cancelled && condition_wait(&file->grown, &file->mutex, deadline))
+        ;
     *size = file->size;
     *last = file->end.state != PODLOG_FOLLOWING;
     bool cancelled = file->cancelled;

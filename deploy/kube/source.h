@@ -10,7 +10,6 @@
 struct kube_source {
     char *origin; // for error texts: `/etc/kube/config: user "ci"`
     char *server; // without a final '/'
-    char *namespace_;
     char *ca_file;
     char *ca_pem;
     char *server_name;

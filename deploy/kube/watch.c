@@ -43,7 +43,6 @@ struct kube_watch {
 
     pthread_mutex_t mutex; // guards what follows
     pthread_cond_t changed;
-    struct mono_time heard; // when the server last said something; 0: never
     bool synced;
     struct error failure; // ERR_NONE while all is well
     bool closed;
@@ -54,7 +53,6 @@ static void ask(void *user);
 static void heard_something(struct kube_watch *watch)
 {
     pthread_mutex_lock(&watch->mutex);
-    watch->heard = mono_now();
     watch->failure.code = ERR_NONE;
     pthread_mutex_unlock(&watch->mutex);
 }
@@ -448,14 +446,6 @@ bool kube_watch_synced(struct kube_watch *watch)
     bool synced = watch->synced;
     pthread_mutex_unlock(&watch->mutex);
     return synced;
-}
-
-int64_t kube_watch_age_ms(struct kube_watch *watch)
-{
-    pthread_mutex_lock(&watch->mutex);
-    int64_t age = watch->heard.ms ? mono_now().ms - watch->heard.ms : -1;
-    pthread_mutex_unlock(&watch->mutex);
-    return age;
 }
 
 bool kube_watch_failing(struct kube_watch *watch, struct error *why)

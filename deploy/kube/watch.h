@@ -45,8 +45,7 @@ struct kube_watch *kube_watch_create(struct kube_client *client, struct http_loo
 void kube_watch_destroy(struct kube_watch *watch);
 
 // --- any thread ---
-bool kube_watch_synced(struct kube_watch *watch);    // a whole list has been told once
-int64_t kube_watch_age_ms(struct kube_watch *watch); // since the server was last heard; -1: never
+bool kube_watch_synced(struct kube_watch *watch); // a whole list has been told once
 bool kube_watch_failing(struct kube_watch *watch, struct error *why); // what it is waiting after
 
 #endif

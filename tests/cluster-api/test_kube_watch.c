@@ -153,7 +153,6 @@ static void changes_arrive(void **state)
     assert_int_equal(count_of(&told.deleted), 2);
     assert_int_equal(count_of(&told.synced), 1);
     assert_false(kube_watch_failing(watch, NULL));
-    assert_true(kube_watch_age_ms(watch) >= 0 && kube_watch_age_ms(watch) < CLUSTER_TIMEOUT_MS);
     stop(watch);
 }
 

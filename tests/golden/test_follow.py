@@ -388,7 +388,7 @@ def test_build_logs(shell, agent, clock, golden):
     agent.get(f"{path}/logs", Answer(200, b"INFO Unpacking\nERROR pip: exit 1\n", "text/plain"))
     results = [shell.files("cronwright logs --build b-49")]
     states = [answers.build(clock, 49, state=state) for state in ("waiting", "waiting", "fetching", "running")]
-    agent.get(path, *states, answers.build(clock, 49, state="pushed"))
+    agent.get(path, *states, answers.build(clock, 49, state="pushed"), answers.build(clock, 49))
     agent.get(f"{path}/logs", Log(b"INFO Unpacking\nINFO Pushed\n", 15))
     results.append(shell.files("cronwright logs --follow --build b-49"))
     golden("build-logs", *results)

@@ -1,7 +1,10 @@
 """Starting, stopping, deleting, adopting, copying, building, rolling back: what each asks of the agent,
 what it says, and what it says when it is refused."""
 
+import functools
 import json
+import signal
+import threading
 
 import yaml
 
@@ -109,20 +112,70 @@ def test_copy(shell, agent, golden):
            shell.files(f"cronwright copy -o name {NAME} prod/nightly"))
 
 
+def build_state(number, state="done"):
+    return {"build": f"b-{number}", "state": state, "reason": None, "detail": None, "commit": answers.A41}
+
+
+def seen_to_build(agent, clock, *last_builds):
+    """What the service's last build is at each look, the first before the build is asked for."""
+    agent.get(SERVICE, *[answers.document(clock, lastBuild=last) for last in last_builds])
+
+
+def built(agent, clock, number, *states, log=b"RUN pip\n", **end):
+    """A build that is in these states, and then done or as `end` says."""
+    path = f"/v1/builds/b-{number}"
+    agent.get(path, *[answers.build(clock, number, state=state) for state in states],
+              answers.build(clock, number, **end))
+    agent.get(f"{path}/logs", lambda query, *_: Stream(log[int(query.get("offset", 0)):]))
+
+
 def test_build(shell, agent, clock, golden):
     agent.on("POST", f"{SERVICE}/build", Answer(202, {"delivery": "d-9", "build": None}))
     asked = shell.files(f"cronwright build {NAME}")
+    # Another service of the branch is built as well: the delivery names that build.
     agent.get("/v1/deliveries/d-9", answers.delivery(clock, "1s", "d-9", pending=True, build=None),
-              answers.delivery(clock, "1s", "d-9", pending=True, build="b-52"))
-    agent.get("/v1/builds/b-52", answers.build(clock, 52))
-    agent.get("/v1/builds/b-52/logs", lambda query, *_: Stream(b"RUN pip\n"[int(query.get("offset", 0)):]))
+              answers.delivery(clock, "1s", "d-9", pending=True, build="b-53"))
+    seen_to_build(agent, clock, build_state(51), build_state(51), build_state(52, "waiting"))
+    built(agent, clock, 52, "waiting", "running", "pushed")
     followed = shell.files(f"cronwright build --follow {NAME}")
     assert followed.out == "RUN pip\n" and followed.status == 0
+    seen_to_build(agent, clock, None, build_state(52, "failed"))
+    built(agent, clock, 52, state="failed", detail="RUN pip: exit 1")
+    failed = shell.files(f"cronwright build --follow {NAME}")
+    seen_to_build(agent, clock, build_state(52, "running"), build_state(52, "running"), build_state(54, "running"))
+    built(agent, clock, 52, state="superseded", detail="the branch moved on to b77c3e1")
+    built(agent, clock, 54, log=b"RUN gem\n")
+    superseded = shell.files(f"cronwright build --follow {NAME}")
+    seen_to_build(agent, clock, build_state(54))
     agent.get("/v1/deliveries/d-9", answers.delivery(clock, "1s", "d-9", reason="unchanged", build=None,
                                                      detail="the head of main is built already"))
     nothing = shell.files(f"cronwright build -f {NAME}")
+    agent.get("/v1/deliveries/d-9", answers.delivery(clock, "1s", "d-9", reason="fetch-failed", build=None,
+                                                     detail="github.com: connection refused"))
+    no_head = shell.files(f"cronwright build -f {NAME}")
+    assert [failed.status, superseded.status, nothing.status, no_head.status] == [1, 0, 0, 1]
     agent.on("POST", f"{SERVICE}/build", problem(409, "its image is given, not built", reason="no-source"))
-    golden("build", asked, followed, nothing, shell.files(f"cronwright build {NAME}"))
+    golden("build", asked, followed, failed, superseded, nothing, no_head, shell.files(f"cronwright build {NAME}"))
+
+
+def test_build_is_detached_from(shell, agent, clock, golden):
+    def interrupt(text, _, sent):
+        if not sent and ("head of its branch" in text or "RUN pip" in text):
+            sent.append(shell.process.send_signal(signal.SIGINT))
+
+    shell.changes.append((r"waiting \d+s", "waiting 1s"))
+    agent.on("POST", f"{SERVICE}/build", Answer(202, {"delivery": "d-9", "build": None}))
+    agent.get("/v1/deliveries/d-9", answers.delivery(clock, "1s", "d-9", pending=True, build=None))
+    seen_to_build(agent, clock, build_state(51))
+    early = shell.terminal(f"cronwright build --follow {NAME}", functools.partial(interrupt, sent=[]))
+    seen_to_build(agent, clock, build_state(51), build_state(52, "running"))
+    agent.get("/v1/builds/b-52", answers.build(clock, 52, state="running"))
+    over = threading.Event()
+    agent.get("/v1/builds/b-52/logs", Stream(b"RUN pip\n", over))
+    late = shell.terminal(f"cronwright build --follow {NAME}", functools.partial(interrupt, sent=[]))
+    over.set()
+    assert [early.status, late.status] == [130, 130]
+    golden("build-detached", early, late)
 
 
 def test_rollback(shell, agent, clock, golden):
@@ -172,3 +225,24 @@ def test_every_list_and_object_as_data(shell, agent, clock):
         assert told["name"].out.splitlines() == names
         assert yaml.safe_load(told["yaml"].out) == json.loads(told["json"].out)
         assert all(name.split("/")[-1] in told["wide"].out for name in names)
+
+
+def test_a_refusal_as_data(shell, agent, golden):
+    """The agent's own words on standard output for scripts, the sentence beside it for people."""
+    agent.on("POST", f"{SERVICE}/start", problem(409, "it cannot be started: 1 thing is missing", reason="not-ready",
+                                                 missing=["Secret report does not exist"]))
+    agent.on("POST", "/v1/services", problem(400, "1 error, nothing created", reason="invalid", errors=[
+        {"pointer": "/schedule", "detail": "day of week is 0-6; Sunday is 0"}]))
+    agent.on("POST", answers.RUNS, problem(409, "a run is active", reason="active-run", run=answers.FORCED))
+    agent.get("/v1/services", {"services": []})
+    create = f"cronwright create {NAME} --image r.example/x:1 --schedule '0 3 * * 7'"
+    refused = [shell.terminal(f"cronwright start -o json {NAME}"), shell.files(f"cronwright start -o name {NAME}"),
+               shell.files(f"{create} -o json"), shell.files(f"{create} -o yaml"),
+               shell.files(f"cronwright run -o json {NAME}"), shell.files("cronwright stop -o json reports/nothing")]
+    assert {result.status for result in refused} == {1}
+    assert [json.loads(refused[at].out)["reason"] for at in (2, 4)] == ["invalid", "active-run"]
+    assert yaml.safe_load(refused[3].out) == json.loads(refused[2].out)
+    agent.stop()
+    away = shell.files(f"cronwright stop -o json {NAME}")
+    assert (away.out, away.status) == ("", 1)
+    golden("refusals-as-data", *refused)

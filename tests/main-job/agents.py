@@ -174,6 +174,12 @@ class Agent:
         if self.process:
             self.stop()
 
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *_):
+        self.finish()
+
     # --- the admin API ---
 
     def api(self, method, path, body=None, token="admin", headers=()):

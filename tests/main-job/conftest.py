@@ -50,9 +50,8 @@ def place(new_place):
 @pytest.fixture(scope="session")
 def agent(place):
     """The agent that serves most tests: both forges, with every kind of secret."""
-    agent = Agent(place, place.directory).start()
-    yield agent
-    agent.finish()
+    with Agent(place, place.directory) as agent:
+        yield agent
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -225,6 +225,11 @@ def container_of(cronjob):
     return cronjob["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
 
 
+def shell(script, **more):
+    """Settings of a container that runs this."""
+    return {"command": ["/bin/busybox", "sh", "-c", script], **more}
+
+
 def dockerfile(cluster, *lines):
     """Of an image that has busybox and runs /report.sh."""
     return "\n".join([f"FROM {cluster.busybox_image}", "COPY report.sh /report.sh", *lines,

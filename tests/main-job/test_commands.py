@@ -6,11 +6,7 @@ import pytest
 
 import forges
 from agents import FORGE_SECRETS, Agent
-from places import report
-
-
-def shell(script, **more):
-    return {"command": ["/bin/busybox", "sh", "-c", script], **more}
+from places import report, shell
 
 
 @pytest.fixture(scope="module")

@@ -653,9 +653,8 @@ def test_bad_copy(agent, home, body, status):
 
 # --- delete ---
 
-def logs_of(agent, service):
-    directory = agent.directory / "state/logs/runs" / service.namespace
-    return {path.name for path in directory.glob("*")} if directory.exists() else set()
+def has_log(agent, service, run):
+    return any((agent.directory / "state/logs/runs" / service.namespace).glob(f"*/{run}-*"))
 
 
 @pytest.mark.parametrize("logs", ["keep", "delete"])
@@ -664,14 +663,15 @@ def test_delete(agent, home, logs):
     run = service.force(agent, token="admin").json["name"]
     service.ended(agent, run)
     assert agent.api("GET", f"{service.path}/runs/{run}/logs?follow=true").text == "done\n"
-    assert run in logs_of(agent, service)
+    assert has_log(agent, service, run)
     answer = agent.api("DELETE", f"{service.path}?logs={logs}")
     assert answer.status == 200, answer.text
     assert answer.json == {"namespace": home.namespace, "name": service.name, "deleted": True,
                            "logs": {"keep": "kept", "delete": "deleted"}[logs]}
-    assert (run in logs_of(agent, service)) is (logs == "keep")
+    assert has_log(agent, service, run) is (logs == "keep")
     assert service.get() is None and agent.api("GET", service.path).status == 404
     eventually(lambda: not service.jobs() and not service.pods_of(run), "its runs are gone")
+    assert agent.api("GET", f"{service.path}/runs/{run}/logs").status == (200 if logs == "keep" else 404)
     assert agent.api("DELETE", service.path).status == 404
 
 

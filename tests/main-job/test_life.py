@@ -7,17 +7,13 @@ import pytest
 
 import forges
 from agents import FORGE_SECRETS, Agent
-from places import ANNOTATION, TOP, Service, container_of, dockerfile, report
+from places import ANNOTATION, TOP, Service, container_of, dockerfile, report, shell
 from waiting import eventually
 
 SLOW = 'RUN ["/bin/busybox", "sleep", "4"]'
 EVERY_MINUTE = "* * * * *"
 NOT_BUILT = ":cronwright-not-built"
 DUE = ANNOTATION + "first-run-due"
-
-
-def shell(script, **more):
-    return {"command": ["/bin/busybox", "sh", "-c", script], **more}
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +24,8 @@ def life(new_place):
 @pytest.fixture(scope="module")
 def agent(life):
     """One of its own, which is killed now and then."""
-    agent = Agent(life, life.directory).start()
-    yield agent
-    agent.finish()
+    with Agent(life, life.directory) as agent:
+        yield agent
 
 
 def draft(place, word, **more):

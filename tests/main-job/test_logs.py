@@ -9,12 +9,9 @@ import subprocess
 import pytest
 
 from agents import Agent, ask
+from places import shell
 from forwarders import Forwarder
 from waiting import eventually
-
-
-def shell(script, **more):
-    return {"command": ["/bin/busybox", "sh", "-c", script], **more}
 
 
 # Lines of all lengths, also none, a long one, not ASCII, not even UTF-8; the last one is not ended.
@@ -56,9 +53,8 @@ def log_place(new_place):
 @pytest.fixture(scope="module")
 def talker(log_place):
     """An agent of this module's own, since it is restarted."""
-    agent = Agent(log_place, log_place.directory).start()
-    yield agent
-    agent.finish()
+    with Agent(log_place, log_place.directory) as agent:
+        yield agent
 
 
 @pytest.fixture(scope="module")
@@ -184,23 +180,13 @@ def test_command_follows_through_cut_connections(talker, log_place):
     assert "succeeded" in err
 
 
-def test_command_follows_through_a_restart_of_the_agent(talker, log_place):
-    """Stopped in mid-log, and started again at the same address."""
-    service = slow_service(log_place, talker, "restart", lines=80)
+@pytest.mark.parametrize("end", [Agent.stop, Agent.kill], ids=["restart", "crash"])
+def test_command_follows_beyond_the_end_of_the_agent(talker, log_place, end):
+    """In mid-log, and started again at the same address."""
+    service = slow_service(log_place, talker, "ended", lines=80)
     process = talker.command("run", "--follow", service.full_name)
     first = process.stdout.readline() + process.stdout.readline()
-    talker.stop()
-    talker.start()
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 0, err
-    check_whole(talker, service, first + out)
-
-
-def test_command_follows_through_a_crash_of_the_agent(talker, log_place):
-    service = slow_service(log_place, talker, "crash", lines=80)
-    process = talker.command("run", "--follow", service.full_name)
-    first = process.stdout.readline() + process.stdout.readline()
-    talker.kill()
+    end(talker)
     talker.start()
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err

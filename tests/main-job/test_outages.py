@@ -105,9 +105,8 @@ def second_agent(own_place):
     """It follows the same services, and never looks by itself."""
     directory = own_place.directory / "second"
     directory.mkdir()
-    agent = Agent(own_place, directory).start()
-    yield agent
-    agent.finish()
+    with Agent(own_place, directory) as agent:
+        yield agent
 
 
 # --- another agent ---

@@ -17,9 +17,8 @@ OURS = {"commit", "build", "patched-at", "patched-image"}  # annotations that a 
 def token_agent(new_place):
     """One whose GitLab hooks have a secret token and no signing token."""
     place = new_place("token")
-    agent = Agent(place, place.directory, webhooks={"gitlab": {"signingTokenFiles": []}}).start()
-    yield agent
-    agent.finish()
+    with Agent(place, place.directory, webhooks={"gitlab": {"signingTokenFiles": []}}) as agent:
+        yield agent
 
 
 SCHEMES = {

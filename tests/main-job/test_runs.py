@@ -6,12 +6,8 @@ import threading
 import pytest
 
 from agents import ask
-from places import ANNOTATION, Service
+from places import ANNOTATION, Service, shell
 from waiting import eventually
-
-
-def shell(script, **more):
-    return {"command": ["/bin/busybox", "sh", "-c", script], **more}
 
 
 @pytest.fixture(scope="module")

@@ -15,9 +15,8 @@ BUSYBOX = "/bin/busybox"
 @pytest.fixture(scope="module")
 def desk(new_place):
     place = new_place("desk")
-    agent = Agent(place, place.directory).start()
-    yield agent
-    agent.finish()
+    with Agent(place, place.directory) as agent:
+        yield agent
 
 
 def named(desk, word):
@@ -195,6 +194,40 @@ restarts: 0
     for one in (full_name, full_copy):
         desk.cli("delete", "--logs", "delete", "--if-active", "cancel", "--yes", one)
     assert cronjob(desk, name) is None and cronjob(desk, copy) is None
+
+
+def test_build_follows_the_build_of_its_own_service(desk):
+    """Two services build one branch in different ways."""
+    place = desk.place
+    slow = "\n".join(["ARG WHO", f'RUN ["{BUSYBOX}", "sh", "-c", "echo log of $WHO; {BUSYBOX} sleep 3; test $WHO != bad"]'])
+    repository = place.repository("recipes")
+    repository.push(report(place.cluster, "first", slow))
+    full_names = {}
+    for who in ("one", "two"):
+        name, full_names[who] = named(desk, who)
+        desk.cli("create", "-f", written(desk, name, json.dumps({
+            "name": name, "namespace": place.namespace, "schedule": SCHEDULE, "timeZone": "UTC",
+            "source": {"git": {"repository": repository.url, "buildArgs": {"WHO": who}}},
+            "image": f"{place.images}/{name}"})))
+    for full_name in full_names.values():
+        built(desk, full_name, repository.commit_of_head())
+
+    commit = repository.push(report(place.cluster, "second", slow))
+    followed = {who: desk.command("build", "--follow", full_name) for who, full_name in full_names.items()}
+    for who, process in followed.items():
+        out, err = process.communicate(timeout=120)
+        other = "two" if who == "one" else "one"
+        assert process.returncode == 0, err
+        assert f"\nlog of {who}\n".encode() in out and f"\nlog of {other}\n".encode() not in out
+        last = status(desk, full_names[who])["lastBuild"]
+        assert (last["state"], last["commit"]) == ("done", commit) and f"✔ {last['build']} done: ".encode() in err
+    assert "– unchanged: " in desk.cli("build", "--follow", full_names["one"])[1]
+
+    desk.cli("edit", "--yes", full_names["two"], variables=editor(desk, "sed -i 's/WHO: two/WHO: bad/' \"$1\""))
+    out, err = desk.cli("build", "--follow", full_names["two"], status=1)
+    assert "\nlog of bad\n" in out and "✗ b-" in err
+    for full_name in full_names.values():
+        desk.cli("delete", "--yes", full_name)
 
 
 def test_a_start_before_there_is_an_image(desk):

@@ -19,9 +19,8 @@ def ping(number=0):
 @pytest.fixture(scope="module")
 def bookkeeper(new_place):
     place = new_place("store")
-    agent = Agent(place, place.directory).start()
-    yield agent
-    agent.finish()
+    with Agent(place, place.directory) as agent:
+        yield agent
 
 
 def test_deliveries_in_pages(bookkeeper):

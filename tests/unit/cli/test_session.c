@@ -85,6 +85,23 @@ static void pauses_grow_and_stop_growing(void **state)
     assert_int_equal(tail_pause_ms(4000000000u), TAIL_PAUSE_MAX);
 }
 
+static void repositories_are_shortened(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *repository;
+        const char *text;
+    } cases[] = {{"github.com/acme/report", "acme/report"},
+                 {"https://github.com/acme/report", "acme/report"},
+                 {"https://github.com/acme/report.git", "acme/report"},
+                 {"-", "-"},
+                 {"host/", "host/"}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        CLEANUP(free_ptr) char *text = repository_short(cases[i].repository);
+        assert_string_equal(text, cases[i].text);
+    }
+}
+
 static void parts_of_answers(void **state)
 {
     (void)state;
@@ -93,10 +110,6 @@ static void parts_of_answers(void **state)
     assert_string_equal(commit, "a41f09c");
     commit_short("", commit);
     assert_string_equal(commit, "-");
-    assert_string_equal(repository_short("github.com/acme/report"), "acme/report");
-    assert_string_equal(repository_short("https://github.com/acme/report"), "acme/report");
-    assert_string_equal(repository_short("-"), "-");
-    assert_string_equal(repository_short("host/"), "host/");
     CLEANUP(json_ptr)
     json_t *json =
         json_pack("{s:s, s:i, s:s}", "t", "2026-11-24T09:12:00.5Z", "n", 7, "bad", "yesterday");
@@ -269,6 +282,7 @@ int main(void)
         cmocka_unit_test(names_of_services),
         cmocka_unit_test(exit_status_of_a_run),
         cmocka_unit_test(pauses_grow_and_stop_growing),
+        cmocka_unit_test(repositories_are_shortened),
         cmocka_unit_test(parts_of_answers),
         cmocka_unit_test(addresses_of_the_agent),
         cmocka_unit_test(hosts_of_addresses),

@@ -57,7 +57,7 @@ static void sentences(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct schedule schedule = schedule_of(cases[i].expression);
-        CLEANUP(free_ptr) char *sentence = schedule_describe(&schedule, cases[i].expression);
+        CLEANUP(free_ptr) char *sentence = schedule_describe(&schedule);
         assert_string_equal(sentence, cases[i].sentence);
     }
 }
@@ -165,7 +165,7 @@ static void warnings(void **state)
         CLEANUP(zone_ptr) struct zone *zone = NULL;
         assert_true(zone_open(cases[i].zone, &zone, NULL));
         CLEANUP(json_ptr)
-        json_t *list = schedule_warnings(&schedule, cases[i].expression, zone, FROM);
+        json_t *list = schedule_warnings(&schedule, zone, FROM);
         CLEANUP(buffer_finish) struct buffer text = {0};
         for (size_t j = 0; j < json_array_size(list); j++)
             assert_true(

@@ -81,7 +81,6 @@ static void all_of_a_cluster_and_a_user(void **state)
     CLEANUP(kube_identity_ptr) const struct kube_identity *identity = identity_of(access);
     CLEANUP(free_ptr) char *ca = xasprintf("%s/ca.pem", directory);
     assert_string_equal(kube_access_server(access), "https://[fd00::1]:6443");
-    assert_string_equal(kube_access_namespace(access), "n");
     assert_string_equal(identity->trust.ca_file, ca);
     assert_string_equal(identity->trust.server_name, "api.example");
     assert_string_equal(identity->trust.proxy, "http://proxy:3128");
@@ -134,7 +133,6 @@ static void context_may_be_named(void **state)
     CLEANUP(free_ptr) char *path = xasprintf("%s/config", directory);
     kube_access_destroy(access);
     assert_true(kube_access_from_file(path, "bare", &access, &err));
-    assert_string_equal(kube_access_namespace(access), "");
     assert_authorization(access, NULL);
     kube_access_destroy(access);
 }
@@ -149,12 +147,10 @@ static void in_cluster(void **state)
     assert_int_equal(err.code, ERR_NOT_FOUND);
     put("ca.crt", "the CA");
     put("token", "t\n");
-    put("namespace", "cronwright");
     setenv("KUBERNETES_SERVICE_HOST", "fd00::1", 1);
     setenv("KUBERNETES_SERVICE_PORT", "443", 1);
     assert_true(kube_access_in_cluster(directory, &access, &err));
     assert_string_equal(kube_access_server(access), "https://[fd00::1]:443");
-    assert_string_equal(kube_access_namespace(access), "cronwright");
     assert_authorization(access, "Authorization: Bearer t");
     kube_access_destroy(access);
     setenv("KUBERNETES_SERVICE_PORT", "x", 1);
