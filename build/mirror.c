@@ -68,6 +68,10 @@ bool git_request_context(const struct git_remote_branch *remote,
     json_object_set_new(request, "max_bytes", json_integer(context->max_bytes));
     json_object_set_new(request, "max_repository_bytes",
                         json_integer(context->max_repository_bytes));
+    if (context->since && context->paths) {
+        json_object_set(request, "since", json_unconst(context->since));
+        json_object_set(request, "paths", json_unconst(context->paths));
+    }
     return finish(request, out, err);
 }
 
@@ -216,6 +220,17 @@ static bool on_context(struct git_answers *answers, const json_t *line)
     return true;
 }
 
+static bool on_unchanged(struct git_answers *answers, const json_t *line)
+{
+    if (!take_hex(line, "since", answers->since, sizeof answers->since) ||
+        !take_text(line, "subject", answers->subject, sizeof answers->subject) ||
+        !take_text(line, "author", answers->author, sizeof answers->author))
+        return false;
+    answers->unchanged = true;
+    answers->state = GIT_DONE;
+    return true;
+}
+
 static bool on_error(struct git_answers *answers, const json_t *line)
 {
     const char *word = json_text_at(line, "code", NULL);
@@ -235,9 +250,9 @@ static const struct {
     const char *event;
     bool (*take)(struct git_answers *answers, const json_t *line);
 } events[] = {
-    {"head", on_head},         {"waiting", on_waiting}, {"remake", on_remake},
-    {"progress", on_progress}, {"fetched", on_fetched}, {"note", on_note},
-    {"context", on_context},   {"error", on_error},
+    {"head", on_head},         {"waiting", on_waiting},     {"remake", on_remake},
+    {"progress", on_progress}, {"fetched", on_fetched},     {"note", on_note},
+    {"context", on_context},   {"unchanged", on_unchanged}, {"error", on_error},
 };
 
 static void malformed(struct git_answers *answers, const char *what)

@@ -7,6 +7,7 @@
 #include "agent/base/crypto.h"
 #include "build/git/protocol.h"
 
+#include <jansson.h>
 #include <stdint.h>
 
 // A branch of a remote. Texts are borrowed; NULL is "not set".
@@ -28,6 +29,8 @@ struct git_context_request {
     const char *output;           // file; written beside and renamed
     int64_t max_bytes;            // of the archive
     int64_t max_repository_bytes; // of the mirror, and of one fetch
+    const json_t *since;          // commits and patterns, as in build/git/protocol.h; NULL: it is
+    const json_t *paths;          // packed whatever changed
 };
 
 // The request's bytes, appended to `out`: they may hold a password, so use buffer_wipe().
@@ -44,7 +47,7 @@ void git_mirror_name(const char *url, char out[static GIT_MIRROR_NAME_SIZE]);
 
 enum git_state {
     GIT_RUNNING,
-    GIT_DONE,   // head or context is there, by what was asked
+    GIT_DONE,   // head or context is there, by what was asked; or nothing changed
     GIT_FAILED, // error and reason are there
 };
 
@@ -65,6 +68,8 @@ struct git_answers {
     int64_t context_bytes, context_ms, files;
     char context_sha256[SHA256_HEX_SIZE];
     char tree[GIT_COMMIT_SIZE];
+    bool unchanged;                 // nothing that matters differs: no context was written
+    char since[GIT_COMMIT_SIZE];    // one of the commits that it was compared with
     char subject[GIT_SUBJECT_SIZE]; // of the commit: first line, valid UTF-8, no control characters
     char author[GIT_AUTHOR_SIZE];   // name
     struct buffer notes; // lines for people: submodules left out, links that lead outside

@@ -8,7 +8,8 @@
 #include <string.h>
 #include <strings.h>
 
-#define FIELD_MAX 1024
+#define FIELD_MAX  1024
+#define IMAGE_HALF (SHA256_SIZE) // digits of a hash that stand for the paths: its first half
 
 static const char *or_default(const char *text, const char *otherwise)
 {
@@ -180,7 +181,8 @@ static void add_args(struct sha256_stream *hash, const struct recipe *recipe)
     }
 }
 
-void recipe_hash(const struct recipe *recipe, char out[static SHA256_HEX_SIZE])
+static void hash_fields(const struct recipe *recipe, const char *paths,
+                        char out[static SHA256_HEX_SIZE])
 {
     static const char version[] = "cronwright recipe 1\n";
     struct sha256_stream *hash = sha256_begin();
@@ -193,9 +195,26 @@ void recipe_hash(const struct recipe *recipe, char out[static SHA256_HEX_SIZE])
     add_args(hash, recipe);
     add_field(hash, "image", recipe->image);
     add_field(hash, "platform", recipe->platform);
+    add_field(hash, "paths", paths);
     uint8_t digest[SHA256_SIZE];
     sha256_end(hash, digest);
     hex_encode(digest, sizeof digest, out);
+}
+
+void recipe_hash(const struct recipe *recipe, char out[static SHA256_HEX_SIZE])
+{
+    hash_fields(recipe, NULL, out);
+    if (!recipe->paths || !*recipe->paths)
+        return;
+    char whole[SHA256_HEX_SIZE];
+    hash_fields(recipe, recipe->paths, whole);
+    memcpy(out, whole, IMAGE_HALF);
+}
+
+bool recipe_same_image(const char *hash, const char *other)
+{
+    return strlen(hash) == SHA256_HEX_SIZE - 1 && strlen(other) == SHA256_HEX_SIZE - 1 &&
+           strcmp(hash + IMAGE_HALF, other + IMAGE_HALF) == 0;
 }
 
 static bool is_lower_hex(const char *text, size_t len)

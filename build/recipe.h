@@ -35,10 +35,11 @@ struct recipe {
     size_t args_count;            //
     const char *image;            // destination, without tag
     const char *platform;         // "linux/arm64"; not set: the build node's
+    const char *paths;            // which changes matter: any text that is the same for the same
 };
 
-// Checks every field; ERR_INVALID names the field. Paths are relative, without "..", ".git",
-// control characters or backslashes; a Dockerfile must be a file inside the context.
+// Checks every field but `paths`; ERR_INVALID names the field. Paths are relative, without "..",
+// ".git", control characters or backslashes; a Dockerfile must be a file inside the context.
 bool recipe_check(const struct recipe *recipe, struct error *err) MUST_CHECK;
 
 // Brings a path to the one spelling: "./a//b/" → "a/b", "" and "/" → ".". `out` holds
@@ -50,8 +51,14 @@ bool recipe_path(const char *path, const char *what, char out[static RECIPE_PATH
 // "<length of name>:<name><length of value>:<value>\n" for each field that is set, in the order of
 // the struct, defaults filled in, paths in their one spelling, args as "arg.<name>" with the value
 // "=<value>", sorted by name.
+// Paths change no byte of the image, but what is built of two recipes at a commit may differ by
+// them: with paths, "paths" is the last field, and the second half of the digits is that of the
+// hash without them.
 // The recipe must have passed recipe_check().
 void recipe_hash(const struct recipe *recipe, char out[static SHA256_HEX_SIZE]);
+
+// Whether two hashes are of recipes that make the same image: they differ in their paths at most.
+bool recipe_same_image(const char *hash, const char *other);
 
 #define BUILD_JOB_SIZE 64 // a DNS label, with NUL
 #define BUILD_TAG_SIZE 64

@@ -1,5 +1,6 @@
 #include "deploy/cronjob.h"
 #include "deploy/cronjob_json.h"
+#include "deploy/document_forms.h"
 #include "deploy/service_owner.h"
 #include "deploy/text_fields.h"
 
@@ -10,7 +11,8 @@
 
 #define IMAGE_MAX       1024
 #define BUILD_ARGS_MAX  ((size_t)64 << 10)
-#define ANNOTATIONS_MAX 8 // written with one patch
+#define PATHS_TEXT_MAX  ((size_t)64 << 10) // of JSON
+#define ANNOTATIONS_MAX 8                  // written with one patch
 #define PROBLEM_MAX     512
 
 struct counted_service {
@@ -32,7 +34,7 @@ static const size_t text_offsets[] = {
     offsetof(struct service, concurrency),   offsetof(struct service, owner),
     offsetof(struct service, problem),       offsetof(struct service, pinned),
     offsetof(struct service, shared_image),  offsetof(struct service, first_run_due),
-    offsetof(struct service, put_back),
+    offsetof(struct service, put_back),      offsetof(struct service, paths),
 };
 static const struct text_fields texts = {text_offsets, sizeof text_offsets / sizeof *text_offsets};
 
@@ -127,11 +129,56 @@ static void read_build_args(struct service *service, const char *text)
         text_field_set(&service->build_args, sorted);
 }
 
+static int compare_texts(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+// False: `why` says what is wrong.
+static bool sort_paths(const json_t *paths, json_t **out, struct error *why)
+{
+    const char *sorted[SERVICE_PATHS_MAX];
+    size_t count = json_array_size(paths);
+    if (!json_is_array(paths) || count > SERVICE_PATHS_MAX)
+        return error_set(why, ERR_INVALID, "not a JSON array of at most %d patterns",
+                         SERVICE_PATHS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        sorted[i] = json_string_value(json_array_get(paths, i));
+        if (!sorted[i] || !*sorted[i] || strlen(sorted[i]) > SERVICE_PATH_MAX)
+            return error_set(why, ERR_INVALID, "each pattern is a text of 1 to %d bytes",
+                             SERVICE_PATH_MAX);
+        if (!form_path_pattern(sorted[i], why))
+            return false;
+    }
+    qsort(sorted, count, sizeof sorted[0], compare_texts);
+    *out = json_array();
+    for (size_t i = 0; i < count; i++)
+        if (i == 0 || strcmp(sorted[i], sorted[i - 1]) != 0)
+            json_array_append_new(*out, json_string(sorted[i]));
+    return true;
+}
+
+static void read_paths(struct service *service, const char *text)
+{
+    CLEANUP(json_ptr) json_t *paths = NULL;
+    CLEANUP(json_ptr) json_t *sorted = NULL;
+    struct error why;
+    if (!json_read(text, strlen(text), PATHS_TEXT_MAX, &paths, &why) ||
+        !sort_paths(paths, &sorted, &why)) {
+        set_problem(service, "annotation " ANNOTATION_PATHS ": %s", why.text);
+        return;
+    }
+    CLEANUP(free_ptr) char *compact = json_write(sorted);
+    if (json_array_size(sorted) > 0)
+        text_field_set(&service->paths, compact);
+}
+
 static void read_recipe(struct service *service, const json_t *cronjob)
 {
     const char *dockerfile = annotation(cronjob, ANNOTATION_DOCKERFILE);
     const char *context = annotation(cronjob, ANNOTATION_CONTEXT);
     const char *build_args = annotation(cronjob, ANNOTATION_BUILD_ARGS);
+    const char *paths = annotation(cronjob, ANNOTATION_PATHS);
     text_field_set(&service->repository, annotation(cronjob, ANNOTATION_REPOSITORY));
     text_field_set(&service->branch, annotation(cronjob, ANNOTATION_BRANCH));
     text_field_set(&service->dockerfile, dockerfile && *dockerfile ? dockerfile : "Dockerfile");
@@ -139,6 +186,8 @@ static void read_recipe(struct service *service, const json_t *cronjob)
     text_field_set(&service->target, annotation(cronjob, ANNOTATION_TARGET));
     if (build_args && *build_args)
         read_build_args(service, build_args);
+    if (paths && *paths)
+        read_paths(service, paths);
     if (*service->repository && !*service->branch)
         set_problem(service, "annotation " ANNOTATION_BRANCH " is missing");
     service->has_annotations = json_is_object(json_at(cronjob, "metadata", "annotations", NULL));

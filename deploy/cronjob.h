@@ -6,6 +6,9 @@
 #include "deploy/kube/names.h"
 #include "deploy/kube/patch.h"
 
+#define SERVICE_PATHS_MAX 64  // patterns of `paths`
+#define SERVICE_PATH_MAX  256 // bytes of one
+
 enum service_state {
     SERVICE_DRAFT,   // never started, suspended; see also service.starting
     SERVICE_STARTED, //
@@ -32,6 +35,7 @@ struct service {
     const char *context;    // "." by default
     const char *target;
     const char *build_args;  // JSON object of texts, compact, keys sorted; "" when none
+    const char *paths;       // JSON array of patterns, compact and sorted; "" when none
     const char *destination; // image without tag and digest: the annotation, or from `image`
 
     // The container whose image is ours: the annotation's, else the only one. When it cannot be

@@ -65,4 +65,13 @@ json_t *document_warnings(const json_t *document, int64_t now) __attribute__((re
 // none. The caller frees.
 char *document_pointer(const char *cronjob_field) __attribute__((returns_nonnull));
 
+// --- as JSON Schema (2020-12), with help, defaults and examples; not with the forms of texts ---
+
+enum document_schema_use {
+    DOCUMENT_SCHEMA_WHOLE,  // of a document that is sent
+    DOCUMENT_SCHEMA_PATCH,  // of a merge patch on one: nothing is needed, null takes away
+    DOCUMENT_SCHEMA_ANSWER, // of one that is given: CronJobs of others may be out of bounds
+};
+json_t *document_schema(enum document_schema_use use) __attribute__((returns_nonnull));
+
 #endif

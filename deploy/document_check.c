@@ -165,9 +165,10 @@ static json_t *take_texts(const struct document_field *field, const json_t *give
 {
     if (!json_is_array(given))
         return wrong_type(given, pointer, "a list of texts", faults);
-    if (json_array_size(given) > DOCUMENT_COUNT_MAX)
-        document_fault(faults, pointer, "%zu items are too many: at most %d",
-                       json_array_size(given), DOCUMENT_COUNT_MAX);
+    size_t most = field->most ? field->most : DOCUMENT_COUNT_MAX;
+    if (json_array_size(given) > most)
+        document_fault(faults, pointer, "%zu items are too many: at most %zu",
+                       json_array_size(given), most);
     json_t *list = json_array();
     size_t i;
     json_t *item;
@@ -289,6 +290,23 @@ static bool is_empty(const json_t *value)
            (json_is_object(value) && json_object_size(value) == 0);
 }
 
+// Whether it is as good as no value. What is empty but of another kind than the field is not: that
+// was meant to say something.
+static bool is_absent(const struct document_field *field, const json_t *value)
+{
+    static const json_type empties[DOCUMENT_KIND_COUNT] = {
+        [DOCUMENT_OBJECT] = JSON_OBJECT,  [DOCUMENT_TEXT] = JSON_STRING,
+        [DOCUMENT_INT] = JSON_NULL,       [DOCUMENT_BOOL] = JSON_NULL,
+        [DOCUMENT_CHOICE] = JSON_NULL,    [DOCUMENT_PORT] = JSON_STRING,
+        [DOCUMENT_TEXTS] = JSON_ARRAY,    [DOCUMENT_MAP] = JSON_OBJECT,
+        [DOCUMENT_AMOUNTS] = JSON_OBJECT, [DOCUMENT_OBJECTS] = JSON_ARRAY,
+    };
+    if (!value || json_is_null(value))
+        return true;
+    return is_empty(value) && json_typeof(value) == empties[field->kind] &&
+           !(field->flags & DOCUMENT_EMPTY_OK);
+}
+
 // The value for a field that is not given; NULL: none.
 static json_t *standard_value(const struct document_field *field, const char *pointer,
                               json_t *faults)
@@ -313,11 +331,9 @@ static json_t *take_object(const char *path, const json_t *given, const char *po
             continue;
         const json_t *value = json_object_get(given, key);
         CLEANUP(free_ptr) char *at = below(pointer, key);
-        bool absent = !value || json_is_null(value) ||
-                      (is_empty(value) && !(field->flags & DOCUMENT_EMPTY_OK));
         CLEANUP(json_ptr)
-        json_t *taken = absent ? standard_value(field, at, faults)
-                               : take[field->kind](field, value, at, faults);
+        json_t *taken = is_absent(field, value) ? standard_value(field, at, faults)
+                                                : take[field->kind](field, value, at, faults);
         if (taken && (!is_empty(taken) || field->flags & DOCUMENT_EMPTY_OK))
             json_object_set(result, key, taken);
     }

@@ -281,6 +281,19 @@ bool form_file_path(const char *text, struct error *err)
     return true;
 }
 
+// Parts that no file of a repository has would make a pattern that never matches.
+bool form_path_pattern(const char *text, struct error *err)
+{
+    for (const char *at = text; *at;) {
+        size_t len = strcspn(at, "/");
+        if (*text != '/' && (len == 0 || (len == 1 && *at == '.')))
+            return error_set(err, ERR_INVALID, "a pattern of paths has no \"%s\": leave it out",
+                             len ? "./" : "//");
+        at += len + (at[len] == '/');
+    }
+    return form_file_path(text, err);
+}
+
 // --- paths ---
 
 bool form_absolute_path(const char *text, struct error *err)

@@ -1,4 +1,5 @@
 #include "deploy/document_table.h"
+#include "deploy/cronjob.h"
 #include "deploy/document_forms.h"
 #include "deploy/kube/names.h"
 #include "deploy/schedule.h"
@@ -121,9 +122,14 @@ const struct document_field document_fields[] = {
     {"source.git.context", DOCUMENT_TEXT, .max = 1024, .standard = "\".\"", .form = form_file_path,
      .home = HOME_ANNOTATION, .place = ANNOTATION_CONTEXT,
      .help = "The directory of the repository that is built."},
-    {"source.git.paths", DOCUMENT_TEXTS, .max = 1024, .form = form_file_path,
-     .home = HOME_ANNOTATION, .place = ANNOTATION_PATHS,
-     .help = "Patterns of files: only pushes that change one of them matter. None: all do.",
+    {"source.git.paths", DOCUMENT_TEXTS, .max = SERVICE_PATH_MAX, .most = SERVICE_PATHS_MAX,
+     .form = form_path_pattern, .home = HOME_ANNOTATION, .place = ANNOTATION_PATHS,
+     .help = "Patterns of files, from the root of the repository: a push is built only if one of "
+             "them differs between the commit that is live and the branch's head. As in Git's "
+             ":(glob): * and ? stand for all but \"/\", a part ** for any number of directories, "
+             "and a path without *, ? and [ for a file or all in a directory; a \"/\" at the end "
+             "means all below. So *.sql is in the root alone, **/*.sql anywhere. None: every push "
+             "is built.",
      .example = "[\"report/**\"]"},
     {"source.git.buildArgs", DOCUMENT_MAP, .max = DOCUMENT_TEXT_MAX, .key_form = form_build_arg,
      .home = HOME_ANNOTATION, .place = ANNOTATION_BUILD_ARGS,

@@ -42,6 +42,7 @@ struct document_field {
     enum document_kind kind;
     unsigned flags;
     int64_t min, max;     // of numbers; of texts: bytes (max 0: DOCUMENT_TEXT_MAX)
+    size_t most;          // texts of a list; 0: DOCUMENT_COUNT_MAX
     const char *standard; // default as JSON; NULL: none
     const char *absent;   // what it means that a CronJob lacks it, where not the default
     const char *const *words;

@@ -536,13 +536,24 @@ static void edit_in_turn(const struct admin *admin, struct server_request *req,
     server_refuse(req, 409, "conflict", "somebody else keeps changing it; nothing was changed");
 }
 
+// What is sent to change nothing is {}: without any body something went wrong. Else answers.
+static bool read_patch(struct server_request *req, json_t **out)
+{
+    size_t len;
+    (void)server_body(req, &len);
+    if (len > 0)
+        return admin_read_object(req, out);
+    server_refuse(req, 400, "invalid", "a JSON Merge Patch is needed as the body");
+    return false;
+}
+
 static void change_service(struct server_request *req, void *user)
 {
     const struct admin *admin = user;
     CLEANUP(json_ptr) json_t *patch = NULL;
     struct edit edit = {.match = server_header(req, "If-Match")};
     struct error err;
-    if (!admin_query_bool(req, "dryRun", &edit.dry_run) || !admin_read_object(req, &patch) ||
+    if (!admin_query_bool(req, "dryRun", &edit.dry_run) || !read_patch(req, &patch) ||
         !admin_may(admin, req, ROLE_ADMIN, server_param(req, "namespace")))
         return;
     json_object_del(patch, "status");

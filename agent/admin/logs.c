@@ -41,6 +41,8 @@ static void refuse_reading(struct server_request *req, const struct error *err)
 {
     if (err->code == ERR_NOT_FOUND)
         server_refuse(req, 404, "no-log", "there is no log yet");
+    else if (err->code == ERR_INVALID) // its text names the file
+        server_refuse(req, 400, "invalid", "the log ended before the offset");
     else
         server_answer_error(req, err);
 }

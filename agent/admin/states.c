@@ -203,6 +203,9 @@ bool admin_ask_for_head(const struct admin *admin, const struct service *service
     text_copy(delivery.reason, sizeof delivery.reason, "accepted");
     text_copy(delivery.pusher, sizeof delivery.pusher, by);
     text_copy(delivery.branch, sizeof delivery.branch, service->branch);
+    if (strcmp(event, "build") == 0) // a person's wish: no path filter stands against it
+        snprintf(delivery.service, sizeof delivery.service, "%s/%s", service->namespace_,
+                 service->name);
     snprintf(delivery.ref, sizeof delivery.ref, "refs/heads/%s", delivery.branch);
     if (!repository_identify(service->repository, delivery.repository, err) ||
         !store_delivery_put(admin->store, &delivery, err))

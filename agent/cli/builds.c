@@ -55,7 +55,7 @@ static void add_build(struct table *table, const json_t *build)
     } else if (strcmp(state, "failed") == 0) {
         table_rest(table, MARK_FAILED, "%s   try: cronwright logs --build %s",
                    detail[0] ? detail : field_or_dash(build, "reason"), id);
-    } else if (strcmp(state, "superseded") == 0) {
+    } else if (strcmp(state, "superseded") == 0 || strcmp(state, "filtered") == 0) {
         table_rest(table, MARK_SKIPPED, "%s", detail[0] ? detail : state);
     } else {
         table_mark(table, strcmp(state, "waiting") == 0 ? MARK_WAITING : MARK_RUNNING, "%s", state);

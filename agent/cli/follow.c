@@ -384,7 +384,7 @@ void say_outcome(struct session *session, const json_t *run)
 
 static bool build_has_ended(const json_t *build)
 {
-    static const char *const states[] = {"done", "failed", "superseded", NULL};
+    static const char *const states[] = {"done", "failed", "superseded", "filtered", NULL};
     return is_among(build, "state", states);
 }
 
@@ -430,12 +430,12 @@ static bool build_has_failed(const json_t *build)
 static void say_build_end(struct session *session, const char *build, const json_t *state)
 {
     bool failed = build_has_failed(state);
-    bool superseded = field_is(state, "state", "superseded");
-    const char *text = field(state, failed || superseded ? "detail" : "image");
+    bool left = field_is(state, "state", "superseded") || field_is(state, "state", "filtered");
+    const char *text = field(state, failed || left ? "detail" : "image");
     screen_say(&session->screen,
-               failed       ? MARK_FAILED
-               : superseded ? MARK_SKIPPED
-                            : MARK_OK,
+               failed ? MARK_FAILED
+               : left ? MARK_SKIPPED
+                      : MARK_OK,
                "%s %s%s%s", build, field_or_dash(state, "state"), text[0] ? ": " : "", text);
 }
 
@@ -511,7 +511,8 @@ static enum log_end await_build_step(struct follow *follow, const struct asked_b
 
 static int say_nothing_built(struct follow *follow)
 {
-    static const char *const good[] = {"deployed", "unchanged", "pinned", "superseded", NULL};
+    static const char *const good[] = {"deployed", "unchanged",  "filtered",
+                                       "pinned",   "superseded", NULL};
     const json_t *delivery = follow->state;
     bool well = is_among(delivery, "reason", good);
     waiting_over(follow);

@@ -151,9 +151,58 @@ void context_cancel(struct work *work, const struct build *build)
     children_cancel(work->pipeline->parts.children, name);
 }
 
+// The commits that the group's services have live, each once, as the cluster knows now; the
+// pinned ones do not count. *out is NULL when the head is to be built whatever changed: nobody has
+// an image of a commit, or one was built in another way.
+static bool live_commits(struct work *work, const struct group *group, json_t **out)
+{
+    CLEANUP(json_ptr) json_t *seen = json_object();
+    for (size_t i = 0; i < group->count; i++) {
+        const struct service *known = group->services[i];
+        CLEANUP(service_ptr) const struct service *service = NULL;
+        if (!cronjob_get(work->pipeline->parts.kube, known->namespace_, known->name, &service,
+                         &work->err)) {
+            if (work->err.code == ERR_NOT_FOUND)
+                continue;
+            return false;
+        }
+        if (pipeline_service_pinned(service))
+            continue;
+        if (!*service->commit || service_not_built(service) || pipeline_service_replaced(service) ||
+            work_recipe_changed(work, group, service))
+            return true;
+        json_object_set_new(seen, service->commit, json_true());
+    }
+    size_t count = json_object_size(seen);
+    if (count == 0 || count > GIT_SINCE_MAX)
+        return true;
+    *out = json_array();
+    const char *commit;
+    json_t *unused;
+    json_object_foreach(seen, commit, unused) json_array_append_new(*out, json_string(commit));
+    return true;
+}
+
+// What the group's path filter compares; both stay NULL when there is nothing to filter.
+static bool read_filter(struct work *work, const struct group *group, json_t **since,
+                        json_t **paths)
+{
+    const char *text = group->recipe.paths;
+    if (!*text || group->asked)
+        return true;
+    return json_read(text, strlen(text), strlen(text), paths, &work->err) &&
+           live_commits(work, group, since);
+}
+
 static enum step ask_context(struct work *work, struct group *group, const struct build *build,
                              const char *name)
 {
+    _Static_assert(SERVICE_PATHS_MAX <= GIT_PATTERNS_MAX && SERVICE_PATH_MAX <= GIT_PATTERN_MAX,
+                   "what a service may have, the Git child takes");
+    CLEANUP(json_ptr) json_t *since = NULL;
+    CLEANUP(json_ptr) json_t *paths = NULL;
+    if (!read_filter(work, group, &since, &paths))
+        return work_failed(work, "fetch-failed");
     const struct config *config = work->pipeline->parts.config;
     char mirror_name[GIT_MIRROR_NAME_SIZE];
     git_mirror_name(work->url, mirror_name);
@@ -171,6 +220,8 @@ static enum step ask_context(struct work *work, struct group *group, const struc
                                  .output = output,
                                  .max_bytes = config->builds.max_context_bytes,
                                  .max_repository_bytes = config->git.max_repository_bytes,
+                                 .since = since,
+                                 .paths = paths,
                              },
                              &input, &work->err))
         return work_failed(work, "fetch-failed");
@@ -186,6 +237,38 @@ static enum step context_not_made(struct work *work, const struct git_answers *a
         return work_failed(work, reason);
     text_copy(work->reason, sizeof work->reason, reason);
     return STEP_FAIL;
+}
+
+// Sentence: "nothing that matches report/** or lib/*.py changed since a41f09c".
+static void describe_filtered(const char *paths, const char *since,
+                              char detail[static STORE_DETAIL_SIZE])
+{
+    enum { TAIL_ROOM = 64 }; // for what follows the patterns
+    CLEANUP(json_ptr) json_t *list = NULL;
+    size_t used = (size_t)snprintf(detail, STORE_DETAIL_SIZE, "nothing that matches ");
+    bool read = json_read(paths, strlen(paths), strlen(paths), &list, NULL);
+    size_t count = read ? json_array_size(list) : 0;
+    for (size_t i = 0; i < count; i++) {
+        const char *pattern = json_string_value(json_array_get(list, i));
+        const char *between = i == 0 ? "" : i + 1 == count ? " or " : ", ";
+        if (used + strlen(between) + strlen(pattern) + TAIL_ROOM > STORE_DETAIL_SIZE) {
+            used += (size_t)snprintf(detail + used, STORE_DETAIL_SIZE - used, "%sone of %zu %s",
+                                     i == 0 ? "" : " or ", count - i, "other patterns");
+            break;
+        }
+        used += (size_t)snprintf(detail + used, STORE_DETAIL_SIZE - used, "%s%s", between, pattern);
+    }
+    snprintf(detail + used, STORE_DETAIL_SIZE - used, " changed since %.7s", since);
+}
+
+// Ended without an image: neither failed, nor wanted again before something changes.
+static enum step end_filtered(struct work *work, const struct group *group, struct build *build,
+                              const struct git_answers *answers)
+{
+    char detail[STORE_DETAIL_SIZE];
+    describe_filtered(group->recipe.paths, answers->since, detail);
+    return build_end(work, build, BUILD_FILTERED, "filtered", detail, &work->err) ? STEP_NEXT
+                                                                                  : STEP_TRY;
 }
 
 enum step step_context(struct work *work, struct group *group, struct build *build)
@@ -205,10 +288,12 @@ enum step step_context(struct work *work, struct group *group, struct build *bui
     }
     if (answers.state != GIT_DONE)
         return context_not_made(work, &answers);
+    if (answers.unchanged && group->asked) // somebody asked meanwhile
+        return ask_context(work, group, build, name);
     work->progressed = true;
     build->fetch_ms = answers.fetch_ms;
     build->context_ms = answers.context_ms;
     text_copy(build->subject, sizeof build->subject, answers.subject);
     text_copy(build->author, sizeof build->author, answers.author);
-    return STEP_NEXT;
+    return answers.unchanged ? end_filtered(work, group, build, &answers) : STEP_NEXT;
 }

@@ -46,20 +46,6 @@ bool build_end(struct work *work, struct build *build, enum build_state state, c
 
 // --- deciding what to build ---
 
-// Whether what a service has live was built in another way than it wants now. Only told when the
-// build is still known.
-static bool recipe_changed(const struct work *work, const struct group *group,
-                           const struct service *service)
-{
-    struct build live;
-    struct error err;
-    int64_t id;
-    return text_starts(service->build, "b-") &&
-           text_to_int(service->build + 2, 1, INT64_MAX, &id) &&
-           store_build_get(work->pipeline->parts.store, id, &live, &err) &&
-           strcmp(live.commit, service->commit) == 0 && strcmp(live.recipe, group->hash) != 0;
-}
-
 // Whether some service of the group lacks the head's image by its own annotations.
 static bool group_lags(const struct work *work, const struct group *group)
 {
@@ -67,7 +53,7 @@ static bool group_lags(const struct work *work, const struct group *group)
         const struct service *service = group->services[i];
         if (*service->commit && !pipeline_service_pinned(service) &&
             (strcmp(service->commit, work->head.commit) != 0 ||
-             recipe_changed(work, group, service)))
+             work_recipe_changed(work, group, service)))
             return true;
     }
     return false;
@@ -79,12 +65,34 @@ static bool is_wanted_first(const struct work *work, const struct group *group)
     return group_lags(work, group) || work_first_wanted(work, group).ms > 0;
 }
 
-// A build that failed is tried again when somebody asks again: by a delivery after its end. One
-// that was superseded is wanted again when its commit is the head again.
-static bool wanted_again(const struct work *work, const struct build *build)
+// Whether a build that was filtered may not be any more, although its commit is the head still: for
+// a service that has no image of the branch, or had one made in another way.
+static bool is_unfiltered(const struct work *work, const struct group *group)
 {
-    return build->state == BUILD_SUPERSEDED || (build->state == BUILD_FAILED && work->newest > 0 &&
-                                                work->received.ms > build->finished.ms);
+    for (size_t i = 0; i < group->count; i++)
+        if (!pipeline_service_pinned(group->services[i]) &&
+            work_recipe_changed(work, group, group->services[i]))
+            return true;
+    return group->asked || work_first_wanted(work, group).ms > 0;
+}
+
+// A build that failed is tried again when somebody asks again: by a delivery after its end. One
+// that was superseded is wanted again when its commit is the head again, and one that was filtered
+// in both cases, since other commits may be live by then.
+static bool wanted_again(const struct work *work, const struct group *group,
+                         const struct build *build, bool moved)
+{
+    bool asked_again = work->newest > 0 && work->received.ms > build->finished.ms;
+    switch (build->state) {
+    case BUILD_SUPERSEDED:
+        return true;
+    case BUILD_FAILED:
+        return asked_again;
+    case BUILD_FILTERED:
+        return asked_again || moved || is_unfiltered(work, group);
+    default:
+        return false;
+    }
 }
 
 static bool add_build(struct work *work, struct group *group, int attempt)
@@ -127,7 +135,7 @@ static bool want_builds(struct work *work, bool moved)
                                       &build, &work->err);
         if (!known && work->err.code != ERR_NOT_FOUND)
             return false;
-        bool wanted = known ? wanted_again(work, &build)
+        bool wanted = known ? wanted_again(work, group, &build, moved)
                             : moved || work->newest > 0 || is_wanted_first(work, group);
         if (!known && !wanted && !reopen_missed(work))
             return false;
@@ -188,7 +196,7 @@ static enum step advance(struct work *work, struct group *group, struct build *b
         step = take_place(work, build);
     if (step == STEP_NEXT && build->state == BUILD_FETCHING) {
         step = step_context(work, group, build);
-        if (step == STEP_NEXT)
+        if (step == STEP_NEXT && build->state == BUILD_FETCHING)
             step = job_create(work, group, build);
     }
     if (step == STEP_NEXT && build->state == BUILD_RUNNING)
@@ -205,12 +213,13 @@ struct last_ended {
     bool cancelled;
 };
 
-// Builds that were superseded before they ran do not count.
+// Builds that were superseded before they ran, or filtered, do not count.
 static bool is_last_ended(void *user, const struct build *build)
 {
     struct last_ended *last = user;
     if (build->id >= last->before->id || strcmp(build->recipe, last->before->recipe) != 0 ||
-        build->state < BUILD_DONE || strcmp(build->reason, "superseded") == 0)
+        build->state < BUILD_DONE || build->state == BUILD_FILTERED ||
+        strcmp(build->reason, "superseded") == 0)
         return true;
     last->cancelled = strcmp(build->reason, "cancelled") == 0;
     return false;
@@ -236,8 +245,12 @@ static bool may_cancel(struct work *work, const struct build *build, bool *may)
 static enum step supersede(struct work *work, struct group *group, struct build *build,
                            bool *going_on)
 {
-    if (build->state == BUILD_PUSHED && group)
-        return step_patch(work, group, build);
+    if (build->state == BUILD_PUSHED && group) {
+        enum step step = step_patch(work, group, build);
+        // What is live then decides whether the head differs from it.
+        group->held = step != STEP_NEXT && *group->recipe.paths;
+        return step;
+    }
     bool running = build->state == BUILD_RUNNING;
     bool may = true;
     if (running && group && !may_cancel(work, build, &may))
@@ -330,7 +343,7 @@ static bool advance_unfinished(struct work *work, bool settled, struct pass *pas
         enum step step;
         if (settled && !current)
             step = supersede(work, group, build, &going_on);
-        else if (going_on && build->state == BUILD_WAITING)
+        else if ((going_on || (group && group->held)) && build->state == BUILD_WAITING)
             step = STEP_WAIT; // the older one's end wakes this key
         else
             step = advance(work, group, build);
@@ -353,6 +366,9 @@ static bool sum_up(struct work *work, struct pass *pass)
                 return false;
             continue;
         }
+        // What a group has nothing to do with says less than what became of another.
+        if (build.state == BUILD_FILTERED && pass->build)
+            continue;
         // A service that came later, or was made anew, wants the image that is there.
         if (build.state == BUILD_DONE) {
             enum step step = step_patch(work, &work->groups[i], &build);

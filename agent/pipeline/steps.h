@@ -48,6 +48,8 @@ struct group {
     char hash[SHA256_HEX_SIZE];
     const struct service **services; // borrowed from work.services
     size_t count;
+    bool asked; // a person waits for a build of one of them: no path filter stands against it
+    bool held;  // its newer builds wait, since an older one is still being written to services
 };
 
 // One reconcile of one key.
@@ -90,6 +92,10 @@ void work_finish(struct work *work);
 struct wall_time work_first_wanted(const struct work *work, const struct group *group);
 // The group with that recipe; NULL when no service has it any more.
 struct group *work_group(struct work *work, const char *recipe_hash);
+// Whether what a service has live was built in another way than its group wants now, apart from
+// paths. Only told when the build is still known.
+bool work_recipe_changed(const struct work *work, const struct group *group,
+                         const struct service *service);
 // Notes a look again after at most `ms`.
 void work_again(struct work *work, int64_t ms);
 // STEP_TRY for what may pass: an outage must not lose a push, so that is tried for as long as it
@@ -105,7 +111,8 @@ enum step step_head(struct work *work, bool *fresh);
 void head_cancel(struct work *work);
 // What is known of the head is not to be relied on: it is asked for again soon.
 bool head_again(struct work *work) MUST_CHECK;
-// Has the build context packed: STEP_NEXT when the archive is at build_context_path().
+// Has the build context packed: STEP_NEXT when the archive is at build_context_path(), or when the
+// paths of the group have not changed, and the build has ended as filtered.
 enum step step_context(struct work *work, struct group *group, struct build *build);
 void context_cancel(struct work *work, const struct build *build);
 

@@ -48,6 +48,19 @@ struct wall_time work_first_wanted(const struct work *work, const struct group *
     return youngest;
 }
 
+bool work_recipe_changed(const struct work *work, const struct group *group,
+                         const struct service *service)
+{
+    struct build live;
+    struct error err;
+    int64_t id;
+    return text_starts(service->build, "b-") &&
+           text_to_int(service->build + 2, 1, INT64_MAX, &id) &&
+           store_build_get(work->pipeline->parts.store, id, &live, &err) &&
+           strcmp(live.commit, service->commit) == 0 &&
+           !recipe_same_image(live.recipe, group->hash);
+}
+
 void work_again(struct work *work, int64_t ms)
 {
     if (work->again_ms == 0 || ms < work->again_ms)
@@ -123,7 +136,8 @@ static bool read_recipe(const struct pipeline *pipeline, const struct service *s
                                   .context = service->context,
                                   .target = service->target,
                                   .image = service->destination,
-                                  .platform = platform};
+                                  .platform = platform,
+                                  .paths = service->paths};
     if (!read_args(out, service->build_args, err) || !recipe_check(&out->recipe, err))
         return false;
     if (!config_allows(pipeline->parts.config, service->namespace_, service->repository,
@@ -248,6 +262,19 @@ static void add_service(struct work *work, const struct service *service)
     group_finish(&fresh);
 }
 
+static void note_asked(void *user, const char *full_name)
+{
+    struct work *work = user;
+    for (size_t g = 0; g < work->group_count; g++)
+        for (size_t i = 0; i < work->groups[g].count; i++) {
+            const struct service *service = work->groups[g].services[i];
+            size_t len = strlen(service->namespace_);
+            if (strncmp(full_name, service->namespace_, len) == 0 && full_name[len] == '/' &&
+                strcmp(full_name + len + 1, service->name) == 0)
+                work->groups[g].asked = true;
+        }
+}
+
 bool work_load(struct work *work, struct error *err)
 {
     const struct pipeline_parts *parts = &work->pipeline->parts;
@@ -257,7 +284,8 @@ bool work_load(struct work *work, struct error *err)
     for (size_t i = 0; i < work->services.count; i++)
         add_service(work, work->services.items[i]);
     if (!store_delivery_newest(parts->store, work->repository, work->branch, &work->newest,
-                               &work->received, err))
+                               &work->received, err) ||
+        !store_delivery_asked(parts->store, work->repository, work->branch, note_asked, work, err))
         return false;
     if (store_branch_get(parts->store, work->repository, work->branch, &work->head, err))
         return true;

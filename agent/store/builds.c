@@ -5,7 +5,7 @@
 static const char *const state_words[] = {
     [BUILD_WAITING] = "waiting",       [BUILD_FETCHING] = "fetching", [BUILD_RUNNING] = "running",
     [BUILD_PUSHED] = "pushed",         [BUILD_DONE] = "done",         [BUILD_FAILED] = "failed",
-    [BUILD_SUPERSEDED] = "superseded", [BUILD_STATE_COUNT] = NULL,
+    [BUILD_SUPERSEDED] = "superseded", [BUILD_FILTERED] = "filtered", [BUILD_STATE_COUNT] = NULL,
 };
 
 #define FIELD(kind, name) DB_FIELD(DB_KIND_##kind, build, name)
@@ -130,7 +130,7 @@ bool store_build_list(struct store *store, const struct build_filter *filter,
         "AND (?3 IS NULL OR branch = ?3) ORDER BY id DESC LIMIT ?4";
     static const char unfinished[] =
         "SELECT id, " COLUMNS " FROM builds WHERE id < ?1 AND (?2 IS NULL OR repository = ?2) "
-        "AND (?3 IS NULL OR branch = ?3) AND state NOT IN ('done', 'failed', 'superseded') "
+        "AND (?3 IS NULL OR branch = ?3) AND state NOT IN " DB_BUILD_ENDED " "
         "ORDER BY id DESC LIMIT ?4";
     CLEANUP(store_reader_release) struct db *db = store_reader(store);
     CLEANUP(db_reset)
@@ -153,9 +153,8 @@ bool store_build_list(struct store *store, const struct build_filter *filter,
 
 bool store_builds_under_way(struct store *store, int64_t *count, struct error *err)
 {
-    static const char sql[] =
-        "SELECT COUNT(*) FROM builds WHERE state NOT IN ('done', 'failed', 'superseded') "
-        "AND state IN ('fetching', 'running')";
+    static const char sql[] = "SELECT COUNT(*) FROM builds WHERE state NOT IN " DB_BUILD_ENDED " "
+                              "AND state IN ('fetching', 'running')";
     CLEANUP(store_reader_release) struct db *db = store_reader(store);
     CLEANUP(db_reset) struct statement *statement = db_prepare(db, sql, err);
     if (!statement || !db_one(statement, err))
@@ -167,7 +166,7 @@ bool store_builds_under_way(struct store *store, int64_t *count, struct error *e
 bool store_build_next(struct store *store, struct build *out, struct error *err)
 {
     static const char sql[] =
-        "SELECT id, " COLUMNS " FROM builds WHERE state NOT IN ('done', 'failed', 'superseded') "
+        "SELECT id, " COLUMNS " FROM builds WHERE state NOT IN " DB_BUILD_ENDED " "
         "AND state = 'waiting' ORDER BY id LIMIT 1";
     CLEANUP(store_reader_release) struct db *db = store_reader(store);
     CLEANUP(db_reset) struct statement *statement = db_prepare(db, sql, err);

@@ -29,6 +29,7 @@ static const char *const migrations[] = {
     store_schema,
     store_images,
     store_runs,
+    store_filters,
 };
 #define SCHEMA_VERSION ((int64_t)(sizeof migrations / sizeof *migrations))
 

@@ -9,16 +9,16 @@ static const struct db_field fields[] = {
     FIELD(TEXT, branch),       FIELD(TEXT, commit),     FIELD(TEXT, pusher),
     FIELD(BYTES, body_sha256), FIELD(BOOL, pending),    FIELD(BOOL, failed),
     FIELD(TEXT, reason),       FIELD(TEXT, detail),     FIELD(INT64, build),
-    FIELD(TIME, finished),
+    FIELD(TIME, finished),     FIELD(TEXT, service),
 };
-#define FIELD_COUNT 16
+#define FIELD_COUNT 17
 static const struct db_record record = {fields, FIELD_COUNT};
 _Static_assert(sizeof fields / sizeof *fields == FIELD_COUNT, "fields and columns");
 
 // In the order of `fields`.
 #define COLUMNS                                                                                    \
     "forge, id, received, event, repository, ref, branch, object, pusher, body_sha256, pending, "  \
-    "failed, reason, detail, build, finished"
+    "failed, reason, detail, build, finished, service"
 
 // --- adding ---
 
@@ -41,7 +41,7 @@ static bool insert_row(struct db *db, const struct delivery *delivery, bool repe
                        struct error *err)
 {
     static const char sql[] = "INSERT INTO deliveries (" COLUMNS ", repeated) VALUES "
-                              "(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16, ?17) "
+                              "(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17, ?18) "
                               "ON CONFLICT DO NOTHING";
     CLEANUP(db_reset) struct statement *statement = db_prepare(db, sql, err);
     if (!statement)
@@ -74,7 +74,8 @@ static bool replace_row(struct db *db, const struct delivery *delivery, int64_t 
 {
     static const char sql[] =
         "UPDATE deliveries SET seq = (SELECT max(seq) + 1 FROM deliveries), (" COLUMNS ") = "
-        "(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16) WHERE seq = ?17 RETURNING seq";
+        "(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17) WHERE seq = ?18 RETURNING "
+        "seq";
     CLEANUP(db_reset) struct statement *statement = db_prepare(db, sql, err);
     if (!statement)
         return false;
@@ -246,6 +247,28 @@ bool store_delivery_newest(struct store *store, const char *repository, const ch
     *seq = step == DB_ROW ? db_int(statement, 0) : 0;
     received->ms = step == DB_ROW ? db_int(statement, 1) : 0;
     return true;
+}
+
+bool store_delivery_asked(struct store *store, const char *repository, const char *branch,
+                          void (*each)(void *user, const char *service), void *user,
+                          struct error *err)
+{
+    static const char sql[] =
+        "SELECT DISTINCT service FROM deliveries "
+        "WHERE pending = 1 AND repository = ?1 AND branch = ?2 AND service <> ''";
+    CLEANUP(store_reader_release) struct db *db = store_reader(store);
+    CLEANUP(db_reset) struct statement *statement = db_prepare(db, sql, err);
+    if (!statement)
+        return false;
+    db_bind_text(statement, 1, repository);
+    db_bind_text(statement, 2, branch);
+    enum db_step step;
+    while ((step = db_step(statement, err)) == DB_ROW) {
+        char service[2 * STORE_NAME_SIZE];
+        db_text(statement, 0, service, sizeof service);
+        each(user, service);
+    }
+    return step == DB_DONE;
 }
 
 static void read_delivery(const struct statement *statement, struct delivery *out)

@@ -50,12 +50,14 @@ struct delivery {
     char commit[STORE_COMMIT_SIZE]; // what the payload claims; only a hint
     char pusher[STORE_PERSON_SIZE];
     uint8_t body_sha256[SHA256_SIZE];
-    bool pending;                   // a worker has still to decide
-    bool failed;                    // final, but a redelivery of the same id may try again
-    char reason[STORE_REASON_SIZE]; // "accepted" while pending, then one of the reasons
-    char detail[STORE_DETAIL_SIZE]; // one sentence
-    int64_t build;                  // the build it led to; 0: none
-    struct wall_time finished;      // when the reason became final
+    bool pending;                      // a worker has still to decide
+    bool failed;                       // final, but a redelivery of the same id may try again
+    char reason[STORE_REASON_SIZE];    // "accepted" while pending, then one of the reasons
+    char detail[STORE_DETAIL_SIZE];    // one sentence
+    int64_t build;                     // the build it led to; 0: none
+    struct wall_time finished;         // when the reason became final
+    char service[2 * STORE_NAME_SIZE]; // "namespace/name" of the one it was asked for; "": of the
+                                       // branch
 };
 
 enum store_outcome {
@@ -97,6 +99,11 @@ bool store_deliveries_reopen(struct store *store, const char *repository, const 
 // it was received; seq 0: none.
 bool store_delivery_newest(struct store *store, const char *repository, const char *branch,
                            int64_t *seq, struct wall_time *received, struct error *err) MUST_CHECK;
+
+// The services for which pending deliveries of a key were asked.
+bool store_delivery_asked(struct store *store, const char *repository, const char *branch,
+                          void (*each)(void *user, const char *service), void *user,
+                          struct error *err) MUST_CHECK;
 
 struct delivery_filter {
     int64_t before;         // only seq < before; 0: from the newest
@@ -143,6 +150,7 @@ enum build_state {  // stored by name
     BUILD_DONE,     // every service that wanted it has it
     BUILD_FAILED,
     BUILD_SUPERSEDED,
+    BUILD_FILTERED, // nothing that matters to its services differs from what they have
     BUILD_STATE_COUNT,
 };
 const char *build_state_word(enum build_state state); // "waiting", "fetching", "running", …
@@ -180,7 +188,7 @@ struct build_filter {
     int64_t before; // only id < before; 0: from the newest
     const char *repository;
     const char *branch;
-    bool unfinished; // only those not yet done, failed or superseded
+    bool unfinished; // only those that have not ended
     int limit;
 };
 bool store_build_list(struct store *store, const struct build_filter *filter,

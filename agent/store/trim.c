@@ -14,7 +14,7 @@ static const char trim_deliveries[] =
     "(SELECT seq FROM deliveries ORDER BY seq DESC LIMIT 1 OFFSET ?1) ORDER BY seq LIMIT ?2)";
 static const char trim_builds[] =
     "DELETE FROM builds WHERE id IN (SELECT id FROM builds "
-    "WHERE state IN ('done', 'failed', 'superseded') AND id < "
+    "WHERE state IN " DB_BUILD_ENDED " AND id < "
     "(SELECT id FROM builds ORDER BY id DESC LIMIT 1 OFFSET ?1) ORDER BY id LIMIT ?2)";
 
 // Those of services that are gone become the oldest.

@@ -3,6 +3,7 @@
 #include "agent/base/buffer.h"
 #include "build/git/answer.h"
 #include "build/git/bare.h"
+#include "build/git/changes.h"
 #include "build/git/context.h"
 #include "build/git/limits.h"
 #include "build/git/remote.h"
@@ -61,6 +62,18 @@ static bool fetch(const struct git_request *request, struct bare *bare, const gi
     return true;
 }
 
+static bool answer_unchanged(const struct git_request *request, struct bare *bare,
+                             const git_oid *commit, struct answers *answers, struct fault *fault)
+{
+    struct commit_words words;
+    if (!commit_describe(bare->repository, commit, &words, fault))
+        return false;
+    answer_line(answers, json_pack("{s:s, s:O, s:s, s:s}", "event", "unchanged", "since",
+                                   json_array_get(request->since, 0), "subject", words.subject,
+                                   "author", words.author));
+    return true;
+}
+
 static bool fetch_and_write(const struct git_request *request, struct bare *bare,
                             struct answers *answers, struct fault *fault)
 {
@@ -70,6 +83,11 @@ static bool fetch_and_write(const struct git_request *request, struct bare *bare
         return fault_set(fault, GIT_ERROR_WORD_INVALID, "request: \"commit\": no object id");
     if (!fetch(request, bare, &commit, answers, fault))
         return false;
+    bool changed = true;
+    if (request->since && !changes_any(bare, &commit, request, &changed, fault))
+        return false;
+    if (!changed)
+        return answer_unchanged(request, bare, &commit, answers, fault);
     struct mono_time start = mono_now();
     if (!context_write(bare->repository, &commit, request, answers, &context, fault))
         return false;
@@ -79,8 +97,8 @@ static bool fetch_and_write(const struct git_request *request, struct bare *bare
                 json_pack("{s:s, s:s, s:I, s:s, s:I, s:I, s:s, s:s, s:s}", "event", "context",
                           "path", request->output, "bytes", (json_int_t)context.archive.bytes,
                           "sha256", context.archive.sha256, "files", (json_int_t)context.files,
-                          "ms", since(start), "tree", tree, "subject", context.subject, "author",
-                          context.author));
+                          "ms", since(start), "tree", tree, "subject", context.words.subject,
+                          "author", context.words.author));
     return true;
 }
 

@@ -285,7 +285,7 @@ static bool check_dockerfile(const git_commit *commit, const git_tree *root,
                      above ? "; its path is relative to the context, not to the repository" : "");
 }
 
-static void describe(git_commit *commit, struct context *out)
+static void describe(git_commit *commit, struct commit_words *out)
 {
     const char *summary = git_commit_summary(commit);
     const git_signature *author = git_commit_author(commit);
@@ -293,6 +293,16 @@ static void describe(git_commit *commit, struct context *out)
     summary = summary ? summary : "";
     printable_copy(out->subject, sizeof out->subject, summary, strlen(summary));
     printable_copy(out->author, sizeof out->author, name, strlen(name));
+}
+
+bool commit_describe(git_repository *repository, const git_oid *commit_id, struct commit_words *out,
+                     struct fault *fault)
+{
+    CLEANUP(free_commit) git_commit *commit = NULL;
+    if (git_commit_lookup(&commit, repository, commit_id) != 0)
+        return fault_mirror(fault, "the commit that was fetched");
+    describe(commit, out);
+    return true;
 }
 
 bool context_write(git_repository *repository, const git_oid *commit_id,
@@ -330,7 +340,7 @@ bool context_write(git_repository *repository, const git_oid *commit_id,
     }
     context.files = walk->files;
     git_oid_cpy(&context.tree, git_tree_id(root));
-    describe(commit, &context);
+    describe(commit, &context.words);
     *out = context;
     return true;
 }

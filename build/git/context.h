@@ -15,13 +15,21 @@
 #define CONTEXT_FILE_MAX     ((size_t)1 << 30)   // bytes of one file: it is held in memory
 #define CONTEXT_UNPACKED_MAX ((int64_t)16 << 30) // bytes of all files
 
+// Of a commit, for people: valid UTF-8 without control characters.
+struct commit_words {
+    char subject[GIT_SUBJECT_SIZE];
+    char author[GIT_AUTHOR_SIZE];
+};
+
 struct context {
     struct archive_summary archive;
     int64_t files; // entries other than directories
     git_oid tree;
-    char subject[GIT_SUBJECT_SIZE];
-    char author[GIT_AUTHOR_SIZE];
+    struct commit_words words;
 };
+
+bool commit_describe(git_repository *repository, const git_oid *commit, struct commit_words *out,
+                     struct fault *fault);
 
 // Submodules are left out, links kept as they are; both are noted. fault->damaged: an object of the
 // mirror is missing or broken.

@@ -1,13 +1,17 @@
 // What the agent and the program cronwright-git say to each other.
 //
 // cronwright-git reads one JSON object on stdin up to its end, and writes one JSON object a line on
-// stdout; the last line is "head", "context" or "error". It exits 0 after "head" or "context",
-// else 1. It may be killed at any moment; its next run repairs what that left behind.
+// stdout; the last line is "head", "context", "unchanged" or "error". It exits 1 after "error",
+// else 0. It may be killed at any moment; its next run repairs what that left behind.
 //
 // Requests:
 //   {"op": "head", …remote…}
 //   {"op": "context", …remote…, "commit": "<hex>", "mirror": "<directory>", "subdirectory": ".",
-//    "dockerfile": "Dockerfile", "output": "<file>", "max_bytes": N, "max_repository_bytes": N}
+//    "dockerfile": "Dockerfile", "output": "<file>", "max_bytes": N, "max_repository_bytes": N,
+//    "since"?: ["<hex>", …], "paths"?: ["<pattern>", …]}
+//   With both of the last two: when between each of those commits and "commit" no file differs that
+//   matches a pattern, the answer is "unchanged" and nothing is packed. A commit that the mirror
+//   does not have differs. Patterns mean what Git's ":(glob)" pathspecs do; see changes.h.
 //   remote: "url", "branch", "username"?, "password"?, "ca_file"?, "proxy"?, "seconds" (deadline;
 //   the program ends itself by SIGALRM)
 //
@@ -20,6 +24,8 @@
 //   {"event": "note", "kind": "submodule"|"symlink"|"lfs", "path": "…", "text": "…"}
 //   {"event": "context", "path": "<file>", "bytes": N, "sha256": "<hex>", "files": N, "ms": N,
 //    "tree": "<hex>", "subject": "…", "author": "…"}
+//   {"event": "unchanged", "since": "<hex>", "subject": "…", "author": "…"}      the first of
+//   "since"
 //   {"event": "error", "code": "<word>", "text": "…"}
 #ifndef CRONWRIGHT_BUILD_GIT_PROTOCOL_H
 #define CRONWRIGHT_BUILD_GIT_PROTOCOL_H
@@ -37,6 +43,9 @@
 #define GIT_REFERENCE_SIZE (GIT_BRANCH_MAX + 12) // "refs/heads/", branch, NUL
 #define GIT_PATH_MAX       1024
 #define GIT_SECONDS_MAX    3600
+#define GIT_SINCE_MAX      64  // commits to compare with
+#define GIT_PATTERNS_MAX   64  // of paths
+#define GIT_PATTERN_MAX    256 // bytes of one
 
 // Words of "error"; build/mirror.c says what each means to a delivery.
 #define GIT_ERROR_WORD_BRANCH       "branch-missing"     // repository there, branch not

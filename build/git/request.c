@@ -70,6 +70,16 @@ static bool is_commit(const char *text)
     return strlen(text) == GIT_OID_HEXSZ && strspn(text, "0123456789abcdef") == GIT_OID_HEXSZ;
 }
 
+static bool is_pattern(const char *text)
+{
+    if (!*text || *text == '/' || strlen(text) > GIT_PATTERN_MAX || strchr(text, '\\'))
+        return false;
+    for (const char *at = text; *at; at++)
+        if ((unsigned char)*at < ' ' || *at == 0x7f || (at[0] == '/' && at[1] == '/'))
+            return false;
+    return true;
+}
+
 static bool is_directory_path(const char *path)
 {
     return strcmp(path, ".") == 0 || is_tree_path(path);
@@ -120,6 +130,18 @@ static const struct {
     {"max_repository_bytes", offsetof(struct git_request, max_repository_bytes), INT64_MAX, false},
 };
 
+static const struct {
+    const char *name;
+    size_t offset;
+    bool (*check)(const char *text);
+    size_t max;
+    const char *must;
+} lists[] = {
+    {"since", offsetof(struct git_request, since), is_commit, GIT_SINCE_MAX, "a list of commits"},
+    {"paths", offsetof(struct git_request, paths), is_pattern, GIT_PATTERNS_MAX,
+     "a list of patterns of paths"},
+};
+
 static bool read_texts(struct git_request *request, struct fault *fault)
 {
     bool head = request->operation == GIT_OPERATION_HEAD;
@@ -149,6 +171,25 @@ static bool read_numbers(struct git_request *request, struct fault *fault)
     return true;
 }
 
+static bool read_lists(struct git_request *request, struct fault *fault)
+{
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+        const json_t *list = json_object_get(request->root, lists[i].name);
+        size_t count = json_array_size(list);
+        bool good =
+            request->operation == GIT_OPERATION_CONTEXT && count > 0 && count <= lists[i].max;
+        for (size_t k = 0; good && k < count; k++) {
+            const char *text = json_string_value(json_array_get(list, k));
+            good = text && lists[i].check(text);
+        }
+        if (list && !good)
+            return invalid(fault, lists[i].name, lists[i].must);
+        *(const json_t **)(void *)((char *)request + lists[i].offset) = list;
+    }
+    return !request->since == !request->paths ||
+           invalid(fault, "since", "comes together with \"paths\"");
+}
+
 static bool is_known(const char *key)
 {
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
@@ -156,6 +197,9 @@ static bool is_known(const char *key)
             return true;
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         if (strcmp(key, numbers[i].name) == 0)
+            return true;
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
+        if (strcmp(key, lists[i].name) == 0)
             return true;
     return strcmp(key, "op") == 0;
 }
@@ -204,7 +248,7 @@ bool git_request_read(const char *bytes, size_t len, bool allow_local, struct gi
         return fault_set(fault, GIT_ERROR_WORD_INVALID, "request: %s", err.text);
     if (json_is_object(request.root) && read_operation(&request, fault) &&
         read_texts(&request, fault) && read_numbers(&request, fault) &&
-        check_whole(&request, allow_local, fault)) {
+        read_lists(&request, fault) && check_whole(&request, allow_local, fault)) {
         *out = request;
         return true;
     }

@@ -28,6 +28,8 @@ struct git_request {
     const char *output;
     int64_t max_bytes;
     int64_t max_repository_bytes;
+    const json_t *since;                // commits; NULL together with `paths`
+    const json_t *paths;                // patterns
     char reference[GIT_REFERENCE_SIZE]; // "refs/heads/<branch>"
     char host[GIT_URL_MAX + 1];         // of the URL, with its port: for texts
 };

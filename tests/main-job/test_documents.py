@@ -459,6 +459,12 @@ def test_bad_change(agent, home, patch, pointer):
     assert service.get() == before
 
 
+def test_a_change_needs_a_body(agent, home):
+    service = create(agent, home, document(home, "no-body"))
+    answer = change(agent, service, None, status=400)
+    assert "a JSON Merge Patch is needed" in answer.json["detail"]
+
+
 def test_change_as_a_dry_run(agent, home):
     service = create(agent, home, document(home, "dry-change"))
     before = service.get()

@@ -89,7 +89,8 @@ def test_offsets_give_the_rest(talker, whole):
     for offset in [0, 1, len(log) - 1, len(log)] + [chance.randrange(len(log)) for _ in range(12)]:
         answer = talker.api("GET", f"{service.path}/runs/{run}/logs?follow=true&offset={offset}")
         assert answer.status == 200 and answer.body == log[offset:], offset
-    assert talker.api("GET", f"{service.path}/runs/{run}/logs?offset={len(log) + 1}").status == 400
+    beyond = talker.api("GET", f"{service.path}/runs/{run}/logs?offset={len(log) + 1}")
+    assert (beyond.status, beyond.json["detail"]) == (400, "the log ended before the offset")
     for offset in ("-1", "x", "", "99999999999999999999"):
         assert talker.api("GET", f"{service.path}/runs/{run}/logs?offset={offset}").status == 400
 

@@ -111,6 +111,61 @@ static void build_args_are_sorted(void **state)
     service_drop(service);
 }
 
+static struct service_paths {
+    char paths[256], problem[256];
+} paths_of(const char *annotation)
+{
+    CLEANUP(json_ptr)
+    json_t *json = json_pack("{s:{s:s, s:s, s:s, s:{s:s}}, s:{s:{}}}", "metadata", "namespace", "n",
+                             "name", "r", "uid", "u", "annotations", ANNOTATION_PATHS, annotation,
+                             "spec", "jobTemplate");
+    CLEANUP(service_ptr) const struct service *service = NULL;
+    struct service_paths out;
+    assert_true(service_from_json(json, &service, NULL));
+    snprintf(out.paths, sizeof out.paths, "%s", service->paths);
+    snprintf(out.problem, sizeof out.problem, "%s", service->problem);
+    return out;
+}
+
+static void paths_are_sorted_and_checked(void **state)
+{
+    (void)state;
+    assert_string_equal(paths_of(" [ \"report/**\", \"*.sql\",\n\"report/**\" ]").paths,
+                        "[\"*.sql\",\"report/**\"]");
+    assert_string_equal(paths_of("[]").paths, "");
+    assert_string_equal(paths_of("").paths, "");
+    static const char *const wrong[] = {
+        "report/**",        "{}",
+        "\"report/**\"",    "[7]",
+        "[\"\"]",           "[\"/report\"]",
+        "[\"a//b\"]",       "[\"./report/**\"]",
+        "[\"report/./x\"]", "[\"../x\"]",
+        "[\"a\\\\b\"]",     "[\".git/config\"]",
+        "[\"a\\u0001\"]",
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        struct service_paths got = paths_of(wrong[i]);
+        if (*got.paths || !strstr(got.problem, ANNOTATION_PATHS ": "))
+            fail_msg("%s: \"%s\", \"%s\"", wrong[i], got.paths, got.problem);
+    }
+    static const char *const good[] = {"[\"report/\"]", "[\"**\"]", "[\"a b/[x]?\"]"};
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
+        assert_string_equal(paths_of(good[i]).paths, good[i]);
+    char *many = xasprintf("[\"x0\"");
+    for (int i = 1; i <= SERVICE_PATHS_MAX; i++) {
+        char *before = many;
+        many = xasprintf("%s,\"x%d\"", before, i);
+        free(before);
+    }
+    char *too_many = xasprintf("%s]", many);
+    assert_non_null(strstr(paths_of(too_many).problem, "at most"));
+    free(too_many);
+    free(many);
+    char *longer = xasprintf("[\"%0*d\"]", SERVICE_PATH_MAX + 1, 0);
+    assert_non_null(strstr(paths_of(longer).problem, "bytes"));
+    free(longer);
+}
+
 static void problems_are_sentences(void **state)
 {
     (void)state;
@@ -330,6 +385,7 @@ int main(void)
         cmocka_unit_test(defaults),
         cmocka_unit_test(everything_said),
         cmocka_unit_test(build_args_are_sorted),
+        cmocka_unit_test(paths_are_sorted_and_checked),
         cmocka_unit_test(problems_are_sentences),
         cmocka_unit_test(states),
         cmocka_unit_test(owners),

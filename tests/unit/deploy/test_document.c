@@ -1,4 +1,5 @@
 // Documents: all faults at once, to a CronJob and back, and changes that leave the rest alone.
+#include "deploy/cronjob.h"
 #include "deploy/document.h"
 #include "deploy/document_path.h"
 #include "deploy/merge.h"
@@ -143,6 +144,10 @@ static const struct {
     {"'restarts':-1", "/restarts", "0 to 1000"},
     {"'restarts':1.5", "/restarts", "a whole number"},
     {"'restarts':'3'", "/restarts", "must be a number, not a text"},
+    {"'restarts':''", "/restarts", "must be a number, not a text"},
+    {"'missed':''", "/missed", "must be skip or run, not \"\""},
+    {"'timeZone':{}", "/timeZone", "must be a text, not a group of keys"},
+    {"'env':''", "/env", "must be a list, not a text"},
     {"'maxDurationSeconds':9223372036854775807", "/maxDurationSeconds", "1 to 31536000"},
     {"'maxDurationSeconds':0", "/maxDurationSeconds", "1 to 31536000"},
     {"'history':{'failed':100000}", "/history/failed", "0 to 1000"},
@@ -198,6 +203,12 @@ static const struct {
      "/source/git/dockerfile", "\"..\""},
     {"'source':{'git':{'repository':'https://g/a','buildArgs':{'1':'x'}}},'image':'a'",
      "/source/git/buildArgs/1", "digits"},
+    {"'source':{'git':{'repository':'https://g/a','paths':['a/**','/b']}},'image':'a'",
+     "/source/git/paths/1", "\"/\""},
+    {"'source':{'git':{'repository':'https://g/a','paths':['./a/**']}},'image':'a'",
+     "/source/git/paths/0", "\"./\""},
+    {"'source':{'git':{'repository':'https://g/a','paths':'a/**'}},'image':'a'",
+     "/source/git/paths", "a list"},
     {"'source':{'git':{'repository':'https://g/a'}},'image':'a:1'", "/image", "without a tag"},
     {"'image':'a'", "/image", "source.image"},
     {"'security':{'runAsUser':-1}", "/security/runAsUser", "0 to 2147483647"},
@@ -221,6 +232,26 @@ static void each_fault(void **state)
         if (json_array_size(faults) != 1 || strcmp(pointer, bad[i].pointer) != 0 ||
             !strstr(detail, bad[i].detail))
             fail_msg("%s: %s", bad[i].members, told);
+    }
+}
+
+static void lists_are_bounded(void **state)
+{
+    (void)state;
+    for (size_t over = 0; over < 2; over++) {
+        CLEANUP(json_ptr) json_t *given = read_json("{" OF_IMAGE "}");
+        CLEANUP(json_ptr)
+        json_t *source = read_json("{'source':{'git':{'repository':'https://g/a','paths':[]}},"
+                                   "'image':'h/a'}");
+        json_t *paths = json_unconst(json_at(source, "source", "git", "paths", NULL));
+        for (size_t i = 0; i < SERVICE_PATHS_MAX + over; i++)
+            json_array_append_new(paths, json_string("a/**"));
+        json_object_update(given, source);
+        CLEANUP(json_ptr) json_t *faults = json_array();
+        CLEANUP(json_ptr) json_t *document = document_normal(given, faults);
+        assert_int_equal(json_array_size(faults), over);
+        if (over)
+            assert_string_equal(json_text_at(faults, "0", "pointer", NULL), "/source/git/paths");
     }
 }
 
@@ -792,6 +823,7 @@ int main(void)
         cmocka_unit_test(what_is_empty_is_not_given),
         cmocka_unit_test(quantities_may_be_numbers),
         cmocka_unit_test(each_fault),
+        cmocka_unit_test(lists_are_bounded),
         cmocka_unit_test(all_faults_at_once),
         cmocka_unit_test(faults_are_bounded),
         cmocka_unit_test(known_faults_are_forgotten),

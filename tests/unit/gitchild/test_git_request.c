@@ -12,6 +12,13 @@ static const char CONTEXT[] =
     "\"subdirectory\":\".\",\"dockerfile\":\"docker/Dockerfile\",\"seconds\":9,\"max_bytes\":1,"
     "\"max_repository_bytes\":1}";
 
+#define SINCE "89abcdef0123456789abcdef0123456789abcdef"
+static const char FILTERED[] =
+    "{\"op\":\"context\",\"url\":\"http://git.example:8080/a\",\"branch\":\"feature/x\","
+    "\"commit\":\"0123456789abcdef0123456789abcdef01234567\",\"mirror\":\"/m\",\"output\":\"/o\","
+    "\"subdirectory\":\".\",\"dockerfile\":\"docker/Dockerfile\",\"seconds\":9,\"max_bytes\":1,"
+    "\"max_repository_bytes\":1,\"since\":[\"" SINCE "\"],\"paths\":[\"a/**\",\"*.sql\"]}";
+
 static void good_requests_are_read(void **state)
 {
     (void)state;
@@ -29,7 +36,57 @@ static void good_requests_are_read(void **state)
     assert_string_equal(request.host, "git.example:8080");
     assert_string_equal(request.dockerfile, "docker/Dockerfile");
     assert_int_equal(request.max_bytes, 1);
+    assert_null(request.paths);
     git_request_finish(&request);
+
+    assert_true(git_request_read(FILTERED, strlen(FILTERED), false, &request, &fault));
+    assert_string_equal(json_text_at(request.since, "0", NULL), SINCE);
+    assert_string_equal(json_text_at(request.paths, "1", NULL), "*.sql");
+    git_request_finish(&request);
+}
+
+static void lists_are_bounded(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *key, *item;
+        size_t max;
+    } lists[] = {{"since", SINCE, GIT_SINCE_MAX}, {"paths", "a/**", GIT_PATTERNS_MAX}};
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
+        for (size_t over = 0; over < 2; over++) {
+            json_t *object = json_loads(FILTERED, 0, NULL);
+            json_t *list = json_array();
+            for (size_t k = 0; k < lists[i].max + over; k++)
+                json_array_append_new(list, json_string(lists[i].item));
+            json_object_set_new(object, lists[i].key, list);
+            char *text = json_write(object);
+            json_decref(object);
+            struct git_request request;
+            struct fault fault;
+            bool read = git_request_read(text, strlen(text), false, &request, &fault);
+            assert_int_equal(read, over == 0);
+            if (read)
+                git_request_finish(&request);
+            free(text);
+        }
+    char *longest = xasprintf("[\"%0*d\"]", GIT_PATTERN_MAX, 0);
+    json_t *fitting = json_loads(longest, 0, NULL);
+    json_t *object = json_loads(FILTERED, 0, NULL);
+    struct git_request request;
+    struct fault fault;
+    json_object_set_new(object, "paths", fitting);
+    char *text = json_write(object);
+    assert_true(git_request_read(text, strlen(text), false, &request, &fault));
+    git_request_finish(&request);
+    free(text);
+    char *longer = xasprintf("%0*d", GIT_PATTERN_MAX + 1, 0);
+    json_array_set_new(fitting, 0, json_string(longer));
+    text = json_write(object);
+    assert_false(git_request_read(text, strlen(text), false, &request, &fault));
+    free(text);
+    free(longer);
+    free(longest);
+    json_decref(object);
 }
 
 // A good request with one member set to a value, or removed (NULL).
@@ -102,6 +159,21 @@ static const struct {
     {CONTEXT, "max_bytes", "-1"},
     {CONTEXT, "max_bytes", "1.5"},
     {CONTEXT, "max_repository_bytes", NULL},
+    {HEAD, "paths", "[\"a\"]"},
+    {CONTEXT, "since", "[\"" SINCE "\"]"}, // without the other
+    {FILTERED, "since", NULL},
+    {FILTERED, "since", "[]"},
+    {FILTERED, "since", "\"" SINCE "\""},
+    {FILTERED, "since", "[\"" SINCE "\", \"main\"]"},
+    {FILTERED, "since", "[\"" SINCE "\", 7]"},
+    {FILTERED, "paths", "[]"},
+    {FILTERED, "paths", "{}"},
+    {FILTERED, "paths", "[\"\"]"},
+    {FILTERED, "paths", "[\"/a\"]"},
+    {FILTERED, "paths", "[\"a//b\"]"},
+    {FILTERED, "paths", "[\"a\\\\b\"]"},
+    {FILTERED, "paths", "[\"a\\nb\"]"},
+    {FILTERED, "paths", "[\"a\", null]"},
 };
 
 static void bad_requests_name_the_field(void **state)
@@ -147,6 +219,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(good_requests_are_read),
         cmocka_unit_test(bad_requests_name_the_field),
+        cmocka_unit_test(lists_are_bounded),
         cmocka_unit_test(what_is_no_object_is_refused),
     };
     return cmocka_run_group_tests(tests, workspace_make, workspace_remove);

@@ -52,6 +52,21 @@ static void requests_are_whole(void **state)
     assert_string_equal(json_text_at(request, "dockerfile", NULL), "docker/Dockerfile");
     assert_int_equal(json_int_or(json_at(request, "max_repository_bytes", NULL), 0), INT64_C(1)
                                                                                          << 40);
+    assert_null(json_at(request, "since", NULL));
+    assert_null(json_at(request, "paths", NULL));
+    json_decref(request);
+    buffer_wipe(&bytes);
+
+    json_t *since = json_pack("[s]", COMMIT), *paths = json_pack("[s]", "app/**");
+    context.since = since;
+    context.paths = paths;
+    assert_true(git_request_context(&remote, &context, &bytes, &err));
+    assert_true(json_read(bytes.data, bytes.len, GIT_REQUEST_MAX, &request, &err));
+    assert_true(json_equal(json_at(request, "since", NULL), since));
+    assert_true(json_equal(json_at(request, "paths", NULL), paths));
+    json_decref(since);
+    json_decref(paths);
+    context.since = context.paths = NULL;
     json_decref(request);
     buffer_wipe(&bytes);
 
@@ -130,6 +145,28 @@ static void a_context_in_pieces_of_any_size(void **state)
         assert_context(&answers);
         git_answers_finish(&answers);
     }
+}
+
+static void nothing_changed(void **state)
+{
+    (void)state;
+    static const char line[] = "{\"event\":\"unchanged\",\"since\":\"" COMMIT
+                               "\",\"subject\":\"Say more\",\"author\":\"Ana\"}\n";
+    struct git_answers answers;
+    git_answers_init(&answers);
+    feed(&answers, line);
+    git_answers_end(&answers, 0, NULL);
+    assert_int_equal(answers.state, GIT_DONE);
+    assert_true(answers.unchanged);
+    assert_string_equal(answers.since, COMMIT);
+    assert_string_equal(answers.subject, "Say more");
+    git_answers_finish(&answers);
+
+    git_answers_init(&answers);
+    feed(&answers, "{\"event\":\"unchanged\",\"subject\":\"Say more\",\"author\":\"Ana\"}\n");
+    assert_int_equal(answers.state, GIT_FAILED);
+    assert_false(answers.unchanged);
+    git_answers_finish(&answers);
 }
 
 static void a_head(void **state)
@@ -287,6 +324,7 @@ int main(void)
         cmocka_unit_test(requests_are_whole),
         cmocka_unit_test(each_url_has_its_mirror),
         cmocka_unit_test(a_context_in_pieces_of_any_size),
+        cmocka_unit_test(nothing_changed),
         cmocka_unit_test(a_head),
         cmocka_unit_test(errors_have_code_and_reason),
         cmocka_unit_test(malformed_answers_fail),

@@ -105,6 +105,37 @@ static void what_differs_has_another_hash(void **state)
     }
 }
 
+// So that a service gets no new image when only its paths change.
+static void paths_change_the_hash_but_not_the_image(void **state)
+{
+    (void)state;
+    struct recipe a = plain(), b = plain(), other = plain();
+    char none[SHA256_HEX_SIZE], some[SHA256_HEX_SIZE], more[SHA256_HEX_SIZE],
+        elsewhere[SHA256_HEX_SIZE];
+    a.paths = "";
+    assert_same(&a, &b, true); // builds from before there were paths keep their key
+    recipe_hash(&a, none);
+    a.paths = "[\"report/**\"]";
+    b.paths = "[\"lib/**\",\"report/**\"]";
+    other.paths = a.paths;
+    other.context = "app";
+    recipe_hash(&a, some);
+    recipe_hash(&b, more);
+    recipe_hash(&other, elsewhere);
+    assert_string_not_equal(some, none);
+    assert_string_not_equal(some, more);
+    assert_int_equal(strlen(some), SHA256_HEX_SIZE - 1);
+    assert_true(recipe_same_image(some, none) && recipe_same_image(some, more));
+    assert_false(recipe_same_image(some, elsewhere));
+    assert_false(recipe_same_image(some, "") || recipe_same_image("", ""));
+    // Two builds of one commit, whose tags must differ.
+    struct build_name one, two;
+    struct error err;
+    assert_true(build_name(COMMIT, some, 1, &one, &err) && build_name(COMMIT, more, 1, &two, &err));
+    assert_string_not_equal(one.tag, two.tag);
+    assert_string_not_equal(one.job, two.job);
+}
+
 static void refused(const struct recipe *recipe, const char *field)
 {
     struct error err = {0};
@@ -237,6 +268,7 @@ int main(void)
         cmocka_unit_test(the_canonical_form_is_as_documented),
         cmocka_unit_test(what_means_the_same_has_one_hash),
         cmocka_unit_test(what_differs_has_another_hash),
+        cmocka_unit_test(paths_change_the_hash_but_not_the_image),
         cmocka_unit_test(wrong_fields_are_named),
         cmocka_unit_test(wrong_build_arguments_are_named),
         cmocka_unit_test(names_of_a_build),

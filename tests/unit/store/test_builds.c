@@ -78,6 +78,43 @@ static void test_every_state_has_a_word(void **state)
     }
 }
 
+struct ids {
+    int64_t list[8];
+    int count;
+};
+
+static bool note_id(void *user, const struct build *build)
+{
+    struct ids *ids = user;
+    assert_true(ids->count < 8);
+    ids->list[ids->count++] = build->id;
+    return true;
+}
+
+// Whatever has ended is neither unfinished nor under way, and the oldest of it goes.
+static void test_what_has_ended(void **state)
+{
+    (void)state;
+    struct build_filter filter = {.unfinished = true, .limit = 500};
+    struct build build, found;
+    int64_t under_way;
+    for (int i = BUILD_DONE; i < BUILD_STATE_COUNT; i++) {
+        build = make("c1", i + 1);
+        build.state = (enum build_state)i;
+        assert_true(store_build_put(store, &build, NULL));
+    }
+    struct ids ids = {0};
+    assert_true(store_build_list(store, &filter, note_id, &ids, NULL));
+    assert_int_equal(ids.count, 0);
+    assert_true(store_builds_under_way(store, &under_way, NULL));
+    assert_int_equal(under_way, 0);
+    assert_true(store_trim(store, 1, 1, NULL));
+    filter.unfinished = false;
+    assert_true(store_build_list(store, &filter, note_id, &ids, NULL));
+    assert_int_equal(ids.count, 1);
+    assert_true(store_build_get(store, build.id, &found, NULL));
+}
+
 static void test_attempts_collide(void **state)
 {
     (void)state;
@@ -97,19 +134,6 @@ static void test_attempts_collide(void **state)
     assert_false(store_build_put(store, &again, &err));
     assert_int_equal(err.code, ERR_NOT_FOUND);
     assert_true(store_healthy(store, NULL)); // none of this is the store's fault
-}
-
-struct ids {
-    int64_t list[8];
-    int count;
-};
-
-static bool note_id(void *user, const struct build *build)
-{
-    struct ids *ids = user;
-    assert_true(ids->count < 8);
-    ids->list[ids->count++] = build->id;
-    return true;
 }
 
 static void test_lists(void **state)
@@ -245,6 +269,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_build_is_kept_and_replaced, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_every_state_has_a_word, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_what_has_ended, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_attempts_collide, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_lists, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_patches_go_with_their_build, set_up, tear_down),

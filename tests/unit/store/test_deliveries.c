@@ -247,6 +247,47 @@ static void test_finish_ends_only_its_key(void **state)
     assert_string_equal(out.reason, "deployed");
 }
 
+struct asked {
+    size_t count;
+    char service[2 * STORE_NAME_SIZE]; // the last one
+};
+
+static void note_asked(void *user, const char *service)
+{
+    struct asked *asked = user;
+    asked->count++;
+    snprintf(asked->service, sizeof asked->service, "%s", service);
+}
+
+static struct asked asked_of(const char *repository, const char *branch)
+{
+    struct asked asked = {0};
+    assert_true(store_delivery_asked(store, repository, branch, note_asked, &asked, NULL));
+    return asked;
+}
+
+static void test_services_that_were_asked_for(void **state)
+{
+    (void)state;
+    struct delivery delivery = push("a", "git.example/acme/report", "main");
+    add(&delivery, NULL);
+    assert_int_equal(asked_of("git.example/acme/report", "main").count, 0);
+    for (int i = 0; i < 3; i++) {
+        char id[] = {(char)('b' + i), '\0'};
+        delivery = push(id, "git.example/acme/report", "main");
+        snprintf(delivery.service, sizeof delivery.service, i == 2 ? "prod/mail" : "prod/report");
+        add(&delivery, NULL);
+    }
+    assert_int_equal(asked_of("git.example/Acme/report", "main").count, 2);
+    assert_int_equal(asked_of("git.example/acme/report", "next").count, 0);
+    finish("git.example/acme/report", "main", 3, "deployed", false);
+    struct asked left = asked_of("git.example/acme/report", "main");
+    assert_int_equal(left.count, 1);
+    assert_string_equal(left.service, "prod/mail");
+    finish("git.example/acme/report", "main", INT64_MAX, "deployed", false);
+    assert_int_equal(asked_of("git.example/acme/report", "main").count, 0);
+}
+
 static void test_finish_leaves_what_is_spelled_as_another(void **state)
 {
     (void)state;
@@ -399,6 +440,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_finish_ends_only_its_key, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_finish_leaves_what_is_spelled_as_another, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(test_services_that_were_asked_for, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_pending_keys_survive_a_restart, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_list_pages_and_filters, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_trim_keeps_unfinished_work, set_up, tear_down),
