@@ -1,5 +1,6 @@
 #include "deploy/services.h"
 #include "agent/base/crypto.h"
+#include "agent/base/text.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -27,16 +28,10 @@ struct service_cache {
     size_t count;
 };
 
-// FNV-1a, seeded: keys come from whoever may write CronJobs.
+// Keys come from whoever may write CronJobs.
 static uint64_t hash(uint64_t seed, const char *a, const char *b)
 {
-    uint64_t value = 0xcbf29ce484222325u ^ seed;
-    for (; *a; a++)
-        value = (value ^ (unsigned char)*a) * 0x100000001b3u;
-    value = (value ^ '\n') * 0x100000001b3u;
-    for (; *b; b++)
-        value = (value ^ (unsigned char)*b) * 0x100000001b3u;
-    return value ^ value >> 32;
+    return text_hash(text_hash(seed, a), b);
 }
 
 static bool is_named(const struct entry *entry, const char *namespace_, const char *name)

@@ -86,13 +86,14 @@ bool secret_file_read(const char *path, char **out, struct error *err)
     return ok;
 }
 
-static bool write_all(int fd, const char *bytes, size_t len)
+bool fd_write(int fd, const void *bytes, size_t len)
 {
+    const char *at = bytes;
     while (len > 0) {
-        ssize_t done = TEMP_FAILURE_RETRY(write(fd, bytes, len));
+        ssize_t done = TEMP_FAILURE_RETRY(write(fd, at, len));
         if (done < 0)
             return false;
-        bytes += done;
+        at += done;
         len -= (size_t)done;
     }
     return true;
@@ -117,7 +118,7 @@ bool file_write(const char *path, mode_t mode, const void *bytes, size_t len, st
     CLEANUP(close_fd) int fd = mkostemp(beside, O_CLOEXEC);
     if (fd < 0)
         return error_errno(err, ERR_IO, errno, "%s", path);
-    if (!write_all(fd, bytes, len) || fchmod(fd, mode) != 0 || fsync(fd) != 0 ||
+    if (!fd_write(fd, bytes, len) || fchmod(fd, mode) != 0 || fsync(fd) != 0 ||
         rename(beside, path) != 0) {
         error_errno(err, ERR_IO, errno, "%s", path);
         unlink(beside);

@@ -16,6 +16,8 @@ bool file_read(const char *path, size_t max, struct buffer *out, struct error *e
 // A secret: file_read() of at most SECRET_FILE_MAX with one trailing newline (LF or CRLF) cut off;
 // empty, or a NUL inside, is ERR_INVALID. The caller uses secret_free().
 bool secret_file_read(const char *path, char **out, struct error *err) MUST_CHECK;
+// Writes all bytes, whatever signals come; on failure false, and errno says why.
+bool fd_write(int fd, const void *bytes, size_t len) MUST_CHECK;
 // Writes beside, fsync, rename, fsync of the directory.
 bool file_write(const char *path, mode_t mode, const void *bytes, size_t len,
                 struct error *err) MUST_CHECK;

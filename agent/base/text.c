@@ -33,6 +33,14 @@ bool text_ends(const char *text, const char *suffix)
     return len >= end && memcmp(text + len - end, suffix, end) == 0;
 }
 
+uint64_t text_hash(uint64_t seed, const char *text)
+{
+    uint64_t value = seed ^ 0xcbf29ce484222325u;
+    for (; *text; text++)
+        value = (value ^ (unsigned char)*text) * 0x100000001b3u;
+    return value ^ value >> 32;
+}
+
 bool text_to_int(const char *text, int64_t min, int64_t max, int64_t *out)
 {
     int64_t value = 0;

@@ -11,6 +11,9 @@ bool text_copy(char *out, size_t room, const char *text);
 bool text_starts(const char *text, const char *prefix);
 bool text_ends(const char *text, const char *suffix);
 
+// FNV-1a, for tables whose keys others choose: with a seed that nobody can know.
+uint64_t text_hash(uint64_t seed, const char *text);
+
 // Decimal digits only, within [min, max].
 bool text_to_int(const char *text, int64_t min, int64_t max, int64_t *out);
 

@@ -41,14 +41,9 @@ static void follow_ptr(struct follow *follow)
     json_decref(follow->state);
 }
 
-static bool is(const json_t *object, const char *name, const char *value)
-{
-    return strcmp(field(object, name), value) == 0;
-}
-
 static bool is_among(const json_t *object, const char *name, const char *const words[])
 {
-    while (*words != NULL && !is(object, name, *words))
+    while (*words != NULL && !field_is(object, name, *words))
         words++;
     return *words != NULL;
 }
@@ -115,7 +110,7 @@ enum log_end {
 // The agent has not all of it yet.
 static bool log_is_growing(const struct follow *follow, bool latest)
 {
-    return latest && is(follow->state, "log", "following") && !mono_past(follow->ends);
+    return latest && field_is(follow->state, "log", "following") && !mono_past(follow->ends);
 }
 
 // Copies what there is of the log until the agent ends its answer. It is whole only if what is
@@ -151,7 +146,7 @@ void say_log_losses(struct session *session, const json_t *state)
         {"following", "the log may lack its last lines: the agent is still waiting for them"},
     };
     for (size_t i = 0; i < sizeof(losses) / sizeof(losses[0]); i++) {
-        if (is(state, "log", losses[i].word))
+        if (field_is(state, "log", losses[i].word))
             screen_say(&session->screen, MARK_WARNING, "%s", losses[i].text);
     }
 }
@@ -200,7 +195,7 @@ static void announce(struct follow *follow, int number)
 static void say_attempt_end(struct follow *follow, const json_t *attempt)
 {
     json_int_t number = field_int(attempt, "attempt", 1);
-    if (attempt == NULL || !is(attempt, "state", "failed") || run_has_ended(follow->state) ||
+    if (attempt == NULL || !field_is(attempt, "state", "failed") || run_has_ended(follow->state) ||
         number >= max_attempts(follow->state))
         return;
     int64_t pause = RETRY_FIRST_S;
@@ -240,7 +235,7 @@ static enum log_end follow_step(struct follow *follow, int *number, struct error
         attempt = NULL;
     } else if (attempt == NULL && run_has_ended(run)) {
         return LOG_WHOLE;
-    } else if (attempt == NULL || (is(attempt, "state", "pending") && !run_has_ended(run))) {
+    } else if (attempt == NULL || (field_is(attempt, "state", "pending") && !run_has_ended(run))) {
         // That there will be another attempt was said when the last one ended.
         const char *reason = attempt       ? field(attempt, "reason")
                              : *number > 1 ? ""
@@ -339,7 +334,7 @@ static bool met_deadline(const json_t *run)
 int run_exit_status(const json_t *run)
 {
     json_int_t code = field_int(run, "exitCode", 0);
-    if (is(run, "state", "succeeded"))
+    if (field_is(run, "state", "succeeded"))
         return STATUS_OK;
     if (met_deadline(run))
         return STATUS_DEADLINE;
@@ -364,7 +359,7 @@ void say_run(struct session *session, const json_t *run, int attempt)
 void say_outcome(struct session *session, const json_t *run)
 {
     char took[TIME_TEXT_SIZE];
-    if (is(run, "state", "succeeded")) {
+    if (field_is(run, "state", "succeeded")) {
         bool known = field_duration(run, "durationSeconds", took);
         screen_say(&session->screen, MARK_OK, "succeeded%s%s", known ? " in " : "",
                    known ? took : "");
@@ -389,7 +384,7 @@ void say_outcome(struct session *session, const json_t *run)
 
 static bool build_has_ended(const json_t *build)
 {
-    static const char *const states[] = {"done", "failed", "superseded", NULL};
+    static const char *const states[] = {"done", "failed", "superseded", "filtered", NULL};
     return is_among(build, "state", states);
 }
 
@@ -403,7 +398,7 @@ static const char *build_waits_for(const json_t *build)
                  {"fetching", "fetching the source"},
                  {"pushed", "the services to get the image"}};
     for (size_t i = 0; i < sizeof(waits) / sizeof(waits[0]); i++) {
-        if (is(build, "state", waits[i].state))
+        if (field_is(build, "state", waits[i].state))
             return waits[i].text;
     }
     return NULL;
@@ -419,8 +414,8 @@ static enum log_end follow_build_step(struct follow *follow, struct error *err)
     enum log_end log = LOG_WHOLE;
     if (wait == NULL)
         waiting_over(follow);
-    if (wait == NULL || is(build, "state", "pushed"))
-        log = copy_log(follow, !is(build, "state", "running"), true, err);
+    if (wait == NULL || field_is(build, "state", "pushed"))
+        log = copy_log(follow, !field_is(build, "state", "running"), true, err);
     if (log != LOG_WHOLE || wait == NULL)
         return log;
     return wait_for(follow, wait) == TAIL_STOPPED ? LOG_STOPPED : LOG_MORE;
@@ -429,13 +424,13 @@ static enum log_end follow_build_step(struct follow *follow, struct error *err)
 // Some service may not have got the image although it was pushed.
 static bool build_has_failed(const json_t *build)
 {
-    return is(build, "state", "failed") || is(build, "reason", "patch-failed");
+    return field_is(build, "state", "failed") || field_is(build, "reason", "patch-failed");
 }
 
 static void say_build_end(struct session *session, const char *build, const json_t *state)
 {
     bool failed = build_has_failed(state);
-    bool left = is(state, "state", "superseded") || is(state, "state", "filtered");
+    bool left = field_is(state, "state", "superseded") || field_is(state, "state", "filtered");
     const char *text = field(state, failed || left ? "detail" : "image");
     screen_say(&session->screen,
                failed ? MARK_FAILED
@@ -516,7 +511,8 @@ static enum log_end await_build_step(struct follow *follow, const struct asked_b
 
 static int say_nothing_built(struct follow *follow)
 {
-    static const char *const good[] = {"deployed", "unchanged", "pinned", "superseded", NULL};
+    static const char *const good[] = {"deployed", "unchanged",  "filtered",
+                                       "pinned",   "superseded", NULL};
     const json_t *delivery = follow->state;
     bool well = is_among(delivery, "reason", good);
     waiting_over(follow);
@@ -548,7 +544,7 @@ int follow_asked_build(struct session *session, const struct asked_build *asked)
         int status = show_build(&follow, build);
         free(before);
         before = build;
-        if (status != STATUS_OK || !is(follow.state, "state", "superseded"))
+        if (status != STATUS_OK || !field_is(follow.state, "state", "superseded"))
             return status;
     }
 }

@@ -7,14 +7,9 @@
 
 #include <string.h>
 
-static bool is(const json_t *object, const char *name, const char *value)
-{
-    return strcmp(field(object, name), value) == 0;
-}
-
 static bool is_failing(const json_t *service)
 {
-    return is(json_at(service, "lastRun", NULL), "state", "failed");
+    return field_is(json_at(service, "lastRun", NULL), "state", "failed");
 }
 
 // --- first contact ---
@@ -86,7 +81,7 @@ static void add_last_run(struct table *table, const json_t *service, struct wall
     char ago[TIME_TEXT_SIZE], took[TIME_TEXT_SIZE];
     ago_text(field_time(run, "finished"), now, ago);
     (void)field_duration(run, "durationSeconds", took);
-    bool failed = is(run, "state", "failed");
+    bool failed = field_is(run, "state", "failed");
     table_mark(table, failed ? MARK_FAILED : MARK_OK, "%s", failed ? field(run, "reason") : "");
     table_cell(table, "%s%s%s", ago, running ? ", " : "", running ? marked : "");
     table_cell(table, "%s", took);

@@ -151,6 +151,11 @@ const char *field_or_dash(const json_t *object, const char *name)
     return text[0] != '\0' ? text : "-";
 }
 
+bool field_is(const json_t *object, const char *name, const char *value)
+{
+    return strcmp(field(object, name), value) == 0;
+}
+
 const char *field_state(const json_t *service)
 {
     return json_is_true(json_at(service, "starting", NULL)) ? "starting"

@@ -65,6 +65,7 @@ char *session_query(const struct session *session, const struct query_option opt
 // --- values of the API's JSON ---
 const char *field(const json_t *object, const char *name); // "" unless a non-empty text
 const char *field_or_dash(const json_t *object, const char *name);
+bool field_is(const json_t *object, const char *name, const char *value);
 // "started", …, or "starting": of a draft that starts when its image is built. "-" when unknown.
 const char *field_state(const json_t *service);
 struct wall_time field_time(const json_t *object, const char *name); // unset unless a time

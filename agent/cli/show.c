@@ -16,11 +16,6 @@ struct page {
     const json_t *status;   // what became of it
 };
 
-static bool is(const json_t *object, const char *name, const char *value)
-{
-    return strcmp(field(object, name), value) == 0;
-}
-
 static void row(const char *label, const char *fmt, ...) PRINTF_LIKE(2, 3);
 static void row(const char *label, const char *fmt, ...)
 {
@@ -73,7 +68,7 @@ static void row_of(const char *label, struct buffer *text)
 static void show_head(const struct page *page)
 {
     const json_t *run = json_at(page->status, "lastRun", NULL);
-    bool ran = json_is_object(run), failed = is(run, "state", "failed");
+    bool ran = json_is_object(run), failed = field_is(run, "state", "failed");
     enum mark mark = !ran ? MARK_NONE : failed ? MARK_FAILED : MARK_OK;
     const struct screen *screen = &page->session->screen;
     CLEANUP(free_ptr)
@@ -150,11 +145,11 @@ static void show_chain(const struct page *page)
     seconds_text(json_number_value(json_at(build, "kanikoSeconds", NULL)), took);
     wall_short_text(field_time(live, "patched"), session->now, patched);
     const json_t *run = json_at(page->status, "lastRun", NULL);
-    bool ran = is(run, "commit", field(live, "commit"));
+    bool ran = field_is(run, "commit", field(live, "commit"));
     CLEANUP(free_ptr) char *done = mark_text(&session->screen, MARK_OK, "");
     CLEANUP(free_ptr)
     char *result =
-        mark_text(&session->screen, is(run, "state", "failed") ? MARK_FAILED : MARK_OK, "");
+        mark_text(&session->screen, field_is(run, "state", "failed") ? MARK_FAILED : MARK_OK, "");
     row("chain", "%s asked for %s  built in %s %s  patched %s %s  run: %s", id, asked, took, done,
         patched, done, ran ? result : "none yet");
 }
@@ -164,9 +159,9 @@ static void show_last_build(const struct page *page)
     const json_t *build = json_at(page->status, "lastBuild", NULL);
     const char *id = field(build, "build"), *reason = field(build, "reason");
     const char *detail = field(build, "detail");
-    if (id[0] == '\0' || is(json_at(page->status, "live", NULL), "build", id))
+    if (id[0] == '\0' || field_is(json_at(page->status, "live", NULL), "build", id))
         return; // none, or the one that is live
-    bool failed = is(build, "state", "failed");
+    bool failed = field_is(build, "state", "failed");
     char commit[COMMIT_SIZE];
     commit_short(field(build, "commit"), commit);
     CLEANUP(free_ptr)
@@ -213,7 +208,7 @@ static void show_schedule(const struct page *page)
         zoned_text(next, page->session->now, zone, due);
         ago_text(next, page->session->now, away);
         ADD(&text, "; next %s (%s)", due, away);
-    } else if (!is(page->status, "state", "started")) {
+    } else if (!field_is(page->status, "state", "started")) {
         bool starting = json_is_true(json_at(page->status, "starting", NULL));
         ADD(&text, starting ? "; starts when the image is built" : "; not started");
     }
@@ -420,7 +415,7 @@ static void show_runs(const struct page *page)
         row("last run", "%s, %s, took %s%s%s", field_or_dash(run, "name"), ago, took,
             reason[0] ? ", " : "", reason);
     }
-    if (is(run, "state", "failed")) {
+    if (field_is(run, "state", "failed")) {
         show_log_end(page, field(run, "name"));
         ago_text(field_time(page->status, "lastSuccessfulTime"), now, ago);
         row("last good", "%s", strcmp(ago, "-") == 0 ? "never" : ago);

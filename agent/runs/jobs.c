@@ -45,17 +45,9 @@ struct jobs {
 
 // --- the table ---
 
-static uint64_t hash(uint64_t seed, const char *text)
-{
-    uint64_t value = seed ^ 0xcbf29ce484222325u; // FNV-1a
-    for (; *text; text++)
-        value = (value ^ (unsigned char)*text) * 0x100000001b3u;
-    return value ^ value >> 32;
-}
-
 static struct entry **place_of(const struct jobs *jobs, const char *uid)
 {
-    uint64_t wanted = hash(jobs->seed, uid);
+    uint64_t wanted = text_hash(jobs->seed, uid);
     struct entry **at = &jobs->slots[wanted & (jobs->slot_count - 1)];
     while (*at && (*at)->hash != wanted)
         at = &(*at)->next;
@@ -89,7 +81,7 @@ static struct entry *ensure(struct jobs *jobs, const char *uid)
     }
     jobs->count++;
     *at = xalloc(sizeof **at);
-    (*at)->hash = hash(jobs->seed, uid);
+    (*at)->hash = text_hash(jobs->seed, uid);
     return *at;
 }
 

@@ -1,6 +1,7 @@
 #include "deploy/kube/known.h"
 #include "agent/base/buffer.h"
 #include "agent/base/crypto.h"
+#include "agent/base/text.h"
 
 #include <stdint.h>
 #include <string.h>
@@ -19,21 +20,13 @@ struct known {
     struct entry **slots;
     size_t slot_count;
     size_t count;
-    uint32_t seed;
+    uint64_t seed;
     uint32_t list; // the newest
 };
 
-static uint32_t hash(const struct known *known, const char *text)
-{
-    uint32_t value = known->seed ^ 0x811c9dc5u; // FNV-1a
-    for (; *text; text++)
-        value = (value ^ (unsigned char)*text) * 0x01000193u;
-    return value ^ value >> 16;
-}
-
 static struct entry **place_of(const struct known *known, const char *name)
 {
-    uint32_t wanted = hash(known, name);
+    uint32_t wanted = (uint32_t)text_hash(known->seed, name);
     struct entry **at = &known->slots[wanted & (known->slot_count - 1)];
     while (*at && ((*at)->hash != wanted || strcmp((*at)->text, name) != 0))
         at = &(*at)->next;
@@ -102,7 +95,7 @@ void known_put(struct known *known, const char *name, const char *uid)
         grow(known);
     size_t name_size = strlen(name) + 1, uid_size = strlen(uid) + 1;
     struct entry *entry = xalloc(sizeof *entry + name_size + uid_size);
-    entry->hash = hash(known, name);
+    entry->hash = (uint32_t)text_hash(known->seed, name);
     entry->list = known->list;
     entry->uid_at = (uint32_t)name_size;
     memcpy(entry->text, name, name_size);

@@ -1,3 +1,4 @@
+#include "agent/base/file.h"
 #include "agent/base/printable.h"
 #include "deploy/kube/podlog_file.h"
 #include "deploy/kube/podlog_lines.h"
@@ -100,20 +101,6 @@ static void file_grew(struct podlog_file *file, size_t bytes)
     pthread_mutex_unlock(&file->mutex);
 }
 
-static bool write_all(int fd, const char *bytes, size_t len, struct error *err)
-{
-    while (len > 0) {
-        ssize_t wrote = write(fd, bytes, len);
-        if (wrote < 0 && errno == EINTR)
-            continue;
-        if (wrote < 0)
-            return error_errno(err, ERR_IO, errno, "write the log file");
-        bytes += wrote;
-        len -= (size_t)wrote;
-    }
-    return true;
-}
-
 // --- the end of a follower ---
 
 static struct follower **find(struct podlog_hub *hub, const char *path)
@@ -158,7 +145,7 @@ static void finish(struct follower *follower, enum podlog_state state, const cha
 {
     struct podlog_file *file = follower->file;
     CLEANUP(free_ptr) char *trailer = podlog_trailer(state, why);
-    bool written = write_all(follower->fd, trailer, strlen(trailer), NULL);
+    bool written = fd_write(follower->fd, trailer, strlen(trailer));
     pthread_mutex_lock(&file->mutex);
     if (written)
         file->size += strlen(trailer);
@@ -266,7 +253,8 @@ static bool write_batch(struct follower *follower)
     size_t len = follower->batch.len;
     if (len == 0)
         return true;
-    bool ok = write_all(follower->fd, follower->batch.data, len, &follower->broken);
+    bool ok = fd_write(follower->fd, follower->batch.data, len) ||
+              error_errno(&follower->broken, ERR_IO, errno, "write the log file");
     buffer_clear(&follower->batch);
     if (ok)
         file_grew(follower->file, len);

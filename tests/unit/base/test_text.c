@@ -54,6 +54,17 @@ static void test_ends(void **state)
     assert_true(text_ends("a", ""));
 }
 
+static void test_hash(void **state)
+{
+    (void)state;
+    assert_true(text_hash(1, "reports") == text_hash(1, "reports"));
+    assert_true(text_hash(1, "reports") != text_hash(2, "reports"));
+    assert_true(text_hash(1, "reports") != text_hash(1, "report"));
+    // The published value for "a", folded.
+    uint64_t plain = UINT64_C(0xaf63dc4c8601ec8c);
+    assert_true(text_hash(0, "a") == (plain ^ plain >> 32));
+}
+
 static void test_numbers(void **state)
 {
     (void)state;
@@ -202,10 +213,10 @@ static void test_width(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_copy),    cmocka_unit_test(test_copy_cuts_between_characters),
-        cmocka_unit_test(test_ends),    cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_nearest), cmocka_unit_test(test_utf8),
-        cmocka_unit_test(test_width),
+        cmocka_unit_test(test_copy), cmocka_unit_test(test_copy_cuts_between_characters),
+        cmocka_unit_test(test_ends), cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_hash), cmocka_unit_test(test_nearest),
+        cmocka_unit_test(test_utf8), cmocka_unit_test(test_width),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
