@@ -28,8 +28,8 @@ static const char *const files[] = {"Dockerfile",
                                     "x/x/x/y",
                                     "x/y",
                                     "name with space/file",
-                                    "gr\xc3\xb6\xc3\x9f"
-                                    "e/\xe9"};
+                                    ("gr\xc3\xb6\xc3\x9f"
+                                     "e/\xe9")};
 #define FILES (sizeof files / sizeof files[0])
 
 static const char *const patterns[] = {"Dockerfile",
@@ -88,7 +88,6 @@ static const char *const patterns[] = {"Dockerfile",
                                        "none",
                                        "none/**",
                                        "**/none",
-                                       
                                        "*.md"};
 #define PATTERNS (sizeof patterns / sizeof patterns[0])
 
