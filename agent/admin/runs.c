@@ -321,11 +321,13 @@ static void get_run(struct server_request *req, void *user)
         return;
     CLEANUP(run_ptr) struct run *run = NULL;
     struct error err;
-    if (find_run(admin, service, server_param(req, "run"), &run, &err))
-        server_answer_json(req, 200,
-                           admin_run_json(admin, service, run, usual_of(admin, service), true));
-    else
+    if (!find_run(admin, service, server_param(req, "run"), &run, &err)) {
         server_answer_error(req, &err);
+        return;
+    }
+    recorder_look_at_logs(admin->recorder, run);
+    server_answer_json(req, 200,
+                       admin_run_json(admin, service, run, usual_of(admin, service), true));
 }
 
 // --- logs ---

@@ -185,6 +185,8 @@ const char *client_cause(const struct client *client, const struct error *err)
 
 bool client_unreachable(const struct client *client, struct error *err)
 {
+    if (!err) // nobody wants to know
+        return false;
     struct error cause = *err;
     const char *advice = "Another address: --url or CRONWRIGHT_URL";
     if (cause.code == ERR_UNAVAILABLE)

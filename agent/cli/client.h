@@ -44,7 +44,7 @@ void problem_read(int status, const struct buffer *body, struct problem *out);
 bool problem_error(const struct client *client, const struct problem *problem, struct error *err);
 // The text of an error of the network without the agent's address, which the reader knows.
 const char *client_cause(const struct client *client, const struct error *err);
-// Adds to an error of the network whom we asked and what to do. Always returns false.
+// Adds to an error of the network (or NULL) whom we asked and what to do. Always returns false.
 bool client_unreachable(const struct client *client, struct error *err);
 
 // An answer's body, which must be a JSON object. The caller owns *out.

@@ -168,7 +168,8 @@ static void show_last_build(const struct page *page)
     char *state = mark_text(&page->session->screen, failed ? MARK_FAILED : MARK_NONE,
                             reason[0] ? reason : field_or_dash(build, "state"));
     row("build", "%s of %s: %s%s%s", id, commit, state, detail[0] ? ": " : "", detail);
-    row("", "see: cronwright logs --build %s", id);
+    if (!field_is(build, "state", "filtered")) // nothing ran
+        row("", "see: cronwright logs --build %s", id);
 }
 
 static void show_container(const struct page *page)

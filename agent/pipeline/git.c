@@ -162,13 +162,15 @@ static bool live_commits(struct work *work, const struct group *group, json_t **
         CLEANUP(service_ptr) const struct service *service = NULL;
         if (!cronjob_get(work->pipeline->parts.kube, known->namespace_, known->name, &service,
                          &work->err)) {
-            if (work->err.code == ERR_NOT_FOUND)
-                continue;
+            if (work->err.code == ERR_NOT_FOUND || work->err.code == ERR_INVALID)
+                continue; // it is gone
             return false;
         }
+        if (service_not_built(service))
+            return true;
         if (pipeline_service_pinned(service))
             continue;
-        if (!*service->commit || service_not_built(service) || pipeline_service_replaced(service) ||
+        if (!*service->commit || pipeline_service_replaced(service) ||
             work_recipe_changed(work, group, service))
             return true;
         json_object_set_new(seen, service->commit, json_true());

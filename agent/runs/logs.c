@@ -101,6 +101,22 @@ static bool settle_log(struct recorder *recorder, const struct run *run,
     return true;
 }
 
+void recorder_look_at_logs(const struct recorder *recorder, struct run *run)
+{
+    for (size_t i = 0; i < run->attempt_count; i++)
+        for (size_t j = 0; j < run->attempts[i].log_count; j++) {
+            struct run_log *log = &run->attempts[i].logs[j];
+            CLEANUP(free_ptr)
+            char *path = recorder_log_path(recorder, run, run->attempts[i].pod, log->container);
+            struct podlog_end end;
+            struct error err;
+            if (log->state != PODLOG_FOLLOWING || !podlog_ended(path, &end, &err))
+                continue;
+            log->state = end.state;
+            text_field_set(&log->why, end.why);
+        }
+}
+
 bool logs_settle(struct recorder *recorder, struct run *run, struct logs_progress *out,
                  struct error *err)
 {

@@ -52,6 +52,8 @@ struct wall_time recorder_since(const struct recorder *recorder);
 // The file of a container's log (see deploy/kube/podlog.h; it may be compressed); the caller frees.
 char *recorder_log_path(const struct recorder *recorder, const struct run *run, const char *pod,
                         const char *container) __attribute__((returns_nonnull));
+// Corrects what the run says of logs that are at their end by now: the record lags a little.
+void recorder_look_at_logs(const struct recorder *recorder, struct run *run);
 // Sees to it that this log is on its way into its file.
 bool recorder_follow(struct recorder *recorder, const struct run *run,
                      const struct run_attempt *attempt, const char *container,

@@ -68,7 +68,8 @@ def test_the_document_is_openapi(document):
 
 
 # A viewer's documents are refused unread, each of more than a thousand.
-@pytest.mark.parametrize("token, left_out", [("viewer", ["createService", "patchService"]), ("admin", [])])
+@pytest.mark.parametrize("token, left_out", [("viewer", ["createService", "patchService"]), ("admin", [])],
+                         ids=["viewer", "admin"])
 def test_answers_are_as_described(api, narrowed, tmp_path, token, left_out):
     path = tmp_path / "openapi.json"
     path.write_text(json.dumps(narrowed))

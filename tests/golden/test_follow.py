@@ -85,6 +85,13 @@ def test_run_as_data(shell, agent, clock):
     assert "kind: forced\n" in shell.files("cronwright run -o yaml reports/nightly-report").out
 
 
+def test_zone_that_cannot_be_asked_for_keeps_nobody_from_running(shell, agent, clock):
+    start(agent, clock)
+    agent.get("/v1/services/reports/nightly-report", Stream(CUT))
+    result = shell.files("cronwright run reports/nightly-report")
+    assert (result.status, result.out) == (0, f"{FORCED}\n")
+
+
 def test_run_follow(shell, agent, clock, golden):
     """Waits for the image, follows two attempts that fail, and exits as the container did."""
     shell.changes.append((r"waiting \d+s", "waiting 1s"))

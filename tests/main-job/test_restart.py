@@ -199,10 +199,10 @@ def test_service_that_cannot_be_patched_keeps_nobody_from_it(mortal, own_place, 
     gatekeeper.forbidden.add(work.service.name)
     try:
         found = mortal.outcome_of(mortal.accept(work.delivery), "patch-failed")
+        assert (other.annotation("commit"), work.service.annotation("commit")) == (work.commit, None)
     finally:
         gatekeeper.forbidden.clear()
     assert work.service.full_name in found["detail"] and "not while tested" in found["detail"]
-    assert (other.annotation("commit"), work.service.annotation("commit")) == (work.commit, None)
     mortal.outcome_of(mortal.accept(work.delivery), "deployed")  # redelivered
     assert work.service.image() == other.image()
     assert len(mortal.builds_of(work.repository)) == 1

@@ -28,8 +28,7 @@ static const char *const files[] = {"Dockerfile",
                                     "x/x/x/y",
                                     "x/y",
                                     "name with space/file",
-                                    ("gr\xc3\xb6\xc3\x9f"
-                                     "e/\xe9")};
+                                    "gr\xc3\xb6\xc3\x9f/\xe9"};
 #define FILES (sizeof files / sizeof files[0])
 
 static const char *const patterns[] = {"Dockerfile",
@@ -149,6 +148,7 @@ static void a_slash_at_the_end_means_all_below(void **state)
     assert_false(changes_match("rep*/", "report"));
     assert_true(changes_match("reports/", "reports/x"));
     assert_false(changes_match("reports/", "reports"));
+    assert_true(changes_match("**/", "Dockerfile"));
 }
 
 static void hard_patterns_end(void **state)
