@@ -44,7 +44,7 @@ static void refuse_for_active(struct server_request *req, const struct run *run)
 // --- the service ---
 
 // The CronJob goes first, so that no further run is started. Its Jobs go with it; the active ones
-// are not left to the garbage collector, which takes its time.
+// are not left to the garbage collector, which takes its time, unless they cannot be cancelled.
 static bool remove_service(const struct admin *admin, const struct service *service,
                            const struct run_list *runs, struct error *err)
 {
@@ -55,7 +55,8 @@ static bool remove_service(const struct admin *admin, const struct service *serv
         const struct run *run = runs->items[i];
         if (!is_over(run) && !run_cancel(admin->kube, service, run->name, KUBE_BACKGROUND, err) &&
             err->code != ERR_NOT_FOUND)
-            return false;
+            log_line(LOG_WARNING, "a run cannot be cancelled; it goes with its service", "run",
+                     run->name, "namespace", service->namespace_, "error", err->text, NULL);
     }
     return true;
 }

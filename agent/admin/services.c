@@ -1,6 +1,7 @@
 #include "deploy/services.h"
 #include "agent/admin/services.h"
 #include "agent/admin/states.h"
+#include "agent/base/log.h"
 #include "agent/intake.h"
 #include "agent/pipeline/pipeline.h"
 #include "deploy/schedule.h"
@@ -123,25 +124,87 @@ static void keep_only(struct service_list *services, const struct config_token *
     services->count = kept;
 }
 
+// A list on its way: its rows are made one by one as they are sent, since thousands of them as JSON
+// take more room than all that the agent knows.
+struct listing {
+    const struct admin *admin;
+    struct service_list services;
+    size_t next;
+    json_t *running;
+    char *text; // being sent
+    size_t sent;
+    bool any;   // a row has been made
+    bool ended; // what is being sent is the last
+};
+
+static void release_listing(void *user)
+{
+    struct listing *listing = user;
+    service_list_finish(&listing->services);
+    json_decref(listing->running);
+    free(listing->text);
+    free(listing);
+}
+
+// The next text; "" for a row that could not be made.
+static char *next_text(struct listing *listing)
+{
+    if (listing->next == listing->services.count) {
+        listing->ended = true;
+        return xstrdup("]}");
+    }
+    const struct service *service = listing->services.items[listing->next++];
+    CLEANUP(json_ptr) json_t *json = service_json(listing->admin, service);
+    if (!json) {
+        log_line(LOG_ERROR, "a service could not be listed", "service", service->name, "namespace",
+                 service->namespace_, NULL);
+        return xstrdup("");
+    }
+    admin_add_runs(listing->admin, service, listing->running, json);
+    CLEANUP(free_ptr) char *row = json_write(json);
+    const char *before = listing->any ? "," : "";
+    listing->any = true;
+    return xasprintf("%s%s", before, row);
+}
+
+static ssize_t read_listing(void *user, char *out, size_t room, int64_t wait_ms)
+{
+    (void)wait_ms; // there always is something
+    struct listing *listing = user;
+    size_t given = 0;
+    while (given < room) {
+        const char *rest = listing->text + listing->sent;
+        size_t part = strnlen(rest, room - given);
+        memcpy(out + given, rest, part);
+        given += part;
+        listing->sent += part;
+        if (rest[part] != '\0')
+            continue; // there is no more room
+        if (listing->ended)
+            break;
+        free(listing->text);
+        listing->text = next_text(listing);
+        listing->sent = 0;
+    }
+    return given ? (ssize_t)given : SERVER_STREAM_END;
+}
+
 static void list_services(struct server_request *req, void *user)
 {
     const struct admin *admin = user;
     const struct config_token *token = admin_token(admin, req);
-    struct service_list services = {0};
-    service_cache_list(admin->services, server_query(req, "namespace"), &services);
-    keep_only(&services, token, server_query(req, "project"));
-    CLEANUP(json_ptr) json_t *running = admin_running(admin);
-    json_t *list = json_array();
-    for (size_t i = 0; i < services.count; i++) {
-        json_t *json = service_json(admin, services.items[i]);
-        admin_add_runs(admin, services.items[i], running, json);
-        admin_append(list, json);
-    }
-    service_list_finish(&services);
-    server_answer_json(req, 200,
-                       json_pack("{s:o, s:o, s:{s:s}}", "services", list, "refused",
-                                 refused_json(admin, token), "webhooks", "listen",
-                                 admin->webhooks_address));
+    struct listing *listing = xalloc(sizeof *listing);
+    listing->admin = admin;
+    service_cache_list(admin->services, server_query(req, "namespace"), &listing->services);
+    keep_only(&listing->services, token, server_query(req, "project"));
+    listing->running = admin_running(admin);
+    CLEANUP(json_ptr)
+    json_t *head = json_pack("{s:o, s:{s:s}}", "refused", refused_json(admin, token), "webhooks",
+                             "listen", admin->webhooks_address);
+    CLEANUP(free_ptr) char *text = json_write(head);
+    text[strlen(text) - 1] = '\0'; // the brace that closes it
+    listing->text = xasprintf("%s,\"services\":[", text);
+    server_answer_stream(req, "application/json", read_listing, listing, release_listing);
 }
 
 json_t *admin_service_row(const struct admin *admin, const struct service *service)

@@ -8,13 +8,6 @@
 // time; NULL when it could not be made.
 json_t *admin_service_row(const struct admin *admin, const struct service *service);
 
-struct service_verdict;
-// Answers with the document of a CronJob, its status, the warnings of `verdict` (or NULL) and
-// `members`, which are taken.
-void admin_answer_service(const struct admin *admin, struct server_request *req, int status,
-                          const json_t *cronjob, const struct service_verdict *verdict,
-                          json_t *members);
-
 // A service as it is in the cluster now: the CronJob, and what is read out of it.
 struct named_service {
     json_t *cronjob;

@@ -200,11 +200,14 @@ static struct zone *find_kept(const char *name)
     return found;
 }
 
-// While there is room. Two that open it at once may both be kept, which does no harm.
+// While there is room, and of two that opened it at once one.
 static void keep(const char *name, struct zone *zone)
 {
     pthread_mutex_lock(&kept.lock);
-    if (kept.count < KEPT_MAX) {
+    bool known = false;
+    for (size_t i = 0; !known && i < kept.count; i++)
+        known = strcmp(kept.items[i].name, name) == 0;
+    if (!known && kept.count < KEPT_MAX) {
         zone->kept = true;
         (void)text_copy(kept.items[kept.count].name, sizeof(kept.items[0].name), name);
         kept.items[kept.count++].zone = zone;

@@ -187,22 +187,40 @@ static void keep_job(struct open_job *open, const json_t *job, char **text)
     open->text = TAKE(*text);
 }
 
+static bool is_run(struct jobs *jobs, const char *uid)
+{
+    pthread_mutex_lock(&jobs->mutex);
+    const struct entry *entry = *place_of(jobs, uid);
+    bool run = entry && entry->open && entry->open->service;
+    pthread_mutex_unlock(&jobs->mutex);
+    return run;
+}
+
+static bool is_in(const struct open_job *open, const json_t *object)
+{
+    return strcmp(open->namespace_, namespace_of(object)) == 0;
+}
+
 static bool put_job(struct jobs *jobs, const json_t *job, const struct service *service,
                     bool only_new)
 {
     const char *uid = uid_of(job);
     if (!uid)
         return false;
-    CLEANUP(free_ptr) char *text = service ? kept_text(job) : NULL;
+    // One whose service was deleted before it is a run all the same.
+    CLEANUP(free_ptr) char *text = service || is_run(jobs, uid) ? kept_text(job) : NULL;
     pthread_mutex_lock(&jobs->mutex);
     struct entry *entry = ensure(jobs, uid);
-    bool wanted = service && !entry->settled && !(only_new && entry->open && entry->open->text);
+    if (entry->open && !is_in(entry->open, job))
+        close_job(entry); // pods elsewhere that only say that they are its
+    bool run = service || (entry->open && entry->open->service);
+    bool wanted = run && text && !entry->settled && !(only_new && entry->open && entry->open->text);
     if (wanted) {
         struct open_job *open = open_job(entry, uid, namespace_of(job));
         keep_job(open, job, &text);
         if (!open->service)
             open->service = service_hold(service);
-    } else if (!service) {
+    } else if (!run) {
         close_job(entry); // pods of it may have come first
     }
     pthread_mutex_unlock(&jobs->mutex);
@@ -244,11 +262,19 @@ bool jobs_drop(struct jobs *jobs, const json_t *job)
     return wanted || old;
 }
 
-static struct pod *pod_of(struct open_job *open, const char *uid)
+static struct pod *find_pod(const struct open_job *open, const char *uid)
 {
     for (size_t i = 0; i < open->pod_count; i++)
         if (strcmp(open->pods[i].uid, uid) == 0)
             return &open->pods[i];
+    return NULL;
+}
+
+static struct pod *pod_of(struct open_job *open, const char *uid)
+{
+    struct pod *known = find_pod(open, uid);
+    if (known)
+        return known;
     open->pods = xrealloc(open->pods, (open->pod_count + 1) * sizeof *open->pods);
     open->pods[open->pod_count] = (struct pod){.uid = xstrdup(uid)};
     return &open->pods[open->pod_count++];
@@ -262,7 +288,21 @@ static bool all_gone(const struct open_job *open)
     return true;
 }
 
-bool jobs_put_pod(struct jobs *jobs, const json_t *pod, bool gone, char uid[static 64])
+// A pod says itself whose it is: it is believed within its namespace.
+static bool wants_pod(const struct entry *entry, const json_t *pod, bool gone)
+{
+    const struct open_job *open = entry ? entry->open : NULL;
+    return entry ? open && !open->old && is_in(open, pod) : !gone;
+}
+
+static bool wants_listed_pod(const struct entry *entry, const json_t *pod)
+{
+    return entry && wants_pod(entry, pod, false) && entry->open->text &&
+           !find_pod(entry->open, uid_of(pod));
+}
+
+static bool put_pod(struct jobs *jobs, const json_t *pod, bool gone, bool listed,
+                    char uid[static 64])
 {
     const char *own = uid_of(pod);
     const char *of = json_text_at(pod, "metadata", "labels", KUBE_LABEL_CONTROLLER_UID, NULL);
@@ -270,8 +310,8 @@ bool jobs_put_pod(struct jobs *jobs, const json_t *pod, bool gone, char uid[stat
         return false;
     CLEANUP(free_ptr) char *text = kept_text(pod);
     pthread_mutex_lock(&jobs->mutex);
-    struct entry **at = place_of(jobs, of);
-    bool wanted = *at ? (*at)->open && !(*at)->open->old : !gone;
+    const struct entry *known = *place_of(jobs, of);
+    bool wanted = listed ? wants_listed_pod(known, pod) : wants_pod(known, pod, gone);
     if (wanted) {
         struct entry *entry = ensure(jobs, of);
         struct open_job *open = open_job(entry, of, namespace_of(pod));
@@ -287,6 +327,16 @@ bool jobs_put_pod(struct jobs *jobs, const json_t *pod, bool gone, char uid[stat
     }
     pthread_mutex_unlock(&jobs->mutex);
     return wanted;
+}
+
+bool jobs_put_pod(struct jobs *jobs, const json_t *pod, bool gone, char uid[static 64])
+{
+    return put_pod(jobs, pod, gone, false, uid);
+}
+
+bool jobs_adopt_pod(struct jobs *jobs, const json_t *pod, char uid[static 64])
+{
+    return put_pod(jobs, pod, false, true, uid);
 }
 
 // --- what is known ---

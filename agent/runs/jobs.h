@@ -33,14 +33,16 @@ void jobs_destroy(struct jobs *jobs);
 // the name is kept, and nothing of their pods.
 #define JOB_OLD_MS 60000
 
-// What a watch told of a Job. `service` is the one that it is a run of, NULL when it is none. True
-// when it is to be recorded.
+// What a watch told of a Job. `service` is the one that it is a run of, NULL when it is none; one
+// that was a run stays one. True when it is to be recorded.
 bool jobs_put(struct jobs *jobs, const json_t *job, const struct service *service);
 bool jobs_drop(struct jobs *jobs, const json_t *job);
 // As jobs_put(), from a list that may be older than what a watch has told: only if not open yet.
 bool jobs_adopt(struct jobs *jobs, const json_t *job, const struct service *service);
 // What a watch told of a pod. The uid of its Job, which is to be recorded, into `uid`; or false.
 bool jobs_put_pod(struct jobs *jobs, const json_t *pod, bool gone, char uid[static 64]);
+// The same from such a list: only if its Job is open, and the pod not known yet.
+bool jobs_adopt_pod(struct jobs *jobs, const json_t *pod, char uid[static 64]);
 
 void jobs_look(struct jobs *jobs, const char *uid, struct job_view *out);
 // Since when a Job is known to be over: now, unless said before.

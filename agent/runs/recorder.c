@@ -16,15 +16,17 @@
 #define FULL_AGAIN_MS  3000  // a log that found no place
 #define PODS_LAG_MS    10000 // at most, behind the end of their Job
 #define PODS_END_MS    45000 // at most, after their Job was deleted
+#define UNTOLD_MS      300000
 #define LATELY_MS      60000 // only then may they lag
 #define SEEN_EVERY_MS  20000
 #define SWEEP_EVERY_MS 600000
+#define ADOPT_AFTER_MS 500 // of many new services, one list finds the Jobs
 #define KEY_MAX        320
 
 // Keys of the queue: one letter, then a name.
 #define KEY_RUN   'r' // uid
 #define KEY_STATE 's' // namespace/service
-#define KEY_ADOPT 'a' // namespace/service: its Jobs, made before it was one
+#define KEY_ADOPT 'a' // namespace: Jobs of services that were made before they were ones
 #define KEY_OPEN  'o' // namespace, or nothing for all: runs left over from before
 #define KEY_SEEN  'w'
 #define KEY_SWEEP 'x'
@@ -172,7 +174,7 @@ void recorder_service_changed(struct recorder *recorder, const struct service *b
     const struct space *space = space_of(recorder, service->namespace_);
     add_service_key(recorder, KEY_STATE, service);
     if (!before && space && space->jobs_known)
-        add_service_key(recorder, KEY_ADOPT, service);
+        add_key(recorder, KEY_ADOPT, service->namespace_, ADOPT_AFTER_MS);
 }
 
 // --- one run ---
@@ -323,6 +325,17 @@ static enum work_result record_open(struct recorder *recorder, const struct job_
     return write_run(recorder, run, whole, view->gone, before);
 }
 
+// A Job that the watch did not tell of in all that time went before it could.
+static bool is_left_over(const struct recorder *recorder, const struct space *space,
+                         const struct run_record *before)
+{
+    if (!space || !space->jobs_known)
+        return false;
+    return before->created.ms < recorder->since.ms ||
+           (wall_now().ms - before->created.ms > UNTOLD_MS &&
+            !kube_watch_failing(space->jobs, NULL));
+}
+
 // The Job went while no agent was there, or is recorded but for its logs.
 static enum work_result record_rest(struct recorder *recorder, enum job_standing standing,
                                     const struct run_record *before)
@@ -330,8 +343,7 @@ static enum work_result record_rest(struct recorder *recorder, enum job_standing
     CLEANUP(run_ptr) struct run *run = run_from_record(before);
     const struct space *space = space_of(recorder, before->namespace);
     bool over = run_state_is_over(run->state);
-    bool left_over = before->created.ms < recorder->since.ms && space && space->jobs_known;
-    if (!over && (standing != JOB_ABSENT || !left_over))
+    if (!over && (standing != JOB_ABSENT || !is_left_over(recorder, space, before)))
         return WORK_DONE; // its Job will be told
     end_attempts(run, NULL, true);
     if (!over)
@@ -358,7 +370,7 @@ static enum work_result record_old(struct recorder *recorder, const struct job_v
     return write_run(recorder, run, true, false, before);
 }
 
-static enum work_result record_run(struct recorder *recorder, const char *uid)
+static enum work_result look_at_run(struct recorder *recorder, const char *uid)
 {
     CLEANUP(job_view_finish) struct job_view view = {0};
     CLEANUP(run_record_finish) struct run_record before = {0};
@@ -380,14 +392,30 @@ static enum work_result record_run(struct recorder *recorder, const char *uid)
     return stored ? record_rest(recorder, view.standing, &before) : WORK_DONE;
 }
 
-void recorder_add(struct recorder *recorder, const struct run *run)
+static enum work_result record_run(struct recorder *recorder, const char *uid)
+{
+    pthread_rwlock_rdlock(&recorder->forgetting);
+    enum work_result result = look_at_run(recorder, uid);
+    pthread_rwlock_unlock(&recorder->forgetting);
+    return result;
+}
+
+// It was recorded to its end, and that is forgotten.
+static bool is_forgotten(struct recorder *recorder, const struct run *run)
+{
+    CLEANUP(job_view_finish) struct job_view view = {0};
+    jobs_look(recorder->jobs, run->uid, &view);
+    return view.standing == JOB_SETTLED;
+}
+
+static void add_run(struct recorder *recorder, const struct run *run)
 {
     struct run_record record = {0};
     struct error err = {.code = ERR_NONE};
     bool stored = store_run_get(recorder->parts.store, run->uid, &record, &err);
     bool news = stored ? record.finished.ms == 0 && run_state_is_over(run->state)
-                       : err.code == ERR_NOT_FOUND;
-    if (!stored && !news)
+                       : err.code == ERR_NOT_FOUND && !is_forgotten(recorder, run);
+    if (!stored && err.code != ERR_NOT_FOUND)
         log_line(LOG_WARNING, "a run cannot be looked up", "run", run->name, "error", err.text,
                  NULL);
     else if (news && !put_run(recorder, run, true, &record, &err))
@@ -396,6 +424,13 @@ void recorder_add(struct recorder *recorder, const struct run *run)
     else if (news)
         add_key(recorder, KEY_RUN, run->uid, 0); // a worker may have known more just now
     run_record_finish(&record);
+}
+
+void recorder_add(struct recorder *recorder, const struct run *run)
+{
+    pthread_rwlock_rdlock(&recorder->forgetting);
+    add_run(recorder, run);
+    pthread_rwlock_unlock(&recorder->forgetting);
 }
 
 // --- services ---
@@ -431,53 +466,40 @@ static enum work_result record_state(struct recorder *recorder, const char *name
                : fail("a service's state cannot be recorded", name, &err);
 }
 
-// A list of the Jobs of a new service, then of their pods.
-struct adoption {
-    struct recorder *recorder;
-    const struct service *service;
-};
+// A list of the Jobs of new services, then of their pods.
 
 static bool adopt_job(void *user, const json_t *job)
 {
-    const struct adoption *adoption = user;
-    if (job_is_controlled_by(job, adoption->service->uid) &&
-        jobs_adopt(adoption->recorder->jobs, job, adoption->service))
-        add_key(adoption->recorder, KEY_RUN, json_text_at(job, "metadata", "uid", NULL), 0);
+    struct recorder *recorder = user;
+    CLEANUP(service_ptr) const struct service *service = service_of(recorder, job);
+    if (service && jobs_adopt(recorder->jobs, job, service))
+        add_key(recorder, KEY_RUN, json_text_at(job, "metadata", "uid", NULL), 0);
     return true;
 }
 
 static bool adopt_pod(void *user, const json_t *pod)
 {
-    const struct adoption *adoption = user;
+    struct recorder *recorder = user;
     char uid[64];
-    if (jobs_put_pod(adoption->recorder->jobs, pod, false, uid))
-        add_key(adoption->recorder, KEY_RUN, uid, 0);
+    if (jobs_adopt_pod(recorder->jobs, pod, uid))
+        add_key(recorder, KEY_RUN, uid, 0);
     return true;
 }
 
-static enum work_result adopt(struct recorder *recorder, const char *name)
+static enum work_result adopt(struct recorder *recorder, const char *namespace_)
 {
     static const struct kube_list_events jobs = {.item = adopt_job};
     static const struct kube_list_events pods = {.item = adopt_pod};
-    char namespace_[STORE_NAME_SIZE];
-    const char *own;
     struct error err;
-    if (!split_name(name, namespace_, &own))
-        return WORK_DONE;
-    CLEANUP(service_ptr)
-    const struct service *service = service_cache_get(recorder->parts.services, namespace_, own);
-    struct adoption adoption = {recorder, service};
     struct kube_request request = {.resource = &KUBE_JOBS, .namespace_ = namespace_};
-    if (!service)
-        return WORK_DONE;
-    if (!kube_list(recorder->parts.kube, &request, &jobs, &adoption, &err))
-        return fail("runs cannot be listed", name, &err);
+    if (!kube_list(recorder->parts.kube, &request, &jobs, recorder, &err))
+        return fail("runs cannot be listed", namespace_, &err);
     request = (struct kube_request){.resource = &KUBE_PODS,
                                     .namespace_ = namespace_,
                                     .query = {{"labelSelector", KUBE_LABEL_CONTROLLER_UID}}};
-    return kube_list(recorder->parts.kube, &request, &pods, &adoption, &err)
+    return kube_list(recorder->parts.kube, &request, &pods, recorder, &err)
                ? WORK_DONE
-               : fail("runs' pods cannot be listed", name, &err);
+               : fail("runs' pods cannot be listed", namespace_, &err);
 }
 
 // --- the rest of the work ---
@@ -488,13 +510,27 @@ static bool add_left_over(void *user, const struct run_mention *run)
     return true;
 }
 
-static enum work_result find_left_over(struct recorder *recorder, const char *namespace_)
+// A service that went while no agent was there.
+static bool add_gone(void *user, const char *namespace_, const char *name)
 {
+    struct recorder *recorder = user;
+    CLEANUP(service_ptr)
+    const struct service *service = service_cache_get(recorder->parts.services, namespace_, name);
+    CLEANUP(free_ptr) char *key = xasprintf("%s/%s", namespace_, name);
+    if (!service)
+        add_key(recorder, KEY_STATE, key, 0);
+    return true;
+}
+
+static enum work_result find_left_over(struct recorder *recorder, const char *name)
+{
+    const char *namespace_ = *name ? name : NULL;
+    struct store *store = recorder->parts.store;
     struct error err;
-    return store_runs_open(recorder->parts.store, *namespace_ ? namespace_ : NULL, NULL,
-                           add_left_over, recorder, &err)
+    return store_runs_open(store, namespace_, NULL, add_left_over, recorder, &err) &&
+                   store_service_state_present(store, namespace_, add_gone, recorder, &err)
                ? WORK_DONE
-               : fail("runs cannot be looked up", namespace_, &err);
+               : fail("runs cannot be looked up", name, &err);
 }
 
 static enum work_result say_seen(struct recorder *recorder)
@@ -505,9 +541,15 @@ static enum work_result say_seen(struct recorder *recorder)
                : fail("the store is not written", "", &err);
 }
 
+// Forgets, and looks again at what is open: logs whose end could not be written, say.
 static enum work_result sweep(struct recorder *recorder)
 {
     struct error err;
+    for (size_t i = 0; i < recorder->space_count; i++) {
+        const struct space *space = &recorder->spaces[i];
+        if (space->jobs_known)
+            add_key(recorder, KEY_OPEN, space->namespace_ ? space->namespace_ : "", 0);
+    }
     return recorder_expire(recorder, NULL, NULL, &err) && recorder_evict(recorder, &err)
                ? WORK_DONE
                : fail("old runs cannot be forgotten", "", &err);
@@ -592,6 +634,13 @@ bool recorder_create(const struct recorder_parts *parts, struct recorder **out, 
     recorder->since = wall_now();
     recorder->log_bytes = bytes;
     pthread_mutex_init(&recorder->mutex, NULL);
+    pthread_mutex_init(&recorder->retention, NULL);
+    // Else those who record, of whom there are always some, would keep out who forgets.
+    pthread_rwlockattr_t attributes;
+    pthread_rwlockattr_init(&attributes);
+    pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    pthread_rwlock_init(&recorder->forgetting, &attributes);
+    pthread_rwlockattr_destroy(&attributes);
     recorder->jobs = jobs_create();
     recorder->queue = work_queue_create(work, recorder);
     recorder->space_count = namespaces->count ? namespaces->count : 1;
@@ -621,6 +670,8 @@ void recorder_destroy(struct recorder *recorder)
     for (size_t i = 0; i < recorder->space_count; i++)
         free(recorder->spaces[i].namespace_);
     free(recorder->spaces);
+    pthread_rwlock_destroy(&recorder->forgetting);
+    pthread_mutex_destroy(&recorder->retention);
     pthread_mutex_destroy(&recorder->mutex);
     free(recorder);
 }

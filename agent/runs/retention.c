@@ -50,11 +50,13 @@ static bool forget_all(struct recorder *recorder, const struct doomed *doomed, s
     return true;
 }
 
-bool recorder_expire(struct recorder *recorder, const char *namespace_, const char *service,
-                     struct error *err)
+static bool expire(struct recorder *recorder, const char *namespace_, const char *service,
+                   struct error *err)
 {
     const struct config *config = recorder->parts.config;
     struct wall_time before = {wall_now().ms - config->retention.run_days * DAY_MS};
+    if (!service && !store_service_states_expire(recorder->parts.store, before, err))
+        return false;
     CLEANUP(free_ptr) struct doomed *doomed = xalloc(sizeof *doomed);
     for (int round = 0; round < ROUNDS_MAX; round++) {
         doomed->count = 0;
@@ -68,7 +70,16 @@ bool recorder_expire(struct recorder *recorder, const char *namespace_, const ch
     return true;
 }
 
-bool recorder_evict(struct recorder *recorder, struct error *err)
+bool recorder_expire(struct recorder *recorder, const char *namespace_, const char *service,
+                     struct error *err)
+{
+    pthread_mutex_lock(&recorder->retention);
+    bool ok = expire(recorder, namespace_, service, err);
+    pthread_mutex_unlock(&recorder->retention);
+    return ok;
+}
+
+static bool evict(struct recorder *recorder, struct error *err)
 {
     while (atomic_load(&recorder->log_bytes) > recorder->parts.config->logs.max_total_bytes) {
         struct run_record record = {0}, changed = {0};
@@ -96,8 +107,16 @@ bool recorder_evict(struct recorder *recorder, struct error *err)
     return true;
 }
 
-bool recorder_forget_service(struct recorder *recorder, const char *namespace_, const char *service,
-                             struct error *err)
+bool recorder_evict(struct recorder *recorder, struct error *err)
+{
+    pthread_mutex_lock(&recorder->retention);
+    bool ok = evict(recorder, err);
+    pthread_mutex_unlock(&recorder->retention);
+    return ok;
+}
+
+static bool forget_service(struct recorder *recorder, const char *namespace_, const char *service,
+                           struct error *err)
 {
     CLEANUP(free_ptr) struct doomed *doomed = xalloc(sizeof *doomed);
     jobs_settle_service(recorder->jobs, namespace_, service); // what they still tell is not wanted
@@ -108,4 +127,15 @@ bool recorder_forget_service(struct recorder *recorder, const char *namespace_, 
             return error_wrap(err, "forget the runs of %s/%s", namespace_, service);
     } while (doomed->count > 0);
     return store_service_state_delete(recorder->parts.store, namespace_, service, err);
+}
+
+bool recorder_forget_service(struct recorder *recorder, const char *namespace_, const char *service,
+                             struct error *err)
+{
+    pthread_rwlock_wrlock(&recorder->forgetting);
+    pthread_mutex_lock(&recorder->retention);
+    bool ok = forget_service(recorder, namespace_, service, err);
+    pthread_mutex_unlock(&recorder->retention);
+    pthread_rwlock_unlock(&recorder->forgetting);
+    return ok;
 }

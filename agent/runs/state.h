@@ -28,6 +28,9 @@ struct recorder {
     size_t space_count;
     struct wall_time since;
     atomic_int_least64_t log_bytes; // on disk, of logs at their end
+    pthread_rwlock_t forgetting;    // held to write while a service's runs are forgotten, else to
+                                    // read while one is recorded, so that none is put back
+    pthread_mutex_t retention;      // held while runs and logs are removed; within `forgetting`
     pthread_mutex_t mutex;          // guards what follows
     struct mono_time next_seen;
     struct mono_time next_sweep;

@@ -353,6 +353,8 @@ static bool apply_state(struct db *db, void *data, struct error *err)
         "INSERT INTO service_states (" STATE_COLUMNS ") SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE "
         "(?4, ?5, ?6) IS NOT (SELECT state, schedule, time_zone FROM service_states "
         "WHERE namespace = ?1 AND service = ?2 ORDER BY at DESC LIMIT 1) "
+        "AND (?5 <> '' OR EXISTS "
+        "(SELECT 1 FROM service_states WHERE namespace = ?1 AND service = ?2)) "
         "ON CONFLICT DO UPDATE SET (state, schedule, time_zone) = (?4, ?5, ?6)";
     CLEANUP(db_reset) struct statement *statement = db_prepare(db, sql, err);
     if (!statement || !drop_old_states(db, data, err))
@@ -406,6 +408,54 @@ bool store_service_state_list(struct store *store, const char *namespace, const 
             return true;
     }
     return step == DB_DONE;
+}
+
+bool store_service_state_present(struct store *store, const char *namespace,
+                                 bool (*each)(void *user, const char *namespace,
+                                              const char *service),
+                                 void *user, struct error *err)
+{
+    static const char sql[] =
+        "SELECT namespace, service FROM service_states AS state WHERE schedule <> '' "
+        "AND (?1 IS NULL OR namespace = ?1) AND NOT EXISTS "
+        "(SELECT 1 FROM service_states AS later WHERE later.namespace = state.namespace "
+        "AND later.service = state.service AND later.at > state.at)";
+    CLEANUP(store_reader_release) struct db *db = store_reader(store);
+    CLEANUP(db_reset) struct statement *statement = db_prepare(db, sql, err);
+    if (!statement)
+        return false;
+    db_bind_text(statement, 1, namespace);
+    enum db_step step;
+    while ((step = db_step(statement, err)) == DB_ROW) {
+        char of[STORE_NAME_SIZE], service[STORE_NAME_SIZE];
+        db_text(statement, 0, of, sizeof of);
+        db_text(statement, 1, service, sizeof service);
+        if (!each(user, of, service))
+            return true;
+    }
+    return step == DB_DONE;
+}
+
+static bool apply_states_expire(struct db *db, void *data, struct error *err)
+{
+    static const char sql[] =
+        "DELETE FROM service_states WHERE (namespace, service) IN "
+        "(SELECT namespace, service FROM service_states AS state WHERE schedule = '' AND at < ?1 "
+        "AND NOT EXISTS (SELECT 1 FROM service_states AS later WHERE "
+        "later.namespace = state.namespace AND later.service = state.service "
+        "AND later.at > state.at))";
+    const struct wall_time *before = data;
+    CLEANUP(db_reset) struct statement *statement = db_prepare(db, sql, err);
+    if (!statement)
+        return false;
+    db_bind_int(statement, 1, before->ms);
+    return db_run(statement, err);
+}
+
+bool store_service_states_expire(struct store *store, struct wall_time before, struct error *err)
+{
+    return store_change(store, apply_states_expire, &before, err) ||
+           error_wrap(err, "forget services that went");
 }
 
 static bool apply_state_delete(struct db *db, void *data, struct error *err)

@@ -95,18 +95,27 @@ bool store_run_oldest_log(struct store *store, struct run_record *out,
 struct service_state_record {
     char namespace[STORE_NAME_SIZE];
     char service[STORE_NAME_SIZE];
-    struct wall_time at; // from when on
-    char state[12];      // "draft", "started", "stopped"
-    char schedule[STORE_SCHEDULE_SIZE];
+    struct wall_time at;                // from when on
+    char state[12];                     // "draft", "started", "stopped"
+    char schedule[STORE_SCHEDULE_SIZE]; // "": the service is gone
     char time_zone[STORE_ZONE_SIZE];
 };
-// Adds a row if it says something new. Keeps the newest STORE_SERVICE_STATES of the service.
+// Adds a row if it says something new; that a service is gone, only of one that is known. Keeps the
+// newest STORE_SERVICE_STATES of the service.
 bool store_service_state_add(struct store *store, const struct service_state_record *record,
                              struct error *err) MUST_CHECK;
 // Oldest first.
 bool store_service_state_list(struct store *store, const char *namespace, const char *service,
                               bool (*each)(void *user, const struct service_state_record *),
                               void *user, struct error *err) MUST_CHECK;
+// The services, of one namespace or (NULL) of all, that are not known to be gone.
+bool store_service_state_present(struct store *store, const char *namespace,
+                                 bool (*each)(void *user, const char *namespace,
+                                              const char *service),
+                                 void *user, struct error *err) MUST_CHECK;
+// Forgets the services that went before then.
+bool store_service_states_expire(struct store *store, struct wall_time before,
+                                 struct error *err) MUST_CHECK;
 bool store_service_state_delete(struct store *store, const char *namespace, const char *service,
                                 struct error *err) MUST_CHECK;
 

@@ -30,6 +30,8 @@ CREATE INDEX runs_usual ON runs (namespace, service, finished, started) WHERE st
 CREATE INDEX runs_open ON runs (namespace, service) WHERE open = 1;
 CREATE INDEX runs_age ON runs (finished) WHERE open = 0;
 CREATE INDEX runs_logs ON runs (finished, log_bytes) WHERE log_bytes > 0;
+-- Which commit a run's image is of.
+CREATE INDEX patches_image ON patches (namespace, name, new_image);
 
 -- What a service was from then on: why a time passed without a run.
 CREATE TABLE service_states (

@@ -146,6 +146,8 @@ static void finish(struct follower *follower, enum podlog_state state, const cha
     struct podlog_file *file = follower->file;
     CLEANUP(free_ptr) char *trailer = podlog_trailer(state, why);
     bool written = fd_write(follower->fd, trailer, strlen(trailer));
+    if (!written)
+        (void)!ftruncate(follower->fd, (off_t)file_size(file)); // whole lines only
     pthread_mutex_lock(&file->mutex);
     if (written)
         file->size += strlen(trailer);
@@ -155,7 +157,8 @@ static void finish(struct follower *follower, enum podlog_state state, const cha
     pthread_mutex_unlock(&file->mutex);
     struct podlog_hub *hub = follower->hub;
     pthread_mutex_lock(&hub->mutex);
-    if (hub->ended)
+    // Else it would be followed again at once, and so on while the disk is full.
+    if (written && hub->ended)
         hub->ended(hub->ended_user, follower->path);
     pthread_mutex_unlock(&hub->mutex);
     follower_leave(follower);

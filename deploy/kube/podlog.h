@@ -40,9 +40,9 @@ struct podlog_hub *podlog_hub_create(struct kube_client *client, struct http_loo
 // ERR_CANCELLED. Not on the loop's thread, and before the loop's own end. NULL is fine.
 void podlog_hub_destroy(struct podlog_hub *hub);
 
-// From now on tells of each log that came to its end, by its file; NULL: of none any more, and none
-// is being told. On the loop's thread, with a lock held: it must neither block nor call this
-// header.
+// From now on tells of each log whose end was written into its file, by that; NULL: of none any
+// more, and none is being told. On the loop's thread, with a lock held: it must neither block nor
+// call this header.
 void podlog_hub_on_end(struct podlog_hub *hub, void (*ended)(void *user, const char *path),
                        void *user);
 

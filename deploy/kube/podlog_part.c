@@ -91,11 +91,19 @@ static bool run_scan(struct podlog_hub *hub, const char *path, struct scan *scan
     return true;
 }
 
+// Of a time that fits: those before 1970 are before all lines, those after 2262 after all.
+static int64_t nanoseconds(struct wall_time time)
+{
+    if (time.ms <= 0)
+        return INT64_MIN;
+    return time.ms < INT64_MAX / 1000000 ? time.ms * 1000000 : INT64_MAX;
+}
+
 bool podlog_locate(struct podlog_hub *hub, const char *path, const struct podlog_part *part,
                    bool timestamps, uint64_t *offset, struct error *err)
 {
     struct scan all = {.timestamps = timestamps,
-                       .since_ns = part->since.ms ? part->since.ms * 1000000 : INT64_MIN,
+                       .since_ns = nanoseconds(part->since),
                        .since_line = NONE,
                        .wanted_line = NONE};
     if (!run_scan(hub, path, &all, err))

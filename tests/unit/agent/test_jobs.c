@@ -110,6 +110,58 @@ static void pod_may_come_before_its_job(void **state)
     jobs_settle(jobs, "three", true);
 }
 
+static void run_outlives_its_service(void **state)
+{
+    (void)state;
+    CLEANUP(json_ptr) json_t *nine = job("nine");
+    assert_true(jobs_put(jobs, nine, service));
+    json_object_set_new(json_object_get(nine, "spec"), "backoffLimit", json_integer(7));
+    assert_true(jobs_put(jobs, nine, NULL));
+    CLEANUP(job_view_finish) struct job_view view = {0};
+    jobs_look(jobs, "nine", &view);
+    assert_int_equal(json_integer_value(json_at(view.job, "spec", "backoffLimit", NULL)), 7);
+    assert_ptr_equal(view.service, service);
+    assert_true(jobs_drop(jobs, nine));
+    assert_standing("nine", JOB_OPEN, true, 0, true);
+    jobs_settle(jobs, "nine", true);
+}
+
+static void pod_is_believed_in_its_namespace_alone(void **state)
+{
+    (void)state;
+    char uid[64];
+    CLEANUP(json_ptr) json_t *ten = job("ten");
+    CLEANUP(json_ptr) json_t *forged = pod("f", "ten");
+    json_object_set_new(json_object_get(forged, "metadata"), "namespace", json_string("other"));
+    assert_true(jobs_put_pod(jobs, forged, false, uid)); // of a Job that is not told yet
+    assert_true(jobs_put(jobs, ten, service));
+    assert_standing("ten", JOB_OPEN, true, 0, false);
+    assert_false(jobs_put_pod(jobs, forged, false, uid));
+    assert_standing("ten", JOB_OPEN, true, 0, false);
+    jobs_settle(jobs, "ten", true);
+}
+
+static void list_of_pods_is_older_than_the_watch(void **state)
+{
+    (void)state;
+    char uid[64];
+    CLEANUP(json_ptr) json_t *eleven = job("eleven");
+    CLEANUP(json_ptr) json_t *listed = pod("l", "eleven");
+    CLEANUP(json_ptr) json_t *other = pod("m", "eleven");
+    assert_false(jobs_adopt_pod(jobs, listed, uid)); // its Job may be gone for good
+    assert_standing("eleven", JOB_ABSENT, false, 0, false);
+    assert_true(jobs_put(jobs, eleven, service));
+    assert_true(jobs_put_pod(jobs, listed, true, uid));
+    assert_false(jobs_adopt_pod(jobs, listed, uid)); // it is gone
+    assert_true(jobs_adopt_pod(jobs, other, uid));
+    CLEANUP(job_view_finish) struct job_view view = {0};
+    jobs_look(jobs, "eleven", &view);
+    assert_int_equal(json_array_size(view.pods), 2);
+    assert_true(json_is_true(json_at(view.pods, "0", "deleted", NULL)));
+    assert_null(json_at(view.pods, "1", "deleted", NULL));
+    jobs_settle(jobs, "eleven", true);
+}
+
 static void jobs_of_others_take_no_room(void **state)
 {
     (void)state;
@@ -184,6 +236,9 @@ int main(void)
         cmocka_unit_test(job_goes_its_way),
         cmocka_unit_test(deleted_job_is_kept_until_it_is_recorded),
         cmocka_unit_test(pod_may_come_before_its_job),
+        cmocka_unit_test(run_outlives_its_service),
+        cmocka_unit_test(pod_is_believed_in_its_namespace_alone),
+        cmocka_unit_test(list_of_pods_is_older_than_the_watch),
         cmocka_unit_test(jobs_of_others_take_no_room),
         cmocka_unit_test(old_job_is_a_name),
         cmocka_unit_test(many_are_found),

@@ -182,8 +182,16 @@ static void ended_file_is_not_followed_again(void **state)
     expect("one\ntwo\n", PODLOG_COMPLETE, "", 2);
 }
 
+static void count_end(void *user, const char *path)
+{
+    (void)path;
+    ++*(int *)user;
+}
+
+// Its readers hear of it; who would have it followed again at once does not.
 static void full_disk_is_told(void **state)
 {
+    int ends = 0;
     (void)state;
     static const struct step script[] = {
         STEP(GET_POD, POD("Pending", "waiting")), // time for the limit
@@ -195,9 +203,11 @@ static void full_disk_is_told(void **state)
     tight = (struct rlimit){.rlim_cur = 40, .rlim_max = before.rlim_max}; // within the second line
     signal(SIGXFSZ, SIG_IGN);
     BEGIN("", script);
+    podlog_hub_on_end(stage.hub, count_end, &ends);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
     expect("", PODLOG_LOST, "write the log file: File too large", 3);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_int_equal(ends, 0);
 }
 
 // --- readers of a file that nobody follows ---

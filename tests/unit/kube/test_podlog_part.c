@@ -57,6 +57,8 @@ static void assert_parts(void)
     assert_part(5, NULL, false, all);
     assert_part(1000000, NULL, false, all);
     assert_part(2, NULL, false, "four is late\nfive\n");
+    assert_part(-1, "1969-01-01T00:00:00Z", false, all);
+    assert_part(-1, "9999-12-31T23:59:59Z", false, "");
     assert_part(4, NULL, false, "\nthree\nfour is late\nfive\n");
     assert_part(1, NULL, true, LINE("14", "five"));
     assert_part(0, NULL, false, "");

@@ -228,6 +228,38 @@ static void only_changes_of_state_are_kept(void **state)
     assert_string_equal(names.text, "");
 }
 
+static bool add_present(void *user, const char *namespace, const char *service)
+{
+    struct names *names = user;
+    strcat(strcat(strcat(strcat(names->text, namespace), "/"), service), " ");
+    return true;
+}
+
+static void service_that_went_is_forgotten_in_time(void **state)
+{
+    (void)state;
+    struct names names = {""};
+    note_state(5, "stopped", ""); // of one that was never known
+    assert_true(store_service_state_list(store, "reports", "a", add_state, &names, NULL));
+    assert_string_equal(names.text, "");
+    note_state(10, "started", "@daily");
+    assert_true(store_service_state_present(store, "reports", add_present, &names, NULL));
+    assert_true(store_service_state_present(store, "other", add_present, &names, NULL));
+    assert_true(store_service_state_present(store, NULL, add_present, &names, NULL));
+    assert_string_equal(names.text, "reports/a reports/a ");
+    assert_true(store_service_states_expire(store, (struct wall_time){1000}, NULL));
+    names.text[0] = '\0';
+    note_state(20, "stopped", "");
+    assert_true(store_service_state_present(store, NULL, add_present, &names, NULL));
+    assert_true(store_service_states_expire(store, (struct wall_time){20}, NULL));
+    assert_true(store_service_state_list(store, "reports", "a", add_state, &names, NULL));
+    assert_string_equal(names.text, "10:started:@daily:UTC 20:stopped::UTC ");
+    names.text[0] = '\0';
+    assert_true(store_service_states_expire(store, (struct wall_time){21}, NULL));
+    assert_true(store_service_state_list(store, "reports", "a", add_state, &names, NULL));
+    assert_string_equal(names.text, "");
+}
+
 static bool add_watch(void *user, struct wall_time started, struct wall_time seen)
 {
     struct names *names = user;
@@ -270,6 +302,7 @@ static void commit_of_a_patched_image(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(service_that_went_is_forgotten_in_time, set_up, tear_down),
         cmocka_unit_test_setup_teardown(run_is_kept_and_replaced, set_up, tear_down),
         cmocka_unit_test_setup_teardown(lists_are_filtered, set_up, tear_down),
         cmocka_unit_test_setup_teardown(usual_is_the_median, set_up, tear_down),
