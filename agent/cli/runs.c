@@ -27,7 +27,7 @@ static void explain_refusal(const struct session *session, const struct service_
                         "Run all the same: --if-active allow, or --if-active replace to cancel it",
                         problem->run, service->namespace, service->name, service->namespace,
                         service->name);
-    else if (problem->status == 404)
+    else if (err->code == ERR_NOT_FOUND)
         (void)service_not_found(session, service, err);
 }
 
@@ -246,10 +246,8 @@ static bool find_run(const struct session *session, const struct service_name *s
                      json_t **out, struct error *err)
 {
     const char *name = session->call->operands[1];
-    if (name != NULL) {
-        CLEANUP(free_ptr) char *path = service_path(service, "/runs/%s", name);
-        return name_check("run", name, err) && client_get(&session->client, path, out, err);
-    }
+    if (name != NULL)
+        return service_run(session, service, name, out, err);
     CLEANUP(json_ptr) json_t *answer = NULL;
     const json_t *runs = NULL;
     if (!service_runs(session, service, RUNS_SHOWN, "&missed=false", &answer, &runs, err))

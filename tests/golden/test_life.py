@@ -105,7 +105,10 @@ def test_copy(shell, agent, golden):
     assert agent.sent("POST", f"{SERVICE}/copy")[1] == {"namespace": "reports", "name": "nightly"}
     agent.on("POST", f"{SERVICE}/copy", problem(409, "there is another prod/nightly", reason="exists", difference=[
         {"pointer": "/schedule", "yours": "0 3 * * *", "theirs": "0 4 * * *"}]))
-    golden("copy", copied, shell.files(f"cronwright copy {NAME} prod/nightly"),
+    again = shell.files(f"cronwright copy {NAME} prod/nightly")
+    agent.on("POST", f"{SERVICE}/copy", {"name": "nightly", "namespace": "prod"})
+    same = shell.files(f"cronwright copy {NAME} prod/nightly")
+    golden("copy", copied, again, same,
            shell.files(f"cronwright copy -o name {NAME} prod/nightly"))
 
 

@@ -374,6 +374,7 @@ def test_image_changed_by_hand_pins(agent, life):
     service.set_image(mine)
     hand, earlier = images(agent, service, 2)
     assert (hand["kind"], hand["image"], hand["commit"], earlier["image"]) == ("hand", mine, None, by_us)
+    assert service.status(agent)["live"] is None  # nobody knows of which commit it is
     later, outcome = push(agent, service, "later")
     assert outcome["reason"] == "pinned" and service.image() == mine
     post(agent, service, "resume")
@@ -481,6 +482,7 @@ def test_adopting_preserves_everything(agent, life, adopted, metadata):
     assert adopt(agent, before, 403, "runner", source={"git": git})
     answer = adopt(agent, before, project="sales", source={"git": git})
     assert answer["before"]["repository"] is None and answer["after"]["repository"] == repository.url
+    assert (answer["before"]["managed"], answer["after"]["managed"]) == (False, True)
     assert answer["status"]["project"] == "sales" and "warnings" not in answer
     after = life.cluster.get("cronjobs", life.namespace, name)
     assert without_ours(after) == without_ours(before)
@@ -504,7 +506,7 @@ def test_adopting_one_of_two_containers(agent, life, adopted):
     adopted(before)
     refused = adopt(agent, before, 400)
     assert [error["pointer"] for error in refused["errors"]] == ["/container"]
-    assert "2 containers" in refused["detail"]
+    assert "2 containers" in refused["detail"] and refused["detail"].endswith("side, job")
     assert adopt(agent, before, 400, container="none")["errors"][0]["pointer"] == "/container"
     assert life.cluster.get("cronjobs", life.namespace, before["metadata"]["name"]) == before
     assert adopt(agent, before, container="job")["after"]["container"] == "job"
