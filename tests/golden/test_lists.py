@@ -117,8 +117,9 @@ def test_runs(shell, agent, clock, golden):
     listed = shell.terminal("cronwright runs reports/nightly-report")
     plain = shell.files("LC_ALL=C cronwright runs --limit 4 reports/nightly-report")
     assert agent.asked("GET", answers.RUNS) == ["limit=20", "limit=4"]
+    wide = shell.files("cronwright runs -o wide reports/nightly-report")
     agent.get(answers.RUNS, {"runs": []})
-    golden("runs", listed, plain, shell.files("cronwright runs reports/nightly-report"))
+    golden("runs", listed, plain, wide, shell.files("cronwright runs reports/nightly-report"))
 
 
 def test_deliveries(shell, agent, clock, golden):
