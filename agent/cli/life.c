@@ -388,8 +388,10 @@ int command_rollback(struct session *session)
     char commit[COMMIT_SIZE];
     commit_short(field(answer, "commit"), commit);
     print_change(&change);
-    CLEANUP(free_ptr) char *build = text_clean(field_or_dash(answer, "build"));
-    (void)printf("; %s of %s\n", build, commit);
+    CLEANUP(free_ptr) char *build = text_clean(field(answer, "build"));
+    if (build[0] != '\0') // else it is one that was set by hand
+        (void)printf("; %s of %s", build, commit);
+    (void)putchar('\n');
     screen_say(&session->screen, MARK_WARNING,
                "pinned: pushes do not change it until cronwright resume %s/%s",
                change.service.namespace, change.service.name);

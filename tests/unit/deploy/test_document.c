@@ -141,7 +141,7 @@ static const struct {
     {"'schedule':'0 0 30 2 *'", "/schedule", "never fires"},
     {"'timeZone':'Mars'", "/timeZone", "Mars"},
     {"'restarts':-1", "/restarts", "0 to 1000"},
-    {"'restarts':1.5", "/restarts", "a whole number"},
+    {"'restarts':1.5", "/restarts", "a whole number, without point"},
     {"'restarts':'3'", "/restarts", "must be a number, not a text"},
     {"'maxDurationSeconds':9223372036854775807", "/maxDurationSeconds", "1 to 31536000"},
     {"'maxDurationSeconds':0", "/maxDurationSeconds", "1 to 31536000"},
