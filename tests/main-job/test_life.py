@@ -236,6 +236,20 @@ def test_failed_first_build(agent, life):
     assert service.annotation("commit") == fixed
 
 
+def test_branch_that_is_not_there(agent, life):
+    """There is no build that could say so: the draft does, and it is not started before there is one."""
+    repository = life.repository("branchless", report(life.cluster, "branchless"))
+    service = draft(life, "branchless", repository=repository, branch="nope")
+    missing = eventually(lambda: agent.get(service.path)["status"]["missing"], "it is told", 60)
+    assert len(missing) == 1 and '"nope"' in missing[0]
+    assert f"cronwright build --follow {service.full_name}" in missing[0]
+    assert post(agent, service, "start", status=409)["missing"] == missing
+    repository.push(branch="nope")
+    post(agent, service, "build", status=202)
+    await_built(service)
+    assert post(agent, service, "start")["state"] == "started"
+
+
 def test_build_of_what_cannot_be_built(agent, life):
     plain = life.service("plain", container=shell("true")).seen_by(agent)
     assert post(agent, plain, "build", status=409)["reason"] == "no-source"
