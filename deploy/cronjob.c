@@ -84,6 +84,12 @@ static const char *annotation(const json_t *cronjob, const char *key)
     return json_text_at(cronjob, "metadata", "annotations", key, NULL);
 }
 
+static bool has_managed_label(const json_t *cronjob)
+{
+    const char *managed = json_text_at(cronjob, "metadata", "labels", LABEL_MANAGED, NULL);
+    return managed && strcmp(managed, "true") == 0;
+}
+
 // Only the first problem is kept: it is the one to mend first.
 static void set_problem(struct service *service, const char *fmt, ...) PRINTF_LIKE(2, 3);
 static void set_problem(struct service *service, const char *fmt, ...)
@@ -251,6 +257,20 @@ const json_t *cronjob_container(const json_t *cronjob)
     return chosen_container(pod, annotation(cronjob, ANNOTATION_CONTAINER)).container;
 }
 
+char *cronjob_container_names(const json_t *pod)
+{
+    CLEANUP(buffer_finish) struct buffer names = {0};
+    size_t i;
+    json_t *container;
+    json_array_foreach(json_object_get(pod, CONTAINERS), i, container)
+    {
+        const char *own = json_text_at(container, "name", NULL);
+        if (!buffer_printf(&names, NULL, "%s%s", i ? ", " : "", own ? own : "?"))
+            break;
+    }
+    return xstrdup(names.len ? buffer_text(&names) : "none");
+}
+
 static void choose_container(struct service *service, const json_t *cronjob, const json_t *pod)
 {
     const char *said = annotation(cronjob, ANNOTATION_CONTAINER);
@@ -260,15 +280,19 @@ static void choose_container(struct service *service, const json_t *cronjob, con
         text_field_set(&service->image, json_text_at(chosen.container, "image", NULL));
         service->container_index = (int)chosen.index;
         service->init_container = chosen.list == INIT_CONTAINERS;
-    } else if (said && *said) {
-        set_problem(service, "annotation " ANNOTATION_CONTAINER ": there is no container \"%.63s\"",
-                    said);
-    } else {
+        return;
+    }
+    CLEANUP(free_ptr) char *names = cronjob_container_names(pod);
+    if (said && *said)
+        set_problem(service,
+                    "annotation " ANNOTATION_CONTAINER
+                    ": there is no container \"%.63s\"; there are: %.300s",
+                    said, names);
+    else
         set_problem(service,
                     "it has %zu containers: annotation " ANNOTATION_CONTAINER
-                    " must name the one that is built",
-                    json_array_size(json_at(pod, CONTAINERS, NULL)));
-    }
+                    " must name the one that is built: %.300s",
+                    json_array_size(json_at(pod, CONTAINERS, NULL)), names);
 }
 
 // Where else its image stands: those move with it.
@@ -387,6 +411,7 @@ bool service_from_json(const json_t *cronjob, const struct service **out, struct
     text_field_set(&service->project,
                    json_text_at(cronjob, "metadata", "labels", LABEL_PROJECT, NULL));
     service->created = json_time(json_at(cronjob, "metadata", "creationTimestamp", NULL));
+    service->managed = has_managed_label(cronjob);
     read_recipe(service, cronjob);
     read_images(service, cronjob);
     read_last_patch(service, cronjob);
@@ -427,8 +452,7 @@ bool cronjob_fetch(struct kube_client *client, const char *namespace_, const cha
     CLEANUP(json_ptr) json_t *cronjob = NULL;
     if (!cronjob_read(client, namespace_, name, &cronjob, err))
         return false;
-    const char *managed = json_text_at(cronjob, "metadata", "labels", LABEL_MANAGED, NULL);
-    if (!managed || strcmp(managed, "true") != 0)
+    if (!has_managed_label(cronjob))
         return error_set(err, ERR_NOT_FOUND, "it lacks the label " SELECTOR_MANAGED);
     if (!service_from_json(cronjob, service, err))
         return false;

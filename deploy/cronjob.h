@@ -27,6 +27,7 @@ struct service {
     const char *resource_version; // opaque
     const char *project;          // its label; "" when none
     struct wall_time created;
+    bool managed; // it has the label that makes it a service
 
     // How to build it; `repository` is "" for a service that has a given image only.
     const char *repository; // as written in the annotation
@@ -99,6 +100,9 @@ bool image_repository(const char *image, char *out, size_t room);
 // The pod template of its runs, of a CronJob as the API gives it. Borrowed; NULL when there is
 // none.
 const json_t *cronjob_pod_template(const json_t *cronjob);
+
+// "main, side", of a pod's spec; "none". The caller frees.
+char *cronjob_container_names(const json_t *pod) __attribute__((returns_nonnull));
 
 // A CronJob, managed or not. The caller owns *out. ERR_NOT_FOUND.
 bool cronjob_read(struct kube_client *client, const char *namespace_, const char *name,

@@ -112,9 +112,12 @@ static json_t *take_text(const struct document_field *field, const json_t *given
 static json_t *take_int(const struct document_field *field, const json_t *given,
                         const char *pointer, json_t *faults)
 {
+    if (json_is_real(given)) {
+        document_fault(faults, pointer, "must be a whole number, without point or exponent");
+        return json_deep_copy(given);
+    }
     if (!json_is_integer(given))
-        return wrong_type(given, pointer, json_is_real(given) ? "a whole number" : "a number",
-                          faults);
+        return wrong_type(given, pointer, "a number", faults);
     json_int_t number = json_integer_value(given);
     if (number < field->min || number > field->max)
         document_fault(faults, pointer,

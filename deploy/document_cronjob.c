@@ -387,19 +387,11 @@ static void write_changes(struct parts *parts, const json_t *before, const json_
 
 static bool refuse_container(const json_t *pod, const char *name, json_t *faults)
 {
-    CLEANUP(buffer_finish) struct buffer names = {0};
-    size_t i;
-    json_t *container;
-    json_array_foreach(json_object_get(pod, "containers"), i, container)
-    {
-        const char *own = json_text_at(container, "name", NULL);
-        if (!buffer_printf(&names, NULL, "%s%s", i ? ", " : "", own ? own : "?"))
-            break;
-    }
+    CLEANUP(free_ptr) char *names = cronjob_container_names(pod);
     document_fault(faults, "/container/name",
                    name ? "there is no container \"%.63s\"; there are: %.400s"
                         : "it must be said which container is the service's%.0s: %.400s",
-                   name ? name : "", buffer_text(&names));
+                   name ? name : "", names);
     return false;
 }
 

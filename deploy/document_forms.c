@@ -31,13 +31,18 @@ static bool alphanumeric(char c)
 
 // --- names ---
 
-bool form_namespace(const char *text, struct error *err)
+static bool is_label(const char *text, int max, struct error *err)
 {
     return kube_is_label(text) ||
            error_set(
                err, ERR_INVALID,
                "lower-case letters, digits and \"-\", at most %d, both ends a letter or digit",
-               KUBE_LABEL_MAX);
+               max);
+}
+
+bool form_namespace(const char *text, struct error *err)
+{
+    return is_label(text, KUBE_LABEL_MAX, err);
 }
 
 bool form_cronjob_name(const char *text, struct error *err)
@@ -47,7 +52,7 @@ bool form_cronjob_name(const char *text, struct error *err)
         return error_set(err, ERR_INVALID,
                          "%zu characters are too many: at most %d, since the names of runs add 11",
                          len, KUBE_CRONJOB_NAME_MAX);
-    return form_namespace(text, err);
+    return is_label(text, KUBE_CRONJOB_NAME_MAX, err);
 }
 
 bool form_name(const char *text, struct error *err)

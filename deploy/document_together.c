@@ -54,7 +54,7 @@ static void check_unique(const json_t *list, const char *name, const char *key, 
                 continue;
             char pointer[96];
             snprintf(pointer, sizeof pointer, "/%s/%zu/%s", name, i, key);
-            document_fault(faults, pointer, "is that of %s %zu, too", name, k + 1);
+            document_fault(faults, pointer, "is that of %s[%zu], too", name, k);
             break;
         }
     }

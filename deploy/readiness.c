@@ -187,9 +187,9 @@ static void look_at_pod(const struct looking *looking, const json_t *cronjob)
     {
         const char *pointer = json_text_at(fault, "pointer", NULL);
         say(looking->missing,
-            "its pod would be refused%s%s: %s; change that, or what the "
+            "its pod%s%s: %s; change that, or what the "
             "namespace admits",
-            *pointer ? " for " : "", pointer, json_text_at(fault, "detail", NULL));
+            *pointer ? ", " : "", pointer, json_text_at(fault, "detail", NULL));
     }
 }
 

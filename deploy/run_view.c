@@ -420,7 +420,7 @@ static void read_progress(struct run *run, const json_t *job)
     else if (!last)
         snprintf(reason, sizeof reason, "it has no pod yet");
     else if (last->state == RUN_FAILED)
-        snprintf(reason, sizeof reason, "waits to try again after: %.300s", last->reason);
+        snprintf(reason, sizeof reason, "waits to try again after %.300s", last->reason);
     else
         snprintf(reason, sizeof reason, "%s", last->reason);
     text_field_set(&run->reason, reason);

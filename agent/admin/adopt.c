@@ -221,7 +221,7 @@ static void refuse(struct server_request *req, const struct wish *wish, const st
         document_fault(errors, judge->pointer, "%s", err->text);
         admin_refuse_errors(req, errors, "nothing adopted");
     } else if (err->code == ERR_NOT_FOUND) {
-        server_refuse(req, 404, "not-found", "there is no CronJob %s/%s", wish->namespace_,
+        server_refuse(req, 404, "no-cronjob", "there is no CronJob %s/%s", wish->namespace_,
                       wish->name);
     } else {
         server_answer_error(req, err);
@@ -232,10 +232,10 @@ static void refuse(struct server_request *req, const struct wish *wish, const st
 static json_t *described(const struct service *service)
 {
     return json_pack(
-        "{s:o, s:o, s:o, s:o, s:o}", "repository", json_text_or_null(service->repository), "branch",
-        json_text_or_null(service->branch), "image", json_text_or_null(service->destination),
-        "container", json_text_or_null(service->container), "project",
-        json_text_or_null(service->project));
+        "{s:b, s:o, s:o, s:o, s:o, s:o}", "managed", service->managed, "repository",
+        json_text_or_null(service->repository), "branch", json_text_or_null(service->branch),
+        "image", json_text_or_null(service->destination), "container",
+        json_text_or_null(service->container), "project", json_text_or_null(service->project));
 }
 
 static void answer(const struct admin *admin, struct server_request *req,

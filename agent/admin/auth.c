@@ -163,7 +163,7 @@ void admin_hide_details(const struct admin *admin, const struct config_token *to
 bool admin_may(const struct admin *admin, struct server_request *req, enum config_role role,
                const char *namespace)
 {
-    static const char *const words[] = {"viewer", "runner", "admin"};
+    static const char *const words[] = {"a viewer", "a runner", "an admin"};
     const struct config_token *token = admin_token(admin, req);
     if (!admin_sees(token, namespace)) {
         server_refuse(req, 403, "forbidden", "token \"%s\" is not for namespace \"%s\"",
@@ -171,7 +171,7 @@ bool admin_may(const struct admin *admin, struct server_request *req, enum confi
         return false;
     }
     if (token->role < role) {
-        server_refuse(req, 403, "forbidden", "token \"%s\" is a %s; this needs a %s", token->name,
+        server_refuse(req, 403, "forbidden", "token \"%s\" is %s; this needs %s", token->name,
                       words[token->role], words[role]);
         return false;
     }

@@ -300,8 +300,9 @@ static bool read_target(struct server_request *req, json_t **out)
     if (!admin_read_object(req, &given))
         return false;
     CLEANUP(json_ptr)
-    json_t *target = json_pack("{s:s, s:s}", "namespace", server_param(req, "namespace"), "name",
-                               server_param(req, "name"));
+    json_t *own = json_pack("{s:s, s:s}", "namespace", server_param(req, "namespace"), "name",
+                            server_param(req, "name"));
+    CLEANUP(json_ptr) json_t *target = json_copy(own);
     const char *key;
     json_t *value;
     json_object_foreach(given, key, value)
@@ -315,6 +316,8 @@ static bool read_target(struct server_request *req, json_t **out)
     json_object_update_existing(target, given);
     if (json_object_size(given) == 0)
         document_fault(faults, "", "needs namespace or name of the copy");
+    else if (json_equal(target, own))
+        document_fault(faults, "/name", "that is the service itself");
     if (json_array_size(faults) > 0) {
         admin_refuse_errors(req, faults, "nothing was created");
         return false;

@@ -29,12 +29,6 @@ bool admin_watches(const struct admin *admin, struct server_request *req, const 
     return false;
 }
 
-static bool is_managed(const json_t *cronjob)
-{
-    const char *managed = json_text_at(cronjob, "metadata", "labels", LABEL_MANAGED, NULL);
-    return managed && strcmp(managed, "true") == 0;
-}
-
 bool admin_find_service(const struct admin *admin, struct server_request *req,
                         enum config_role role, struct named_service *out)
 {
@@ -55,14 +49,15 @@ bool admin_find_service(const struct admin *admin, struct server_request *req,
             server_answer_error(req, &err);
         return false;
     }
-    if (!is_managed(found.cronjob)) {
-        server_refuse(req, 404, "not-managed",
-                      "CronJob %s/%s is no service: it lacks the label %s; adopt it", namespace,
-                      name, SELECTOR_MANAGED);
-        return false;
-    }
     if (!service_from_json(found.cronjob, &found.service, &err)) {
         server_answer_error(req, &err);
+        return false;
+    }
+    if (!found.service->managed) {
+        server_refuse(req, 404, "not-managed",
+                      "CronJob %s/%s is no service: it lacks the label %s; cronwright adopt %s/%s "
+                      "makes it one",
+                      namespace, name, SELECTOR_MANAGED, namespace, name);
         return false;
     }
     found.document = document_of_cronjob(found.cronjob);

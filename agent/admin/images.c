@@ -125,8 +125,8 @@ static bool choose_image(struct server_request *req, const struct history *histo
     }
     if (to)
         server_refuse(req, 404, "not-found",
-                      "%s/%s had no image of build %s; cronwright show lists those it had",
-                      service->namespace_, service->name, to);
+                      "%s/%s had no image of build %s; cronwright images %s/%s lists those it had",
+                      service->namespace_, service->name, to, service->namespace_, service->name);
     else
         server_refuse(req, 409, "no-earlier-image", "%s/%s has had no image but the present one",
                       service->namespace_, service->name);

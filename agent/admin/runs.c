@@ -214,12 +214,12 @@ static bool add_running(void *user, const struct run_mention *run)
     if (run->over)
         return true;
     CLEANUP(free_ptr) char *name = xasprintf("%s/%s", run->namespace, run->service);
-    json_t *names = json_object_get(user, name);
-    if (!names) {
-        names = json_array();
-        json_object_set_new(user, name, names);
+    json_t *of_service = json_object_get(user, name);
+    if (!of_service) { // the newest first
+        of_service = json_pack("{s:[], s:o}", "names", "waiting", json_text_or_null(run->waiting));
+        json_object_set_new(user, name, of_service);
     }
-    json_array_append_new(names, json_string(run->name));
+    json_array_append_new(json_object_get(of_service, "names"), json_string(run->name));
     return true;
 }
 
@@ -255,10 +255,14 @@ void admin_add_runs(const struct admin *admin, const struct service *service, co
     bool any =
         store_run_last(admin->store, service->namespace_, service->name, &last, &usual_ms, &err);
     CLEANUP(free_ptr) char *name = xasprintf("%s/%s", service->namespace_, service->name);
-    json_t *names = json_object_get(running, name);
+    json_t *of_service = json_object_get(running, name);
+    json_t *names = json_object_get(of_service, "names");
+    json_t *waiting = json_object_get(of_service, "waiting");
     CLEANUP(run_ptr) struct run *run = any ? run_from_record(&last) : NULL;
-    if (running)
+    if (running) {
         json_object_set_new(json, "running", names ? json_incref(names) : json_array());
+        json_object_set_new(json, "waiting", waiting ? json_incref(waiting) : json_null());
+    }
     if (any || err.code == ERR_NOT_FOUND)
         json_object_set_new(json, "lastRun",
                             any ? last_run_json(admin, service, run, &last, usual_ms)

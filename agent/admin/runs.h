@@ -9,11 +9,12 @@
 json_t *admin_run_json(const struct admin *admin, const struct service *service,
                        const struct run *run, int64_t usual_ms, bool attempts);
 
-// Adds to a service's JSON its last finished run, the names of those going on, and how long they
-// usually take. `running` is NULL, or what admin_running() gave. What cannot be told is left out.
+// Adds to a service's JSON its last finished run, the names of those going on, what the newest of
+// them waits for, and how long they usually take. `running` is NULL, or what admin_running() gave.
+// What cannot be told is left out.
 void admin_add_runs(const struct admin *admin, const struct service *service, const json_t *running,
                     json_t *json);
-// The runs that are going on, of all services: "namespace/name" → list of names.
+// The runs that are going on, of all services: "namespace/name" → {names, waiting}.
 json_t *admin_running(const struct admin *admin);
 
 // The service named in the path, if the token may do what needs `role` with it; else answers and

@@ -35,7 +35,8 @@ const struct service *admin_named_service(const struct admin *admin, struct serv
 
 static json_t *live_json(const struct admin *admin, const struct service *service)
 {
-    if (*service->commit == '\0')
+    // An image that somebody else set is not of the commit that we wrote down.
+    if (*service->commit == '\0' || pipeline_service_replaced(service))
         return json_null();
     struct build build = {0};
     struct error err;

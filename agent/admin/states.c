@@ -26,7 +26,20 @@ static void say_image(const struct service *service, const struct build *build, 
     json_array_append_new(missing, json_text(text));
 }
 
-// Without a build there soon will be one: a draft's branch is looked at at once.
+// Without a build there soon will be one, since a draft's branch is looked at at once; unless that
+// failed.
+static void look_at_head(const struct admin *admin, const struct service *service, json_t *missing)
+{
+    if (!pipeline_head_untold(admin->pipeline, service))
+        return;
+    CLEANUP(free_ptr)
+    char *text =
+        xasprintf("it has no image: %s does not tell the head of branch \"%s\"; cronwright "
+                  "build --follow %s/%s asks again and says why",
+                  service->repository, service->branch, service->namespace_, service->name);
+    json_array_append_new(missing, json_text(text));
+}
+
 static void look_at_image(const struct admin *admin, const struct service *service, json_t *missing)
 {
     struct build build;
@@ -38,8 +51,9 @@ static void look_at_image(const struct admin *admin, const struct service *servi
                                                  "from: give it one of them"));
     else if (pipeline_service_problem(admin->pipeline, service, &err))
         json_array_append_new(missing, json_text(err.text));
-    else if (pipeline_service_build(admin->pipeline, service, &build, &err) &&
-             build.state == BUILD_FAILED)
+    else if (!pipeline_service_build(admin->pipeline, service, &build, &err))
+        look_at_head(admin, service, missing);
+    else if (build.state == BUILD_FAILED)
         say_image(service, &build, missing);
 }
 

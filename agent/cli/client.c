@@ -138,6 +138,17 @@ static const struct {
     {429, ERR_UNAVAILABLE}, {502, ERR_UNAVAILABLE},  {503, ERR_UNAVAILABLE}, {504, ERR_TIMEOUT},
 };
 
+// Only what says no more than that there is nothing is "not found": else the reason is the answer.
+static bool is_explained(const struct problem *problem)
+{
+    static const char *const reasons[] = {"not-watched", "not-managed", "no-cronjob"};
+    for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
+        if (strcmp(problem->reason, reasons[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
 static enum error_code code_of(int status)
 {
     for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
@@ -167,8 +178,8 @@ bool problem_error(const struct client *client, const struct problem *problem, s
                          problem->detail[0] ? problem->detail : "not allowed",
                          client->token_file ? client->token_file : "no file");
     if (problem->detail[0] != '\0')
-        return error_set(err, code_of(problem->status), "%s (%d)", problem->detail,
-                         problem->status);
+        return error_set(err, is_explained(problem) ? ERR_UNSUPPORTED : code_of(problem->status),
+                         "%s (%d)", problem->detail, problem->status);
     return error_set(err, code_of(problem->status),
                      "%s answered with status %d and no reason\nIs that the agent's admin address, "
                      "not the one for webhooks?",

@@ -18,6 +18,7 @@ struct edit {
     char *text;              // what the editor was given
     json_t *before;          // the service's document
     char etag[ETAG_SIZE];    // of it
+    bool overtaken;          // someone else changed it meanwhile
     int interrupts;          //
     struct editor_file file; // none with --file
 };
@@ -45,7 +46,12 @@ static void keep_file(struct edit *edit)
         return;
     struct screen *screen = &edit->session->screen;
     screen_hint(screen, "what you wrote is kept: %s", edit->file.path);
-    screen_hint(screen, "try again with it: cronwright edit -f %s", edit->file.path);
+    if (edit->overtaken) // the file has the rest of the service as it was before
+        screen_hint(screen,
+                    "begin anew: cronwright edit %s; the file as it is undoes the other change",
+                    edit->label);
+    else
+        screen_hint(screen, "try again with it: cronwright edit -f %s", edit->file.path);
     free(TAKE(edit->file.directory));
     free(TAKE(edit->file.path));
 }
@@ -79,7 +85,7 @@ static bool fetch(struct edit *edit, struct error *err)
     const struct client_request request = {.method = "GET", .path = path};
     CLEANUP(client_answer_finish) struct client_answer answer;
     if (!client_exchange(&session->client, &request, &answer, err))
-        return answer.status == 404 ? service_not_found(session, &edit->service, err) : false;
+        return err->code == ERR_NOT_FOUND ? service_not_found(session, &edit->service, err) : false;
     if (answer.json == NULL)
         return error_set(err, ERR_PROTOCOL, "%s answered with nothing", session->client.url);
     edit->before = settings_of(answer.json);
@@ -124,6 +130,7 @@ static enum outcome say_refused(struct edit *edit, const struct service_file *fi
                     "What was changed:",
                     edit->label);
     screen_error(&session->screen, &changed);
+    edit->overtaken = true;
     CLEANUP(json_ptr) json_t *settings = settings_of(current);
     show_change(edit, settings, "as it is now");
     return OUTCOME_FAILED;

@@ -45,7 +45,7 @@ static int say_refused(struct change *change, const struct error *given)
     const struct problem *problem = &change->answer.problem;
     const json_t *errors = json_at(change->answer.json, "errors", NULL);
     struct error err = *given;
-    if (problem->status == 404 && strcmp(problem->reason, "not-watched") != 0)
+    if (err.code == ERR_NOT_FOUND)
         (void)service_not_found(session, service, &err);
     if (strcmp(problem->reason, "active-run") == 0)
         (void)error_set(&err, ERR_CONFLICT,
@@ -306,8 +306,9 @@ int command_copy(struct session *session)
         return status;
     if (printed(&change))
         return STATUS_OK;
-    (void)printf("%s/%s %s %s/%s, a draft\n", change.service.namespace, change.service.name,
-                 screen_arrow(&session->screen), to.namespace, to.name);
+    (void)printf("%s/%s %s %s/%s, %s\n", change.service.namespace, change.service.name,
+                 screen_arrow(&session->screen), to.namespace, to.name,
+                 change.answer.status == 200 ? "which is there already, and the same" : "a draft");
     screen_hint(&session->screen, "change what is different there: cronwright edit %s/%s",
                 to.namespace, to.name);
     screen_hint(&session->screen, "start it: cronwright start %s/%s", to.namespace, to.name);
@@ -369,8 +370,10 @@ int command_rollback(struct session *session)
     char commit[COMMIT_SIZE];
     commit_short(field(answer, "commit"), commit);
     print_change(&change);
-    CLEANUP(free_ptr) char *build = text_clean(field_or_dash(answer, "build"));
-    (void)printf("; %s of %s\n", build, commit);
+    CLEANUP(free_ptr) char *build = text_clean(field(answer, "build"));
+    if (build[0] != '\0') // else it is one that was set by hand
+        (void)printf("; %s of %s", build, commit);
+    (void)putchar('\n');
     screen_say(&session->screen, MARK_WARNING,
                "pinned: pushes do not change it until cronwright resume %s/%s",
                change.service.namespace, change.service.name);

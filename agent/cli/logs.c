@@ -69,8 +69,10 @@ static int print_log(struct session *session, const char *path, const json_t *st
     if (end == TAIL_STOPPED)
         return stopped;
     const char *reason = field(state, "reason");
+    const char *container = session->call->text[OPTION_CONTAINER];
     if (end == TAIL_FAILED && problem.status == 404)
-        (void)error_set(&err, ERR_NOT_FOUND, "there is no log (%s%s%s)%s",
+        (void)error_set(&err, ERR_NOT_FOUND, "there is no log%s%s (%s%s%s)%s",
+                        container ? " of a container " : "", container ? container : "",
                         field_or_dash(state, "state"), reason[0] ? ": " : "", reason,
                         may_come(state) ? "\nTo wait for it: --follow" : "");
     if (end == TAIL_FAILED)
@@ -111,8 +113,6 @@ static bool find_run(const struct session *session, const struct service_name *s
     bool failed = call_has(session->call, OPTION_FAILED);
     const char *name = session->call->text[OPTION_RUN];
     CLEANUP(json_ptr) json_t *list = NULL;
-    if (name != NULL && !name_check("run", name, err))
-        return false;
     if (name == NULL) {
         const json_t *runs = NULL;
         if (!service_runs(session, service, 1, failed ? "&state=failed" : "&missed=false", &list,
@@ -124,8 +124,7 @@ static bool find_run(const struct session *session, const struct service_name *s
                              failed ? "no failed run of %s/%s is kept" : "%s/%s has never run",
                              service->namespace, service->name);
     }
-    CLEANUP(free_ptr) char *path = service_path(service, "/runs/%s", name);
-    return client_get(&session->client, path, out, err);
+    return service_run(session, service, name, out, err);
 }
 
 static int latest_attempt(const json_t *run)
@@ -137,6 +136,30 @@ static int latest_attempt(const json_t *run)
         latest = number > latest ? number : latest;
     }
     return (int)latest;
+}
+
+// Whether there is the attempt that is asked for; with --previous it is the one before.
+static bool check_attempt(const struct session *session, const json_t *run, int *attempt,
+                          struct error *err)
+{
+    const char *name = field(run, "name");
+    int latest = latest_attempt(run);
+    if (*attempt > latest)
+        return error_set(err, ERR_NOT_FOUND, "run %s has no attempt %d: the latest is %d", name,
+                         *attempt, latest);
+    if (call_has(session->call, OPTION_PREVIOUS) && --*attempt == 0)
+        return error_set(err, ERR_NOT_FOUND, "run %s has no attempt before its first", name);
+    return true;
+}
+
+// What is to be known beside the log: how it ended, or why there may be none yet.
+static void say_state(struct session *session, const json_t *run)
+{
+    if (run_has_ended(run))
+        say_outcome(session, run);
+    else if (strcmp(field(run, "state"), "pending") == 0)
+        screen_say(&session->screen, MARK_WAITING, "waiting: %s; to wait for its log: --follow",
+                   field_or_dash(run, "reason"));
 }
 
 static int run_logs(struct session *session)
@@ -166,10 +189,8 @@ static int run_logs(struct session *session)
         int status = follow_run(session, &request, &ended);
         return ended != NULL ? STATUS_OK : status;
     }
-    if (call_has(call, OPTION_PREVIOUS) && --attempt == 0) {
-        (void)error_set(&err, ERR_NOT_FOUND, "run %s has no attempt before its first", name);
+    if (!check_attempt(session, run, &attempt, &err))
         return session_fail(session, &err);
-    }
     say_run(session, run, attempt);
     const char *container = call->text[OPTION_CONTAINER];
     CLEANUP(free_ptr)
@@ -177,8 +198,8 @@ static int run_logs(struct session *session)
                               timestamps ? "&timestamps=true" : "", container ? "&container=" : "",
                               container ? container : "");
     int status = print_log(session, path, run);
-    if (status == STATUS_OK && run_has_ended(run))
-        say_outcome(session, run);
+    if (status == STATUS_OK)
+        say_state(session, run);
     return status;
 }
 

@@ -27,7 +27,7 @@ static void explain_refusal(const struct session *session, const struct service_
                         "Run all the same: --if-active allow, or --if-active replace to cancel it",
                         problem->run, service->namespace, service->name, service->namespace,
                         service->name);
-    else if (problem->status == 404)
+    else if (err->code == ERR_NOT_FOUND)
         (void)service_not_found(session, service, err);
 }
 
@@ -180,13 +180,28 @@ static void add_missed(struct table *table, const json_t *run, struct wall_time 
                since[0] ? " " : "", since);
 }
 
+// "2 of 4", what is kept of its log, and what it ran.
+static void add_more(struct table *table, const json_t *run)
+{
+    size_t attempts = json_array_size(json_at(run, "attempts", NULL));
+    json_int_t most = field_int(run, "maxAttempts", 0);
+    if (most > 0)
+        table_cell(table, "%zu of %" JSON_INTEGER_FORMAT, attempts, most);
+    else
+        table_cell(table, "-");
+    table_cell(table, "%s", field_or_dash(run, "log"));
+    table_cell(table, "%s", field_or_dash(run, "image"));
+}
+
 static void print_runs(const struct session *session, const json_t *runs)
 {
     char zone[TIME_TEXT_SIZE];
     zone_text(session->now, zone);
     CLEANUP(free_ptr) char *when = xasprintf("WHEN (%s)", zone);
-    const char *headers[] = {"RUN", "KIND", "COMMIT", when, "TOOK", "RESULT"};
-    struct table table = {.screen = &session->screen, .headers = headers, .columns = 6};
+    const char *headers[] = {"RUN",    "KIND",     "COMMIT", when,   "TOOK",
+                             "RESULT", "ATTEMPTS", "LOG",    "IMAGE"};
+    bool wide = output_of(session) == OUTPUT_WIDE;
+    struct table table = {.screen = &session->screen, .headers = headers, .columns = wide ? 9 : 6};
     for (size_t i = 0; i < json_array_size(runs); i++) {
         const json_t *run = json_array_get(runs, i);
         bool missed = strcmp(field(run, "state"), "missed") == 0;
@@ -205,6 +220,8 @@ static void print_runs(const struct session *session, const json_t *runs)
             add_missed(&table, run, session->now);
         else
             add_result(&table, run, session->now);
+        if (wide)
+            add_more(&table, run);
     }
     table_print(&table, !call_has(session->call, OPTION_NO_HEADERS), stdout);
     table_finish(&table);
@@ -246,10 +263,8 @@ static bool find_run(const struct session *session, const struct service_name *s
                      json_t **out, struct error *err)
 {
     const char *name = session->call->operands[1];
-    if (name != NULL) {
-        CLEANUP(free_ptr) char *path = service_path(service, "/runs/%s", name);
-        return name_check("run", name, err) && client_get(&session->client, path, out, err);
-    }
+    if (name != NULL)
+        return service_run(session, service, name, out, err);
     CLEANUP(json_ptr) json_t *answer = NULL;
     const json_t *runs = NULL;
     if (!service_runs(session, service, RUNS_SHOWN, "&missed=false", &answer, &runs, err))

@@ -63,15 +63,32 @@ static void add_live(struct table *table, const json_t *service)
                json_is_true(json_at(service, "pinned", NULL)) ? " pinned" : "");
 }
 
-static void add_last_run(struct table *table, const json_t *service, struct wall_time now)
+// "image cannot be pulled" of a reason that goes on with a colon and what the cluster said of it.
+static char *reason_short(const char *reason, bool wide)
+{
+    const char *end = wide ? NULL : strstr(reason, ": ");
+    return xstrndup(reason, end ? (size_t)(end - reason) : strlen(reason));
+}
+
+// "● running", or why the one that is to run does not yet.
+static char *active_text(const struct table *table, const json_t *service, bool wide)
+{
+    size_t running = json_array_size(json_at(service, "running", NULL));
+    const char *waiting = field(service, "waiting");
+    CLEANUP(free_ptr)
+    char *text = running > 1    ? xasprintf("%zu running", running)
+                 : running == 0 ? xstrdup("")
+                 : waiting[0]   ? reason_short(waiting, wide)
+                                : xstrdup("running");
+    return mark_text(table->screen, running == 1 && waiting[0] ? MARK_WAITING : MARK_RUNNING, text);
+}
+
+static void add_last_run(struct table *table, const json_t *service, struct wall_time now,
+                         bool wide)
 {
     const json_t *run = json_at(service, "lastRun", NULL);
     size_t running = json_array_size(json_at(service, "running", NULL));
-    CLEANUP(free_ptr)
-    char *active = running > 1    ? xasprintf("%zu running", running)
-                   : running == 1 ? xstrdup("running")
-                                  : xstrdup("");
-    CLEANUP(free_ptr) char *marked = mark_text(table->screen, MARK_RUNNING, active);
+    CLEANUP(free_ptr) char *marked = active_text(table, service, wide);
     if (!json_is_object(run)) {
         table_cell(table, "%s", json_is_null(run) ? "never run" : "-"); // or not known now
         table_cell(table, "%s", running ? marked : "");
@@ -82,7 +99,8 @@ static void add_last_run(struct table *table, const json_t *service, struct wall
     ago_text(field_time(run, "finished"), now, ago);
     (void)field_duration(run, "durationSeconds", took);
     bool failed = field_is(run, "state", "failed");
-    table_mark(table, failed ? MARK_FAILED : MARK_OK, "%s", failed ? field(run, "reason") : "");
+    CLEANUP(free_ptr) char *reason = reason_short(failed ? field(run, "reason") : "", wide);
+    table_mark(table, failed ? MARK_FAILED : MARK_OK, "%s", reason);
     table_cell(table, "%s%s%s", ago, running ? ", " : "", running ? marked : "");
     table_cell(table, "%s", took);
 }
@@ -110,7 +128,7 @@ static void print_services(const struct session *session, const json_t *services
         table_cell(&table, "%s/%s", field(service, "namespace"), field(service, "name"));
         table_cell(&table, "%s", field_state(service));
         add_live(&table, service);
-        add_last_run(&table, service, session->now);
+        add_last_run(&table, service, session->now, wide);
         add_next(&table, service, session->now);
         if (!wide)
             continue;

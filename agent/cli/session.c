@@ -57,6 +57,27 @@ char *service_path(const struct service_name *service, const char *fmt, ...)
     return xasprintf("/v1/services/%s/%s%s", service->namespace, service->name, rest);
 }
 
+// The service of a list that is most like the one that was asked for: of its namespace, else of its
+// name in another. The caller frees; NULL when there is none.
+static char *similar_service(const json_t *list, const struct service_name *service)
+{
+    size_t count = json_array_size(list), kept = 0;
+    CLEANUP(free_ptr) const char **names = xalloc((count + 1) * sizeof(*names));
+    const char *elsewhere = NULL;
+    for (size_t i = 0; i < count; i++) {
+        const json_t *item = json_array_get(list, i);
+        const char *name = field(item, "name"), *namespace = field(item, "namespace");
+        if (strcmp(namespace, service->namespace) == 0)
+            names[kept++] = name;
+        else if (strcmp(name, service->name) == 0)
+            elsewhere = namespace;
+    }
+    const char *near = text_nearest(service->name, names);
+    if (near != NULL)
+        return xasprintf("%s/%s", service->namespace, near);
+    return elsewhere ? xasprintf("%s/%s", elsewhere, service->name) : NULL;
+}
+
 bool service_not_found(const struct session *session, const struct service_name *service,
                        struct error *err)
 {
@@ -64,22 +85,28 @@ bool service_not_found(const struct session *session, const struct service_name 
     if (!client_get(&session->client, "/v1/services", &answer, NULL))
         answer = NULL;
     const json_t *list = json_at(answer, "services", NULL);
-    size_t count = json_array_size(list);
-    char **names = xalloc((count + 1) * sizeof(*names));
-    for (size_t i = 0; i < count; i++) {
-        const json_t *item = json_array_get(list, i);
-        names[i] = xasprintf("%s/%s", field(item, "namespace"), field(item, "name"));
-    }
+    CLEANUP(free_ptr) char *near = similar_service(list, service);
     CLEANUP(free_ptr) char *wanted = xasprintf("%s/%s", service->namespace, service->name);
-    const char *near = text_nearest(wanted, (const char *const *)names);
     if (near == NULL || strcmp(near, wanted) != 0) // else it is something of it that is not there
         (void)error_set(err, ERR_NOT_FOUND,
                         "there is no service %s%s%s%s\nSee: cronwright services", wanted,
                         near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
-    for (size_t i = 0; i < count; i++)
-        free(names[i]);
-    free(names);
     return false;
+}
+
+bool service_run(const struct session *session, const struct service_name *service,
+                 const char *name, json_t **out, struct error *err)
+{
+    CLEANUP(free_ptr) char *path = service_path(service, "/runs/%s", name);
+    if (!name_check("run", name, err))
+        return false;
+    if (client_get(&session->client, path, out, err))
+        return true;
+    if (err->code != ERR_NOT_FOUND)
+        return false;
+    (void)error_set(err, ERR_NOT_FOUND, "%s/%s has no run %s\nSee: cronwright runs %s/%s",
+                    service->namespace, service->name, name, service->namespace, service->name);
+    return service_not_found(session, service, err);
 }
 
 char *service_zone(const struct session *session, const struct service_name *service)

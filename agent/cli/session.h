@@ -42,6 +42,10 @@ bool service_not_found(const struct session *session, const struct service_name 
 char *service_zone(const struct session *session, const struct service_name *service)
     __attribute__((returns_nonnull));
 
+// A run of a service. The caller owns *out.
+bool service_run(const struct session *session, const struct service_name *service,
+                 const char *name, json_t **out, struct error *err) MUST_CHECK;
+
 // The newest `limit` runs, the newest first; `more` is "" or "&state=failed" and the like. The
 // caller owns *answer, which *runs is part of.
 bool service_runs(const struct session *session, const struct service_name *service, int64_t limit,

@@ -72,6 +72,9 @@ bool pipeline_service_replaced(const struct service *service);
 // cannot be built.
 bool pipeline_service_build(const struct pipeline *pipeline, const struct service *service,
                             struct build *out, struct error *err) MUST_CHECK;
+// Whether its remote was asked for the branch's head and did not tell one: there is no such branch
+// or repository, or it cannot be reached.
+bool pipeline_head_untold(const struct pipeline *pipeline, const struct service *service);
 // Makes the first run that is due, once for all agents, and takes its mark away; out->run stays
 // NULL when none is due. Errors and `out` as run_create(). Blocks.
 bool pipeline_first_run(struct pipeline *pipeline, const char *namespace_, const char *name,

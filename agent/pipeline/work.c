@@ -206,6 +206,19 @@ bool pipeline_service_build(const struct pipeline *pipeline, const struct servic
     return newest.found || error_set(err, ERR_NOT_FOUND, "it was never built");
 }
 
+bool pipeline_head_untold(const struct pipeline *pipeline, const struct service *service)
+{
+    struct group group = {0};
+    struct branch_head head;
+    char repository[STORE_REPOSITORY_SIZE];
+    struct error why;
+    bool asked = *service->repository && read_recipe(pipeline, service, repository, &group, &why) &&
+                 store_branch_get(pipeline->parts.store, repository, service->branch, &head, &why);
+    group_finish(&group);
+    return asked && head.checked.ms > 0 &&
+           (*head.commit == '\0' || strcmp(head.commit, HEAD_MISSED) == 0);
+}
+
 // Puts the service into the group of its recipe, which takes `fresh` over when it is a new one.
 static bool join(struct work *work, struct group *fresh, const struct service *service,
                  struct error *err)

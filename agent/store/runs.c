@@ -197,7 +197,7 @@ bool store_run_last(struct store *store, const char *namespace, const char *serv
     return read_usual(db, namespace, service, usual_ms, err);
 }
 
-// Rows of uid, namespace, service, name, finished.
+// Rows of uid, namespace, service, name, what it waits for, finished.
 static bool mention(struct statement *statement, store_run_mentioned each, void *user,
                     struct error *err)
 {
@@ -205,18 +205,22 @@ static bool mention(struct statement *statement, store_run_mentioned each, void 
     while ((step = db_step(statement, err)) == DB_ROW) {
         char uid[STORE_UID_SIZE], namespace[STORE_NAME_SIZE], service[STORE_NAME_SIZE];
         char name[STORE_NAME_SIZE];
+        char waiting[STORE_DETAIL_SIZE];
         db_text(statement, 0, uid, sizeof uid);
         db_text(statement, 1, namespace, sizeof namespace);
         db_text(statement, 2, service, sizeof service);
         db_text(statement, 3, name, sizeof name);
-        struct run_mention run = {uid, namespace, service, name, db_int(statement, 4) > 0};
+        db_text(statement, 4, waiting, sizeof waiting);
+        struct run_mention run = {uid, namespace, service, name, waiting, db_int(statement, 5) > 0};
         if (!each(user, &run))
             return true;
     }
     return step == DB_DONE;
 }
 
-#define SELECT_MENTION "SELECT uid, namespace, service, name, finished FROM runs "
+#define SELECT_MENTION                                                                             \
+    "SELECT uid, namespace, service, name, iif(state = 'pending', reason, ''), finished FROM "     \
+    "runs "
 
 bool store_runs_open(struct store *store, const char *namespace, const char *service,
                      store_run_mentioned each, void *user, struct error *err)

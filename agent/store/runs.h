@@ -68,6 +68,7 @@ bool store_run_last(struct store *store, const char *namespace, const char *serv
 // (NULL) of all.
 struct run_mention {
     const char *uid, *namespace, *service, *name;
+    const char *waiting; // why it has not begun, "" when it has
     bool over;
 };
 typedef bool (*store_run_mentioned)(void *user, const struct run_mention *run);

@@ -108,7 +108,10 @@ def test_copy(shell, agent, golden):
     assert agent.sent("POST", f"{SERVICE}/copy")[1] == {"namespace": "reports", "name": "nightly"}
     agent.on("POST", f"{SERVICE}/copy", problem(409, "there is another prod/nightly", reason="exists", difference=[
         {"pointer": "/schedule", "yours": "0 3 * * *", "theirs": "0 4 * * *"}]))
-    golden("copy", copied, shell.files(f"cronwright copy {NAME} prod/nightly"),
+    again = shell.files(f"cronwright copy {NAME} prod/nightly")
+    agent.on("POST", f"{SERVICE}/copy", {"name": "nightly", "namespace": "prod"})
+    same = shell.files(f"cronwright copy {NAME} prod/nightly")
+    golden("copy", copied, again, same,
            shell.files(f"cronwright copy -o name {NAME} prod/nightly"))
 
 
@@ -185,9 +188,12 @@ def test_rollback(shell, agent, clock, golden):
     assert agent.sent("POST", f"{SERVICE}/rollback")[1] == {}
     shell.files(f"cronwright rollback --to b-49 {NAME}")
     assert agent.sent("POST", f"{SERVICE}/rollback")[1] == {"to": "b-49"}
+    agent.on("POST", f"{SERVICE}/rollback", {"image": OLD, "commit": None, "build": None, "before": NEW,
+                                             "after": OLD, "pinned": True})
+    by_hand = shell.files(f"cronwright rollback {NAME}")
     agent.on("POST", f"{SERVICE}/rollback", problem(404, "there is no image before the present one", reason="no-image"))
     agent.get("/v1/services", {"services": [answers.service(clock)]})
-    golden("rollback", back, shell.files(f"cronwright rollback {NAME}"))
+    golden("rollback", back, by_hand, shell.files(f"cronwright rollback {NAME}"))
 
 
 def test_images(shell, agent, clock, golden):

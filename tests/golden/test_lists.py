@@ -14,6 +14,16 @@ def test_services(shell, agent, clock, golden):
            shell.files("LC_ALL=C cronwright services"))
 
 
+def test_long_reasons_do_not_widen_the_list(shell, agent, clock, golden):
+    """Of what the cluster said only the beginning is in the table, all of it in the wide one."""
+    long = "image cannot be pulled: Back-off pulling image \"registry.example/acme/report:b-51\": not found"
+    agent.get("/v1/services", {"services": [
+        answers.service(clock, lastRun={**answers.failed_run(clock), "reason": long}),
+        answers.service(clock, "waits", running=[answers.FORCED], waiting=long),
+        answers.service(clock, "both", running=[answers.FORCED, answers.FAILED], waiting=long)]})
+    golden("services-long-reasons", shell.files("cronwright services"), shell.files("cronwright services -o wide"))
+
+
 def test_services_in_colour(shell, agent, clock, golden):
     agent.get("/v1/services", answers.services(clock))
     coloured = shell.terminal("NO_COLOR= cronwright services")
@@ -107,8 +117,9 @@ def test_runs(shell, agent, clock, golden):
     listed = shell.terminal("cronwright runs reports/nightly-report")
     plain = shell.files("LC_ALL=C cronwright runs --limit 4 reports/nightly-report")
     assert agent.asked("GET", answers.RUNS) == ["limit=20", "limit=4"]
+    wide = shell.files("cronwright runs -o wide reports/nightly-report")
     agent.get(answers.RUNS, {"runs": []})
-    golden("runs", listed, plain, shell.files("cronwright runs reports/nightly-report"))
+    golden("runs", listed, plain, wide, shell.files("cronwright runs reports/nightly-report"))
 
 
 def test_deliveries(shell, agent, clock, golden):
@@ -173,6 +184,9 @@ def test_errors(shell, agent, clock, golden, tmp_path):
     results.append(shell.files("cronwright services"))
     agent.get("/v1/services", answers.services(clock))
     results.append(shell.files("cronwright runs reports/nightly-reprot"))
+    results.append(shell.files("cronwright runs sales/nightly-report"))
+    agent.get("/v1/services/reports/bare", problem(404, "CronJob reports/bare is no service", reason="not-managed"))
+    results.append(shell.files("cronwright show reports/bare"))
     agent.stop()
     shell.changes.append((r"after \d+ ms", "after 0 ms"))
     results.append(shell.files("cronwright services"))

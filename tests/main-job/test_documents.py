@@ -649,6 +649,8 @@ def test_bad_copy(agent, home, body, status):
     service = create(agent, home, document(home, "bad-copy"))
     answer = agent.api("POST", service.path + "/copy", body)
     assert answer.status == status, answer.text
+    itself = agent.api("POST", service.path + "/copy", {"name": service.name})
+    assert (itself.status, itself.json["errors"][0]["pointer"]) == (400, "/name")
 
 
 # --- delete ---

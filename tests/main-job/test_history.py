@@ -201,11 +201,13 @@ def test_reasons(keeper, history_place):
                    f"{service.name} is told to be {reason}", 60)
     assert kept(keeper, hungry, runs[hungry])["exitCode"] == 137
     for service in (pull, nowhere):
-        assert row_of(keeper, service)["running"] == [runs[service]]
+        row = row_of(keeper, service)
+        assert row["running"] == [runs[service]] and row["waiting"].startswith(wanted[service])
         remove_job(service, runs[service])
         ended = kept(keeper, service, runs[service], "none")
         assert (ended["state"], ended["reason"]) == ("failed", "cancelled: its Job was deleted")
-        assert row_of(keeper, service)["running"] == []
+        row = row_of(keeper, service)
+        assert row["running"] == [] and row["waiting"] is None
         assert keeper.api("GET", f"{service.path}/runs/{runs[service]}/logs").status == 404
 
 

@@ -231,6 +231,20 @@ def test_failed_first_build(agent, life):
     assert service.annotation("commit") == fixed
 
 
+def test_branch_that_is_not_there(agent, life):
+    """There is no build that could say so: the draft does, and it is not started before there is one."""
+    repository = life.repository("branchless", report(life.cluster, "branchless"))
+    service = draft(life, "branchless", repository=repository, branch="nope")
+    missing = eventually(lambda: agent.get(service.path)["status"]["missing"], "it is told", 60)
+    assert len(missing) == 1 and '"nope"' in missing[0]
+    assert f"cronwright build --follow {service.full_name}" in missing[0]
+    assert post(agent, service, "start", status=409)["missing"] == missing
+    repository.push(branch="nope")
+    post(agent, service, "build", status=202)
+    await_built(service)
+    assert post(agent, service, "start")["state"] == "started"
+
+
 def test_build_of_what_cannot_be_built(agent, life):
     plain = life.service("plain", container=shell("true")).seen_by(agent)
     assert post(agent, plain, "build", status=409)["reason"] == "no-source"
@@ -369,6 +383,7 @@ def test_image_changed_by_hand_pins(agent, life):
     service.set_image(mine)
     hand, earlier = images(agent, service, 2)
     assert (hand["kind"], hand["image"], hand["commit"], earlier["image"]) == ("hand", mine, None, by_us)
+    assert service.status(agent)["live"] is None  # nobody knows of which commit it is
     later, outcome = push(agent, service, "later")
     assert outcome["reason"] == "pinned" and service.image() == mine
     post(agent, service, "resume")
@@ -476,6 +491,7 @@ def test_adopting_preserves_everything(agent, life, adopted, metadata):
     assert adopt(agent, before, 403, "runner", source={"git": git})
     answer = adopt(agent, before, project="sales", source={"git": git})
     assert answer["before"]["repository"] is None and answer["after"]["repository"] == repository.url
+    assert (answer["before"]["managed"], answer["after"]["managed"]) == (False, True)
     assert answer["status"]["project"] == "sales" and "warnings" not in answer
     after = life.cluster.get("cronjobs", life.namespace, name)
     assert without_ours(after) == without_ours(before)
@@ -499,7 +515,7 @@ def test_adopting_one_of_two_containers(agent, life, adopted):
     adopted(before)
     refused = adopt(agent, before, 400)
     assert [error["pointer"] for error in refused["errors"]] == ["/container"]
-    assert "2 containers" in refused["detail"]
+    assert "2 containers" in refused["detail"] and refused["detail"].endswith("side, job")
     assert adopt(agent, before, 400, container="none")["errors"][0]["pointer"] == "/container"
     assert life.cluster.get("cronjobs", life.namespace, before["metadata"]["name"]) == before
     assert adopt(agent, before, container="job")["after"]["container"] == "job"

@@ -174,11 +174,12 @@ static void problems_are_sentences(void **state)
     } cases[] = {
         {"", TWO,
          "it has 2 containers: annotation cronwright.io/container must name the one that is "
-         "built"},
+         "built: side, main"},
         {ANNOTATED("'cronwright.io/container':'absent'"), TWO,
-         "annotation cronwright.io/container: there is no container \"absent\""},
+         "annotation cronwright.io/container: there is no container \"absent\"; there are: side, "
+         "main"},
         {ANNOTATED("'cronwright.io/container':'absent'"), ONE,
-         "annotation cronwright.io/container: there is no container \"absent\""},
+         "annotation cronwright.io/container: there is no container \"absent\"; there are: main"},
         {ANNOTATED("'cronwright.io/repository':'https://g/a/b'"), ONE,
          "annotation cronwright.io/branch is missing"},
         {ANNOTATED(SOURCE ",'cronwright.io/build-args':'A=1'"), ONE,
@@ -187,7 +188,7 @@ static void problems_are_sentences(void **state)
          "annotation cronwright.io/image is not an image's name"},
         {"", "'containers':[]",
          "it has 0 containers: annotation cronwright.io/container must name the one that is "
-         "built"},
+         "built: none"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         CLEANUP(service_ptr)

@@ -170,7 +170,7 @@ static void reasons(void **state)
          RUN_PENDING, "NewWord: m"},
         {"", POD("a", "01", MAIN("'state':{'running':{'startedAt':'2026-11-24T08:00:10Z'}}")),
          RUN_RUNNING, ""},
-        {"", POD("a", "01", TERMINATED("3", "")), RUN_PENDING, "waits to try again after: exit 3"},
+        {"", POD("a", "01", TERMINATED("3", "")), RUN_PENDING, "waits to try again after exit 3"},
         {TOO_OFTEN, POD("a", "01", TERMINATED("3", "")), RUN_FAILED, "exit 3"},
         {TOO_OFTEN, POD("a", "01", TERMINATED("137", ",'reason':'OOMKilled'")), RUN_FAILED,
          "out of memory (256Mi)"},
