@@ -1,6 +1,7 @@
 // What the store promises when things go wrong: a full disk, a killed process, another agent, a
 // database it cannot use.
 #include "agent/base/file.h"
+#include "agent/store/db.h"
 #include "agent/store/store.h"
 
 #include <fcntl.h>
@@ -175,6 +176,56 @@ static void test_a_newer_schema_is_refused(void **state)
     close(fd);
     assert_false(store_open(directory, &store, &err));
     assert_int_equal(err.code, ERR_UNSUPPORTED);
+}
+
+// A database as the first version left it, with unfinished work: the sqlite3 program makes it.
+static void make_first_version(void)
+{
+    static const char rows[] =
+        "INSERT INTO builds VALUES (7, 'r', 'main', 'c0ffee', 'recipe', 1, 'cw-1', 'i', '', "
+        "'running', '', '', '', '', 1, 2, 0, -1, -1, -1, -1, 0);"
+        "INSERT INTO deliveries VALUES (3, 'github', 'old', 1, 'push', 'r', 'refs/heads/main', "
+        "'main', 'c0ffee', 'ana', x'00', 1, 0, 'accepted', '', 0, 0, 0);"
+        "PRAGMA user_version = 1;";
+    put("schema.sql", store_schema);
+    put("rows.sql", rows);
+    char command[256];
+    snprintf(command, sizeof command, "cd %s && cat schema.sql rows.sql | sqlite3 cronwright.db",
+             directory);
+    assert_int_equal(system(command), 0);
+}
+
+static bool is_key(void *user, const char *repository, const char *branch)
+{
+    int *count = user;
+    (*count)++;
+    assert_string_equal(repository, "r");
+    assert_string_equal(branch, "main");
+    return true;
+}
+
+static void test_work_of_the_first_version_goes_on(void **state)
+{
+    (void)state;
+    struct store *store;
+    struct build build;
+    struct delivery delivery;
+    int64_t under_way;
+    int keys = 0;
+    make_first_version();
+    assert_true(store_open(directory, &store, NULL));
+    assert_true(store_build_get(store, 7, &build, NULL));
+    assert_string_equal(build.job, "cw-1");
+    assert_int_equal(build.state, BUILD_RUNNING);
+    assert_true(store_builds_under_way(store, &under_way, NULL));
+    assert_int_equal(under_way, 1);
+    assert_true(store_delivery_get(store, "old", &delivery, NULL));
+    assert_true(delivery.pending);
+    assert_true(store_pending_keys(store, is_key, &keys, NULL));
+    assert_int_equal(keys, 1);
+    store_close(store);
+    assert_true(store_open(directory, &store, NULL)); // nothing is led on twice
+    store_close(store);
 }
 
 // The limit on file size makes writes fail as a full disk does.
@@ -371,6 +422,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_only_the_owner_can_read_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_what_is_no_database_is_left_alone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_newer_schema_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_work_of_the_first_version_goes_on, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_full_disk_fails_all_and_heals, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_full_queue_refuses_at_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_kill_loses_nothing_acknowledged, set_up, tear_down),
