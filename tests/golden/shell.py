@@ -30,6 +30,11 @@ def on_terminal(raw):
     return "\n".join(lines).replace("\x1b", "\\e")
 
 
+def hear_interrupts():
+    """What is started in the background of a script ignores them, and so would all that it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Result:
     def __init__(self, command, status, out, err=None):
         self.command, self.status, self.out, self.err = command, status, out, err
@@ -61,6 +66,7 @@ class Shell:
             name, value = words.pop(0).split("=", 1)
             variables[name] = value
         assert words[0] == "cronwright"
+        streams.setdefault("preexec_fn", hear_interrupts)
         self.process = subprocess.Popen([self.program, *words[1:]], cwd=self.directory, env=variables, **streams)
         return self.process
 
@@ -86,6 +92,7 @@ class Shell:
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, COLUMNS, 0, 0))
 
         def take_terminal():
+            hear_interrupts()
             os.setsid()
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 

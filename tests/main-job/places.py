@@ -190,7 +190,7 @@ class Service:
         """Ends and removes every run, and waits until its pods are gone."""
         for job in self.jobs():
             self.cluster.delete("jobs", self.namespace, job["metadata"]["name"], "Foreground")
-        eventually(lambda: not self.jobs(), f"the runs of {self.name} are gone")
+        eventually(lambda: not self.jobs(), f"the runs of {self.name} are gone", 240)
 
     def delete(self):
         self.cluster.delete("cronjobs", self.namespace, self.name)

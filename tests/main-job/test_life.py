@@ -582,7 +582,7 @@ def test_what_cannot_be_adopted(agent, life, adopted):
     assert adopt(agent, there, 403, source=git("https://git.example/other/one"))["reason"] == "not-allowed"
     assert adopt(agent, there, 400, source=git("no url"))["errors"]
     nowhere = {"metadata": {"namespace": life.namespace, "name": "nowhere"}}
-    assert adopt(agent, nowhere, 404)["reason"] == "not-found"
+    assert adopt(agent, nowhere, 404)["reason"] == "no-cronjob"
     elsewhere = {"metadata": {"namespace": "kube-system", "name": "x"}}
     assert adopt(agent, elsewhere, 404)["reason"] == "not-watched"
     assert life.cluster.get("cronjobs", life.namespace, there["metadata"]["name"]) == there

@@ -261,7 +261,8 @@ def test_a_start_that_lacks_something(desk):
     place.cluster.kubectl("-n", place.namespace, "create", "rolebinding", "check",
                           "--clusterrole=cronwright-check-references", "--serviceaccount=cronwright:cronwright")
     eventually(lambda: status(desk, full_name)["missing"], "the agent may look")
-    assert 'missing   ConfigMap "not-there" does not exist: kubectl' in desk.cli("show", full_name)[0]
+    shown = desk.cli("show", full_name)[0]
+    assert 'ConfigMap "not-there" does not exist: kubectl' in shown.partition("\nmissing ")[2]
     err = desk.cli("start", full_name, status=1)[1]
     assert '✗ ConfigMap "not-there" does not exist: kubectl' in err and "(409)" in err
     assert cronjob(desk, full_name.split("/")[1])["spec"]["suspend"] is True
@@ -349,7 +350,7 @@ def test_adopt(desk):
     name, full_name = by_hand(desk, "byhand", ("main", place.cluster.busybox_image),
                               **{"app.kubernetes.io/managed-by": "Helm"})
     out, err = desk.cli("adopt", full_name, "--repository", repository.url, "--image", f"{place.images}/adopted")
-    assert out.startswith(f"{full_name}  adopted\n  repository - → ") and "⚠ " in err and "Helm" in err
+    assert out.startswith(f"{full_name}  adopted\n  managed false → true\n  repository - → ") and "⚠ " in err and "Helm" in err
     assert desk.cli("adopt", full_name, "--repository", repository.url, "--image",
                     f"{place.images}/adopted")[0] == f"{full_name}  adopted already\n"
     found = cronjob(desk, name)

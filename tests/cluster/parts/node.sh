@@ -132,7 +132,9 @@ start_containerd() {
 # every pod would have a warning; and the file has a line, for with an empty one
 # containerd takes the machine's.
 # No eviction and no image collection: a full disk of the machine is not the
-# tests' matter, and the first images cannot be pulled twice from elsewhere.
+# tests' matter, and the first images cannot be pulled twice from elsewhere. A
+# log of 50 MB that is written within seconds is not rotated away (from 10 MiB
+# on, by default) before anybody can have read it.
 write_kubelet_config() {
     echo 'options attempts:1' | write "$CLUSTER_DIR/etc/resolv.conf"
     write "$CLUSTER_DIR/etc/kubelet.yaml" <<YAML
@@ -164,6 +166,7 @@ imageGCHighThresholdPercent: 100
 imageGCLowThresholdPercent: 99
 makeIPTablesUtilChains: false
 oomScoreAdj: 0
+containerLogMaxSize: 100Mi
 serializeImagePulls: false
 registryPullQPS: 0
 eventRecordQPS: 0
