@@ -42,9 +42,11 @@ class Checkout:
                 shutil.copy2(TOP / name, directory / name)
 
     def start(self, *words):
+        # What is started in the background of a script ignores interrupts, and so would all that it starts.
         return subprocess.Popen(["./deploy/quickstart", *words], cwd=self.directory, env=ENVIRONMENT, text=True,
                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                start_new_session=True)
+                                start_new_session=True,
+                                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
 
     def run(self, *words, status=0):
         process = self.start(*words)
