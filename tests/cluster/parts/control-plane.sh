@@ -24,8 +24,24 @@ start_etcd() {
     step etcd "$url"
 }
 
+# What the accounts of pods and tests ask is on record, so that a test can tell which rights an
+# account uses; the controllers' own accounts are left out.
+write_audit_policy() {
+    cat >"$CLUSTER_DIR/etc/audit-policy.yaml" <<'YAML'
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+  - level: None
+    userGroups: ["system:serviceaccounts:kube-system"]
+  - level: Metadata
+    userGroups: ["system:serviceaccounts"]
+YAML
+}
+
 launch_apiserver() {
     ! pid_of kube-apiserver >/dev/null || return 0
+    write_audit_policy
     launch kube-apiserver "$KUBERNETES_BIN/kube-apiserver" \
         --etcd-servers="http://$HOST_ADDRESS:$ETCD_PORT" \
         --bind-address="$API_ADDRESS" --secure-port=443 --advertise-address="$API_ADDRESS" \
@@ -39,7 +55,9 @@ launch_apiserver() {
         --service-account-issuer=https://kubernetes.default.svc \
         --service-account-key-file="$PKI/service-accounts.key" \
         --service-account-signing-key-file="$PKI/service-accounts.key" \
-        --authorization-mode=Node,RBAC --enable-admission-plugins=NodeRestriction
+        --authorization-mode=Node,RBAC --enable-admission-plugins=NodeRestriction \
+        --audit-policy-file="$CLUSTER_DIR/etc/audit-policy.yaml" \
+        --audit-log-path="$LOGS/audit.log" --audit-log-maxsize=200 --audit-log-maxbackup=1
 }
 
 # Slow to start, so launched early and awaited only when it is needed.
