@@ -192,8 +192,8 @@ static int on_map_key(void *context, const unsigned char *key, size_t len)
         return 1;
     for (size_t i = 0; i < reader->count; i++) {
         const struct payload_field *field = &reader->fields[i];
-        if (field->parent != node || strncmp(field->name, (const char *)key, len) != 0 ||
-            field->name[len])
+        if (field->parent != node || len == 0 || field->name[0] != (char)key[0] ||
+            strncmp(field->name, (const char *)key, len) != 0 || field->name[len])
             continue;
         if (reader->seen & 1U << i)
             return error_set(reader->err, ERR_INVALID, "the payload has the key \"%s\" twice",

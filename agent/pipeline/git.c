@@ -10,6 +10,7 @@
 
 #define CHILD_SLACK_MS  5000 // the child's own deadline comes first: its words are better
 #define CHILD_NAME_ROOM (KEY_SIZE + 64)
+#define HEAD_PACE_MS    250 // a remote is not asked sooner again, however many pushes come
 
 static void answers_ptr(struct git_answers *answers)
 {
@@ -70,6 +71,22 @@ static bool head_is_due(const struct work *work)
            wall_now().ms < work->head.checked.ms;
 }
 
+// How long the remote is yet to be left alone.
+static int64_t head_pause_ms(const struct work *work)
+{
+    int64_t since = wall_now().ms - work->head.checked.ms;
+    return since >= 0 && since < HEAD_PACE_MS ? HEAD_PACE_MS - since : 0;
+}
+
+// Meanwhile what was told a moment ago holds, so that a branch that never rests is still built.
+static enum step pause_head(struct work *work, int64_t pause_ms, enum head_news *news)
+{
+    *news = HEAD_PAUSED;
+    work_again(work, pause_ms);
+    bool known = *work->head.commit && strcmp(work->head.commit, HEAD_MISSED) != 0;
+    return known ? STEP_NEXT : STEP_WAIT;
+}
+
 static enum step ask_head(struct work *work, const char *name)
 {
     struct git_remote_branch remote = remote_branch(work);
@@ -91,18 +108,21 @@ static enum step head_not_told(struct work *work, const struct git_answers *answ
     return STEP_FAIL;
 }
 
-enum step step_head(struct work *work, bool *fresh)
+enum step step_head(struct work *work, enum head_news *news)
 {
+    *news = HEAD_KNOWN;
     char name[CHILD_NAME_ROOM];
     snprintf(name, sizeof name, "head %s", work->key);
     CLEANUP(answers_ptr) struct git_answers answers;
     git_answers_init(&answers);
-    int64_t tag;
+    int64_t tag, pause_ms = head_pause_ms(work);
     switch (take(work, name, &tag, &answers)) {
     case CHILD_BUSY:
         return STEP_WAIT;
     case CHILD_UNKNOWN:
-        return head_is_due(work) ? ask_head(work, name) : STEP_NEXT;
+        if (!head_is_due(work))
+            return STEP_NEXT;
+        return pause_ms > 0 ? pause_head(work, pause_ms, news) : ask_head(work, name);
     case CHILD_ENDED:
         break;
     }
@@ -113,7 +133,8 @@ enum step step_head(struct work *work, bool *fresh)
     text_copy(work->head.commit, sizeof work->head.commit, answers.commit);
     work->head.seq = tag > work->head.seq ? tag : work->head.seq;
     work->head.checked = wall_now();
-    *fresh = work->progressed = true;
+    *news = HEAD_FRESH;
+    work->progressed = true;
     return STEP_NEXT;
 }
 

@@ -151,18 +151,19 @@ static enum step know_head(struct work *work)
 {
     char before[STORE_COMMIT_SIZE];
     text_copy(before, sizeof before, work->head.commit);
-    bool fresh = false;
-    enum step step = step_head(work, &fresh);
-    if (step != STEP_NEXT)
+    enum head_news news;
+    enum step step = step_head(work, &news);
+    if (step != STEP_NEXT || news == HEAD_PAUSED)
         return step;
     // A branch that is seen for the first time has not moved: a service that was just made waits
     // for a push.
+    bool fresh = news == HEAD_FRESH;
     bool moved = fresh && *before && strcmp(before, work->head.commit) != 0;
     if (!want_builds(work, moved) ||
         (fresh && !store_branch_put(work->pipeline->parts.store, &work->head, &work->err)))
         return STEP_TRY;
     // Somebody may have pushed while the remote was asked.
-    return work->newest > work->head.seq ? know_head(work) : STEP_NEXT;
+    return fresh && work->newest > work->head.seq ? know_head(work) : STEP_NEXT;
 }
 
 // --- advancing builds ---

@@ -105,9 +105,13 @@ enum step work_failed(struct work *work, const char *reason);
 void work_wake_child(void *pipeline, const char *name);
 
 // --- git.c: what the Git child is asked ---
-// Looks whether the head must be asked for, and asks. STEP_NEXT: work.head is as known now; `fresh`
-// says that it was just answered and is not stored yet.
-enum step step_head(struct work *work, bool *fresh);
+enum head_news {
+    HEAD_KNOWN,  // nothing to ask
+    HEAD_FRESH,  // just answered, not stored yet
+    HEAD_PAUSED, // to be asked again in a moment: good for what is under way, not for new builds
+};
+// Looks whether the head must be asked for, and asks. STEP_NEXT: work.head is as known now.
+enum step step_head(struct work *work, enum head_news *news);
 void head_cancel(struct work *work);
 // What is known of the head is not to be relied on: it is asked for again soon.
 bool head_again(struct work *work) MUST_CHECK;

@@ -138,7 +138,9 @@ void store_delivery_add(struct store *store, const struct delivery *delivery,
                         store_delivery_done done, void *user)
 {
     struct addition *addition = xalloc(sizeof *addition);
-    *addition = (struct addition){.delivery = *delivery, .done = done, .user = user};
+    addition->delivery = *delivery;
+    addition->done = done;
+    addition->user = user;
     if (!store_change_later(store, apply_addition, finish_addition, addition))
         finish_addition(addition, false);
 }

@@ -36,8 +36,9 @@ def load(port, connections, repository=None):
 def memory_row(what, pid):
     rollup = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
     kib = {name: int(value) for name, value in re.findall(r"^(\w+):\s+(\d+) kB", rollup, re.M)}
-    private = kib["Private_Clean"] + kib["Private_Dirty"]
-    row(what, f"{kib['Rss'] / 1024:.1f} MB", f"{private / 1024:.1f} MB of it private")
+    row(what, f"{kib['Rss'] / 1024:.1f} MB",
+        f"{kib['Private_Dirty'] / 1024:.1f} MB of it private; of the rest, pages of programs and libraries, nobody else "
+        f"uses {kib['Private_Clean'] / 1024:.1f} MB now")
 
 
 def answers(url):
