@@ -387,7 +387,8 @@ const char *config_pull_secret(const struct config *config, const char *ns, cons
     for (size_t i = 0; i < config->allow.count; i++) {
         const struct config_allow *entry = &config->allow.items[i];
         if (repository ? entry_holds(config, entry, ns, repository, image) == HELD_ALL
-                       : any_is(&entry->namespaces, ns) && any_holds(&entry->images, image))
+                       : *entry->pull_secret && any_is(&entry->namespaces, ns) &&
+                             any_holds(&entry->images, image))
             return entry->pull_secret;
     }
     return "";

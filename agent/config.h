@@ -196,8 +196,9 @@ struct config_grant {
 bool config_allows(const struct config *config, const char *ns, const char *repository,
                    const char *image, struct config_grant *out, struct error *err) MUST_CHECK;
 
-// The Secret to pull an image with (without tag and digest) in a namespace: that of the first entry
-// that holds for both, and for the repository unless it is NULL. "": none.
+// The Secret to pull an image with (without tag and digest) in a namespace: that of the entry that
+// decides about the repository; with NULL for it, since the image is not built here, that of the
+// first entry that has one and holds for namespace and image. "": none.
 const char *config_pull_secret(const struct config *config, const char *ns, const char *repository,
                                const char *image);
 
