@@ -44,14 +44,14 @@ static_assert(TURN_WAIT_MS + RUN_REPLACE_TIMEOUT_MS_DEFAULT + KUBE_TIMEOUT_MS_DE
 // The watch of a namespace's services, or of all. What it has told outlives it.
 struct services_watch {
     struct agent *agent;
-    const char *namespace_; // NULL: all
+    char *namespace_; // NULL: all
     struct kube_watch *watch;
     atomic_bool synced; // told all services once
     atomic_bool failed; // since the start
 };
 
 struct agent {
-    struct config config;
+    struct settings *settings;
     struct store *store;
     struct kube_client *kube;
     struct http_loop *loop;
@@ -141,7 +141,7 @@ static void service_changed(void *user, const struct service *before, const stru
 
 static bool start_kubernetes(struct agent *agent, struct error *err)
 {
-    const struct config *config = &agent->config;
+    CLEANUP(settings_drop_ptr) const struct config *config = settings_hold(agent->settings);
     struct kube_access *access;
     bool found = *config->kubernetes.kubeconfig
                      ? kube_access_from_file(config->kubernetes.kubeconfig,
@@ -157,17 +157,17 @@ static bool start_kubernetes(struct agent *agent, struct error *err)
     return true;
 }
 
-static void watch_services(struct agent *agent)
+static void watch_services(struct agent *agent, const struct config *config)
 {
     static const struct kube_watch_events events = {service_item, service_synced, service_failed};
-    const struct config_texts *namespaces = &agent->config.kubernetes.namespaces;
+    const struct config_texts *namespaces = &config->kubernetes.namespaces;
     agent->watch_count = namespaces->count ? namespaces->count : 1;
     agent->watches = xalloc(agent->watch_count * sizeof *agent->watches);
     agent->patience = mono_after(PATIENCE_MS);
     for (size_t i = 0; i < agent->watch_count; i++) {
         struct services_watch *watch = &agent->watches[i];
         watch->agent = agent;
-        watch->namespace_ = namespaces->count ? namespaces->items[i] : NULL;
+        watch->namespace_ = namespaces->count ? xstrdup(namespaces->items[i]) : NULL;
         watch->watch =
             kube_watch_create(agent->kube, agent->loop,
                               &(struct kube_watch_options){.resource = &KUBE_CRONJOBS,
@@ -218,9 +218,8 @@ static void set_address(struct server_options *options, const struct config_addr
     options->port = address->port;
 }
 
-static bool start_webhooks(struct agent *agent, struct error *err)
+static bool start_webhooks(struct agent *agent, const struct config *config, struct error *err)
 {
-    const struct config *config = &agent->config;
     static const struct server_route *const tables[] = {intake_routes, NULL};
     struct server_options options = {
         .name = "webhooks",
@@ -241,10 +240,10 @@ static bool start_webhooks(struct agent *agent, struct error *err)
     return server_start(&options, &agent->webhooks, err);
 }
 
-static bool start_admin(struct agent *agent, struct error *err)
+static bool start_admin(struct agent *agent, const struct config *config, struct error *err)
 {
     agent->admin = (struct admin){
-        .config = &agent->config,
+        .settings = agent->settings,
         .store = agent->store,
         .kube = agent->kube,
         .services = agent->services,
@@ -270,7 +269,7 @@ static bool start_admin(struct agent *agent, struct error *err)
         .answer_ms = ADMIN_ANSWER_MS,
         .idle_ms = IDLE_MS,
     };
-    set_address(&options, &agent->config.admin.listen);
+    set_address(&options, &config->admin.listen);
     return server_start(&options, &agent->admin_server, err);
 }
 
@@ -281,12 +280,18 @@ static bool services_known(void *user)
     return all_synced(user);
 }
 
+static void log_setup_by(const struct config *config)
+{
+    log_setup(config->log.level, config->log.format);
+}
+
 static bool open_events(struct agent *agent, struct error *err)
 {
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
     // Blocked before any thread starts, so that only the main thread hears of them.
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
@@ -316,13 +321,14 @@ static void raise_descriptor_limit(void)
 
 static bool start(struct agent *agent, struct error *err)
 {
-    const struct config *config = &agent->config;
+    CLEANUP(settings_drop_ptr) const struct config *config = settings_hold(agent->settings);
+    log_setup_by(config);
     raise_descriptor_limit();
     if (!open_events(agent, err) || !directory_make(config->state_directory, err) ||
         !store_open(config->state_directory, &agent->store, err) || !start_kubernetes(agent, err))
         return false;
     agent->children = children_create((int)config->git.max_concurrent);
-    struct pipeline_parts parts = {.config = config,
+    struct pipeline_parts parts = {.settings = agent->settings,
                                    .store = agent->store,
                                    .kube = agent->kube,
                                    .loop = agent->loop,
@@ -331,23 +337,22 @@ static bool start(struct agent *agent, struct error *err)
                                    .children = agent->children,
                                    .services_known = services_known,
                                    .user = agent};
-    struct recorder_parts recorder_parts = {.config = config,
+    struct recorder_parts recorder_parts = {.settings = agent->settings,
                                             .store = agent->store,
                                             .kube = agent->kube,
                                             .loop = agent->loop,
                                             .services = agent->services,
                                             .logs = agent->logs};
     if (!pipeline_create(&parts, &agent->pipeline, err) ||
-        !recorder_create(&recorder_parts, &agent->recorder, err) ||
-        !intake_create(&(struct intake_options){.config = config,
-                                                .store = agent->store,
-                                                .follows = follows,
-                                                .wake = wake,
-                                                .user = agent},
-                       &agent->intake, err))
+        !recorder_create(&recorder_parts, &agent->recorder, err))
         return false;
-    watch_services(agent);
-    if (!start_webhooks(agent, err) || !start_admin(agent, err))
+    agent->intake = intake_create(&(struct intake_options){.settings = agent->settings,
+                                                           .store = agent->store,
+                                                           .follows = follows,
+                                                           .wake = wake,
+                                                           .user = agent});
+    watch_services(agent, config);
+    if (!start_webhooks(agent, config, err) || !start_admin(agent, config, err))
         return false;
     log_line(LOG_INFO, "listening", "webhooks", server_address(agent->webhooks), "admin",
              server_address(agent->admin_server), NULL);
@@ -369,6 +374,8 @@ static void stop(struct agent *agent)
         kube_watch_destroy(agent->watches[i].watch);
     recorder_destroy(agent->recorder);
     pipeline_destroy(agent->pipeline);
+    for (size_t i = 0; i < agent->watch_count; i++)
+        free(agent->watches[i].namespace_);
     free(agent->watches);
     podlog_hub_destroy(agent->logs);
     http_loop_destroy(agent->loop);
@@ -381,12 +388,61 @@ static void stop(struct agent *agent)
     close_fd(&agent->signal_fd);
 }
 
-// The signal that asks to end; 0: none.
-static uint32_t ending_signal(struct agent *agent)
+// --- reload ---
+
+static void log_kept(void *user, const char *key)
+{
+    (void)user;
+    log_line(LOG_WARNING, "a setting has changed that needs a restart", "setting", key, NULL);
+}
+
+static void log_errors(const struct config_errors *errors)
+{
+    for (size_t i = 0; i < errors->count; i++) {
+        char place[32];
+        snprintf(place, sizeof place, "%d:%d", errors->items[i].line, errors->items[i].column);
+        log_line(LOG_ERROR, "an error in the settings", "place",
+                 errors->items[i].line ? place : NULL, "error", errors->items[i].text, NULL);
+    }
+}
+
+// What is under way goes on with the settings it has; what comes next has the new ones.
+static void reload(struct agent *agent)
+{
+    CLEANUP(config_errors_finish) struct config_errors errors = {0};
+    systemd_reloading();
+    if (settings_reload(agent->settings, log_kept, agent, &errors)) {
+        CLEANUP(settings_drop_ptr) const struct config *config = settings_hold(agent->settings);
+        log_setup_by(config);
+        if (agent->started)
+            pipeline_settings_changed(agent->pipeline);
+        log_line(LOG_INFO, "settings reloaded", NULL);
+    } else {
+        log_errors(&errors);
+        log_line(LOG_ERROR, "settings not reloaded: those that were in force stay", NULL);
+    }
+    systemd_ready();
+}
+
+// Does what signals ask for. The one that asks to end; 0: none.
+static uint32_t take_signals(struct agent *agent)
 {
     struct signalfd_siginfo info;
-    return read(agent->signal_fd, &info, sizeof info) == sizeof info ? info.ssi_signo : 0;
+    while (read(agent->signal_fd, &info, sizeof info) == sizeof info) {
+        if (info.ssi_signo != SIGHUP)
+            return info.ssi_signo;
+        reload(agent);
+    }
+    return 0;
 }
+
+static int64_t sweep_interval_ms(struct agent *agent)
+{
+    CLEANUP(settings_drop_ptr) const struct config *config = settings_hold(agent->settings);
+    return config->sweep.interval_ms;
+}
+
+// --- running ---
 
 static void start_pipeline(struct agent *agent)
 {
@@ -402,7 +458,7 @@ static void run(struct agent *agent)
 {
     int64_t watchdog = systemd_watchdog_ms();
     int64_t tick = watchdog && watchdog < TICK_MS ? watchdog : TICK_MS;
-    struct mono_time sweep = mono_after(agent->config.sweep.interval_ms);
+    struct mono_time swept = mono_now();
     for (;;) {
         children_run(agent->children, agent->events_fd, mono_after(tick));
         uint64_t times;
@@ -410,13 +466,13 @@ static void run(struct agent *agent)
         (void)got;
         if (!agent->started && enough_synced(agent))
             start_pipeline(agent);
-        if (agent->started && mono_past(sweep)) {
+        if (agent->started && mono_now().ms - swept.ms >= sweep_interval_ms(agent)) {
             pipeline_sweep(agent->pipeline);
-            sweep = mono_after(agent->config.sweep.interval_ms);
+            swept = mono_now();
         }
         recorder_tick(agent->recorder);
         systemd_watchdog();
-        uint32_t ending = ending_signal(agent);
+        uint32_t ending = take_signals(agent);
         if (ending) {
             log_line(LOG_INFO, "stopping", "signal", strsignal((int)ending), NULL);
             systemd_stopping();
@@ -425,11 +481,10 @@ static void run(struct agent *agent)
     }
 }
 
-static int serve(struct config *config)
+static int serve(struct settings *settings)
 {
-    struct agent agent = {.config = *config, .signal_fd = -1, .synced_fd = -1, .events_fd = -1};
+    struct agent agent = {.settings = settings, .signal_fd = -1, .synced_fd = -1, .events_fd = -1};
     struct error err = {0};
-    log_setup(config->log.level, config->log.format);
     http_setup();
     bool started = start(&agent, &err);
     if (started) {
@@ -457,9 +512,9 @@ int agent_main(int argc, char **argv)
         else
             return 2;
     }
-    struct config config = {0};
+    struct settings *settings;
     struct config_errors errors = {0};
-    if (!config_load(path, &config, &errors)) {
+    if (!settings_load(path, &settings, &errors)) {
         config_errors_print(&errors, path, stderr);
         config_errors_finish(&errors);
         return 1;
@@ -469,7 +524,7 @@ int agent_main(int argc, char **argv)
     if (check)
         printf("%s: settings are good\n", path);
     else
-        status = serve(&config);
-    config_finish(&config);
+        status = serve(settings);
+    settings_destroy(settings);
     return status;
 }

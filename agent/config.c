@@ -11,6 +11,41 @@
 #define SIGNING_TOKEN_PREFIX "whsec_" // Standard Webhooks
 #define SIGNING_KEY_MAX      256      // bytes
 
+// --- prefixes ---
+
+// Without "/" and ".git" at the end.
+static size_t bare_length(const char *name)
+{
+    size_t len = strlen(name);
+    while (len > 0 && name[len - 1] == '/')
+        len--;
+    return len > 4 && memcmp(name + len - 4, ".git", 4) == 0 ? len - 4 : len;
+}
+
+// Whether a server could read the name as another one: "a/../b", "a//b", "a/%2e%2e/b".
+static bool is_ambiguous(const char *name)
+{
+    const char *scheme = strstr(name, "://");
+    const char *at = scheme ? scheme + 3 : name;
+    if (strpbrk(at, "%?#\\") || *at == '\0')
+        return true;
+    for (size_t len; *at; at += len + (at[len] == '/')) {
+        len = strcspn(at, "/");
+        if (len == 0 || (len == 1 && at[0] == '.') || (len == 2 && at[0] == '.' && at[1] == '.'))
+            return true;
+    }
+    return false;
+}
+
+// How many bytes of `name` a prefix covers, 0 when it does not hold.
+static size_t prefix_length(const char *prefix, const char *name)
+{
+    size_t len = bare_length(prefix), whole = bare_length(name);
+    if (is_ambiguous(name) || len > whole || strncmp(prefix, name, len) != 0)
+        return 0;
+    return len == whole || name[len] == '/' ? len : 0;
+}
+
 // --- what no single setting shows ---
 
 static bool same(const char *a, const char *b)
@@ -18,24 +53,66 @@ static bool same(const char *a, const char *b)
     return a && b && strcmp(a, b) == 0; // NULL: could not be read, and that was told
 }
 
+static bool given(const char *text)
+{
+    return text && *text;
+}
+
+static bool is_known(const struct config_token *token)
+{
+    return given(token->hash) || token->file.text;
+}
+
+// A file that could not be read was told.
+static void check_token(struct config_load *load, const struct config_token *token,
+                        const char *pointer)
+{
+    const char *text = token->file.text;
+    if (text && strlen(text) < CONFIG_TOKEN_MIN)
+        config_fail(load, pointer, "%s: shorter than %d bytes", token->file.path, CONFIG_TOKEN_MIN);
+    if (text && given(token->hash))
+        config_fail(load, pointer, "there is a tokenFile too: give one of the two");
+    if (same(token->hash, "") && same(token->file.path, ""))
+        config_fail(load, pointer, "hash or tokenFile is required");
+}
+
 static void check_tokens(struct config_load *load, const struct config *config)
 {
     const struct config_token *tokens = config->admin.tokens.items;
     for (size_t i = 0; i < config->admin.tokens.count; i++) {
         CLEANUP(free_ptr) char *name = xasprintf("/admin/tokens/%zu/name", i);
-        CLEANUP(free_ptr) char *file = xasprintf("/admin/tokens/%zu/tokenFile", i);
-        const char *token = tokens[i].token.text;
-        if (token && strlen(token) < CONFIG_TOKEN_MIN)
-            config_fail(load, file, "%s: shorter than %d bytes", tokens[i].token.path,
-                        CONFIG_TOKEN_MIN);
+        CLEANUP(free_ptr)
+        char *value =
+            xasprintf("/admin/tokens/%zu/%s", i, given(tokens[i].hash) ? "hash" : "tokenFile");
+        check_token(load, &tokens[i], value);
         for (size_t j = 0; j < i; j++) {
             if (same(tokens[i].name, tokens[j].name))
                 config_fail(load, name, "\"%s\" is there twice", tokens[i].name);
-            if (same(token, tokens[j].token.text))
-                config_fail(load, file, "the same token as that of \"%s\"",
+            if (is_known(&tokens[i]) && is_known(&tokens[j]) &&
+                memcmp(tokens[i].digest, tokens[j].digest, SHA256_SIZE) == 0)
+                config_fail(load, value, "the same token as that of \"%s\"",
                             tokens[j].name ? tokens[j].name : "?");
         }
     }
+}
+
+// What is kept of a token is its hash.
+static void hash_tokens(struct config *config)
+{
+    for (size_t i = 0; i < config->admin.tokens.count; i++) {
+        struct config_token *token = &config->admin.tokens.items[i];
+        const char *hex = given(token->hash) ? token->hash + strlen(TOKEN_HASH_PREFIX) : "";
+        if (token->file.text)
+            sha256(token->file.text, strlen(token->file.text), token->digest);
+        else if (*hex && !hex_decode(hex, strlen(hex), token->digest, sizeof token->digest))
+            abort(); // its form was checked
+    }
+}
+
+static void forget_tokens(struct config *config)
+{
+    for (size_t i = 0; i < config->admin.tokens.count; i++)
+        secret_free(TAKE(config->admin.tokens.items[i].file.text));
 }
 
 static void check_signing_tokens(struct config_load *load, const struct config *config)
@@ -68,9 +145,62 @@ static void check_twice(struct config_load *load, const struct config *config)
     }
     for (size_t i = 0; i < config->git.credentials.count; i++) {
         CLEANUP(free_ptr) char *url = xasprintf("/git/credentials/%zu/url", i);
-        for (size_t j = 0; j < i; j++)
-            if (same(config->git.credentials.items[i].url, config->git.credentials.items[j].url))
+        CLEANUP(free_ptr) char *name = xasprintf("/git/credentials/%zu/name", i);
+        const struct config_credential *one = &config->git.credentials.items[i];
+        for (size_t j = 0; j < i; j++) {
+            const struct config_credential *other = &config->git.credentials.items[j];
+            if (given(one->name) && same(one->name, other->name))
+                config_fail(load, name, "\"%s\" is there twice", one->name);
+            if (same(one->name, "") && same(other->name, "") && same(one->url, other->url))
                 config_fail(load, url, "is there twice");
+        }
+    }
+}
+
+static const struct config_credential *credential_named(const struct config *config,
+                                                        const char *name)
+{
+    for (size_t i = 0; i < config->git.credentials.count; i++)
+        if (same(config->git.credentials.items[i].name, name))
+            return &config->git.credentials.items[i];
+    return NULL;
+}
+
+// Whether some repository of the entry can be below the credential's url.
+static bool can_hold(const struct config_allow *entry, const struct config_credential *credential)
+{
+    for (size_t i = 0; i < entry->repositories.count; i++) {
+        const char *prefix = entry->repositories.items[i];
+        if (!prefix || !credential->url || same(prefix, "*") ||
+            prefix_length(prefix, credential->url) > 0 ||
+            prefix_length(credential->url, prefix) > 0)
+            return true;
+    }
+    return false;
+}
+
+static void check_allow(struct config_load *load, const struct config *config)
+{
+    const char **names = xalloc((config->git.credentials.count + 1) * sizeof *names);
+    CLEANUP(free_ptr) const char **owned = names;
+    for (size_t i = 0; i < config->git.credentials.count; i++)
+        if (given(config->git.credentials.items[i].name))
+            *names++ = config->git.credentials.items[i].name;
+    for (size_t i = 0; i < config->allow.count; i++) {
+        const struct config_allow *entry = &config->allow.items[i];
+        CLEANUP(free_ptr) char *pointer = xasprintf("/allow/%zu/gitCredential", i);
+        if (!given(entry->git_credential))
+            continue;
+        const struct config_credential *credential =
+            credential_named(config, entry->git_credential);
+        const char *near = credential ? NULL : text_nearest(entry->git_credential, owned);
+        if (!credential)
+            config_fail(load, pointer, "none of git.credentials has the name \"%s\"%s%s%s",
+                        entry->git_credential, near ? "; did you mean \"" : "", near ? near : "",
+                        near ? "\"?" : "");
+        else if (!can_hold(entry, credential))
+            config_fail(load, pointer, "none of the entry's repositories is below its url, %s",
+                        credential->url);
     }
 }
 
@@ -152,9 +282,12 @@ bool config_load(const char *path, struct config *out, struct config_errors *err
         return false;
     struct config config = {0};
     config_scope_read(&load, "", load.document.root, "", &config);
+    hash_tokens(&config);
     check_tokens(&load, &config);
+    forget_tokens(&config);
     check_signing_tokens(&load, &config);
     check_twice(&load, &config);
+    check_allow(&load, &config);
     check_listeners(&load, &config);
     widen_namespaces(&config.kubernetes.namespaces);
     if (errors->count > 0) {
@@ -192,39 +325,6 @@ void config_errors_finish(struct config_errors *errors)
 
 // --- who may do what, and as whom ---
 
-// Without "/" and ".git" at the end.
-static size_t bare_length(const char *name)
-{
-    size_t len = strlen(name);
-    while (len > 0 && name[len - 1] == '/')
-        len--;
-    return len > 4 && memcmp(name + len - 4, ".git", 4) == 0 ? len - 4 : len;
-}
-
-// Whether a server could read the name as another one: "a/../b", "a//b", "a/%2e%2e/b".
-static bool is_ambiguous(const char *name)
-{
-    const char *scheme = strstr(name, "://");
-    const char *at = scheme ? scheme + 3 : name;
-    if (strpbrk(at, "%?#\\") || *at == '\0')
-        return true;
-    for (size_t len; *at; at += len + (at[len] == '/')) {
-        len = strcspn(at, "/");
-        if (len == 0 || (len == 1 && at[0] == '.') || (len == 2 && at[0] == '.' && at[1] == '.'))
-            return true;
-    }
-    return false;
-}
-
-// How many bytes of `name` a prefix covers, 0 when it does not hold.
-static size_t prefix_length(const char *prefix, const char *name)
-{
-    size_t len = bare_length(prefix), whole = bare_length(name);
-    if (is_ambiguous(name) || len > whole || strncmp(prefix, name, len) != 0)
-        return 0;
-    return len == whole || name[len] == '/' ? len : 0;
-}
-
 static bool any_holds(const struct config_texts *prefixes, const char *name)
 {
     for (size_t i = 0; i < prefixes->count; i++)
@@ -241,27 +341,70 @@ static bool any_is(const struct config_texts *names, const char *name)
     return false;
 }
 
+// How much of what is asked for an entry has, in this order.
+enum held { HELD_NOTHING, HELD_NAMESPACE, HELD_REPOSITORY, HELD_CREDENTIAL, HELD_ALL };
+
+static enum held entry_holds(const struct config *config, const struct config_allow *entry,
+                             const char *ns, const char *repository, const char *image)
+{
+    if (!any_is(&entry->namespaces, ns))
+        return HELD_NOTHING;
+    if (!any_holds(&entry->repositories, repository))
+        return HELD_NAMESPACE;
+    if (*entry->git_credential && !config_credential(config, entry->git_credential, repository))
+        return HELD_REPOSITORY;
+    return any_holds(&entry->images, image) ? HELD_ALL : HELD_CREDENTIAL;
+}
+
 bool config_allows(const struct config *config, const char *ns, const char *repository,
-                   const char *image)
+                   const char *image, struct config_grant *out, struct error *err)
+{
+    static const char *const lacks[] = {
+        [HELD_NOTHING] = "no entry is for that namespace",
+        [HELD_NAMESPACE] = "those for that namespace are for other repositories",
+        [HELD_REPOSITORY] = "that for the repository has a gitCredential for other URLs",
+        [HELD_CREDENTIAL] = "that for the repository is for other images",
+    };
+    enum held most = HELD_NOTHING;
+    for (size_t i = 0; i < config->allow.count; i++) {
+        const struct config_allow *entry = &config->allow.items[i];
+        enum held held = entry_holds(config, entry, ns, repository, image);
+        if (held == HELD_ALL) {
+            *out = (struct config_grant){entry->git_credential, entry->push_secret};
+            return true;
+        }
+        most = held > most ? held : most;
+    }
+    return error_set(err, ERR_FORBIDDEN,
+                     "the settings' allow table has no entry for namespace %s, repository %s and "
+                     "image %s: %s",
+                     ns, repository, image, lacks[most]);
+}
+
+const char *config_pull_secret(const struct config *config, const char *ns, const char *repository,
+                               const char *image)
 {
     for (size_t i = 0; i < config->allow.count; i++) {
         const struct config_allow *entry = &config->allow.items[i];
-        if (any_is(&entry->namespaces, ns) && any_holds(&entry->repositories, repository) &&
-            any_holds(&entry->images, image))
-            return true;
+        if (repository ? entry_holds(config, entry, ns, repository, image) == HELD_ALL
+                       : *entry->pull_secret && any_is(&entry->namespaces, ns) &&
+                             any_holds(&entry->images, image))
+            return entry->pull_secret;
     }
-    return false;
+    return "";
 }
 
-const struct config_credential *config_credential(const struct config *config, const char *url)
+const struct config_credential *config_credential(const struct config *config, const char *name,
+                                                  const char *url)
 {
     const struct config_credential *best = NULL;
     size_t longest = 0;
     for (size_t i = 0; i < config->git.credentials.count; i++) {
-        size_t len = prefix_length(config->git.credentials.items[i].url, url);
+        const struct config_credential *credential = &config->git.credentials.items[i];
+        size_t len = same(credential->name, name) ? prefix_length(credential->url, url) : 0;
         if (len > longest) {
             longest = len;
-            best = &config->git.credentials.items[i];
+            best = credential;
         }
     }
     return best;

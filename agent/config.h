@@ -7,6 +7,7 @@
 #ifndef CRONWRIGHT_CONFIG_H
 #define CRONWRIGHT_CONFIG_H
 
+#include "agent/base/crypto.h"
 #include "agent/base/json.h"
 #include "agent/base/log.h"
 
@@ -16,8 +17,10 @@
 #define CONFIG_FILE_MAX   ((size_t)1 << 20)
 #define CONFIG_LIST_MAX   256  // items of any list
 #define CONFIG_TEXT_MAX   4096 // bytes of any text
-#define CONFIG_TOKEN_MIN  16   // bytes of an admin token
+#define CONFIG_TOKEN_MIN  16   // bytes of an admin token in a file
 #define CONFIG_ERRORS_MAX 100
+
+#define TOKEN_HASH_PREFIX "sha256:"
 
 // Where to listen.
 struct config_address {
@@ -45,14 +48,17 @@ struct config_secrets {
 enum config_role { ROLE_VIEWER, ROLE_RUNNER, ROLE_ADMIN }; // each may do what the former may
 
 struct config_token {
-    char *name; // unique
-    struct config_secret token;
+    char *name;                  // unique
+    char *hash;                  // "sha256:<hex>"; "" with a file
+    struct config_secret file;   // of the token, whose text is forgotten once it is hashed
+    uint8_t digest[SHA256_SIZE]; // of the token
     enum config_role role;
     struct config_texts namespaces; // "*": all
 };
 
 struct config_credential {
-    char *url; // prefix: config_credential()
+    char *name; // unique: only entries of `allow` that name it use it; "": all that name none
+    char *url;  // prefix: config_credential()
     char *username;
     struct config_secret password;
 };
@@ -68,6 +74,9 @@ struct config_allow {
     struct config_texts namespaces;   // exact, or "*"
     struct config_texts repositories; // URL prefixes, or "*"
     struct config_texts images;       // image prefixes, or "*"
+    char *git_credential;             // name of one; "": those without a name
+    char *push_secret;                // in builds.namespace; "": builds.pushSecret
+    char *pull_secret;                // in the service's namespace; "": none
 };
 
 struct config {
@@ -170,18 +179,33 @@ void config_finish(struct config *config); // wipes the secrets
 void config_errors_print(const struct config_errors *errors, const char *path, FILE *out);
 void config_errors_finish(struct config_errors *errors);
 
-// Whether a service in `ns` may build `repository` (the clone URL of its annotation) into `image`
-// (without a tag): one entry of `allow` must hold for all three. Deny by default. A prefix is
-// compared byte by byte, scheme included, and ends at a border of path components:
-// "registry.example/acme" holds for "registry.example/acme/report", not for
-// "registry.example/acme2". A ".git" or "/" at the end does not count. A name that a server could
-// read as another one ("..",
-// "//", "%2e", "?") is allowed by "*" alone.
-bool config_allows(const struct config *config, const char *ns, const char *repository,
-                   const char *image);
+// What an entry of `allow` gives; the texts are those of the entry.
+struct config_grant {
+    const char *credential;  // whose Git credential, by name; "": those without a name
+    const char *push_secret; // "": builds.pushSecret
+};
 
-// The credential with the longest prefix of a clone URL, by the same rule; NULL: none.
-const struct config_credential *config_credential(const struct config *config, const char *url);
+// Whether a service in `ns` may build `repository` (the clone URL of its annotation) into `image`
+// (without a tag), and how: the first entry of `allow` that holds for all three decides, and one
+// with a gitCredential holds only for repositories below that credential's url. Deny by default:
+// ERR_FORBIDDEN says what the table lacks. A prefix is compared byte by byte, scheme included, and
+// ends at a border of path components: "registry.example/acme" holds for
+// "registry.example/acme/report", not for "registry.example/acme2". A ".git" or "/" at the end does
+// not count. A name that a server could read as another one ("..", "//", "%2e", "?") is allowed by
+// "*" alone.
+bool config_allows(const struct config *config, const char *ns, const char *repository,
+                   const char *image, struct config_grant *out, struct error *err) MUST_CHECK;
+
+// The Secret to pull an image with (without tag and digest) in a namespace: that of the entry that
+// decides about the repository; with NULL for it, since the image is not built here, that of the
+// first entry that has one and holds for namespace and image. "": none.
+const char *config_pull_secret(const struct config *config, const char *ns, const char *repository,
+                               const char *image);
+
+// What to log in with for a clone URL, as a grant says: the credential of that name, if its prefix
+// holds; for "", of those without a name the one with the longest prefix. NULL: none.
+const struct config_credential *config_credential(const struct config *config, const char *name,
+                                                  const char *url);
 // The entry for a registry's host[:port]; NULL: none.
 const struct config_registry *config_registry(const struct config *config, const char *host);
 

@@ -1,5 +1,5 @@
 #include "agent/base/buffer.h"
-#include "agent/config_table.h"
+#include "agent/config_read.h"
 
 #include <string.h>
 
@@ -28,6 +28,8 @@ static char *bounds_of(const struct config_setting *setting)
                                  : *buffer_text(&text) ? "; "
                                                        : "",
                                  setting->words[i]);
+    if (config_in_scope(setting, "") && !setting->reload)
+        ok = ok && buffer_printf(&text, NULL, "%sneeds a restart", *buffer_text(&text) ? "; " : "");
     if (!ok)
         abort();
     return text.data ? text.data : xstrdup("");
@@ -123,7 +125,12 @@ void config_doc_example(FILE *out)
         "# A line that starts with # and no space shows the default, or an example where there is\n"
         "# none. Durations are 500ms, 10s, 5m, 1h, 7d; sizes 900KiB, 25MiB, 2GiB. Secrets are "
         "read\n"
-        "# from files alone. Relative paths start from this file's directory.\n",
+        "# from files alone. Relative paths start from this file's directory.\n"
+        "#\n"
+        "# SIGHUP (systemctl reload cronwright) has this file and the files it names read again: "
+        "all\n"
+        "# takes effect at once but what \"needs a restart\". A file with an error changes "
+        "nothing.\n",
         out);
     const char *before = "";
     for (size_t i = 0; i < config_setting_count; i++) {
@@ -202,7 +209,11 @@ void config_doc_man(FILE *out)
             "Unknown keys are errors. All errors are told at once by\n"
             ".BR \"cronwright agent \\-\\-check\" .\n"
             "Durations are written as 500ms, 10s, 5m, 1h or 7d, sizes as 900KiB, 25MiB or 2GiB.\n"
-            "Secrets are read from files alone, when the agent starts.\n"
+            "Secrets are read from files alone.\n"
+            "On SIGHUP the agent reads this file, and the files it names, again:\n"
+            "all takes effect at once but what needs a restart, of which changes are named in the\n"
+            "log.\n"
+            "A file with an error changes nothing; the log says what is wrong.\n"
             "Relative paths start from the directory of the settings file.\n"
             "A dot below leads into a group, [] to each item of a list.\n"
             ".SH SETTINGS\n",

@@ -18,13 +18,8 @@
 #error "the build says where cronwright-git is installed"
 #endif
 
-// What all lists of the settings look like.
-struct list {
-    void *items;
-    size_t count;
-};
-static_assert(sizeof(struct list) == sizeof(struct config_texts) &&
-                  sizeof(struct list) == sizeof(struct config_secrets),
+static_assert(sizeof(struct config_list) == sizeof(struct config_texts) &&
+                  sizeof(struct config_list) == sizeof(struct config_secrets),
               "lists differ");
 
 // --- errors ---
@@ -394,7 +389,7 @@ static void *list_begin(const struct reading *reading, const json_t *value, size
         FAIL(reading, "must be a list");
         return NULL;
     }
-    struct list list = {.count = json_array_size(value)};
+    struct config_list list = {.count = json_array_size(value)};
     if (list.count < (size_t)setting->min) {
         FAIL(reading, "must not be empty");
         return NULL;
@@ -552,8 +547,7 @@ static const struct {
     [CONFIG_LIST] = {read_list, NULL, 0},
 };
 
-// Whether a setting is a direct part of a scope: not of a list within it.
-static bool in_scope(const struct config_setting *setting, const char *prefix)
+bool config_in_scope(const struct config_setting *setting, const char *prefix)
 {
     return text_starts(setting->key, prefix) && !strstr(setting->key + strlen(prefix), "[]") &&
            setting->type != CONFIG_GROUP;
@@ -595,13 +589,13 @@ void config_scope_read(struct config_load *load, const char *prefix, const json_
                        const char *pointer, void *base)
 {
     for (size_t i = 0; i < config_setting_count; i++)
-        if (in_scope(&config_settings[i], prefix))
+        if (config_in_scope(&config_settings[i], prefix))
             read_setting(load, &config_settings[i], config_settings[i].key + strlen(prefix), object,
                          pointer, base);
     check_keys(load, prefix, object, pointer);
 }
 
-static void finish_setting(const struct config_setting *setting, void *field)
+void config_setting_finish(const struct config_setting *setting, void *field)
 {
     size_t item_size =
         setting->type == CONFIG_LIST ? setting->item_size : types[setting->type].item_size;
@@ -611,7 +605,7 @@ static void finish_setting(const struct config_setting *setting, void *field)
         return;
     }
     CLEANUP(free_ptr) char *prefix = xasprintf("%s[].", setting->key);
-    struct list list;
+    struct config_list list;
     memcpy(&list, field, sizeof list);
     for (size_t i = 0; i < list.count; i++) {
         void *item = (char *)list.items + i * item_size;
@@ -626,6 +620,6 @@ static void finish_setting(const struct config_setting *setting, void *field)
 void config_scope_finish(const char *prefix, void *base)
 {
     for (size_t i = 0; i < config_setting_count; i++)
-        if (in_scope(&config_settings[i], prefix))
-            finish_setting(&config_settings[i], (char *)base + config_settings[i].offset);
+        if (config_in_scope(&config_settings[i], prefix))
+            config_setting_finish(&config_settings[i], (char *)base + config_settings[i].offset);
 }

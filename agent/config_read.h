@@ -16,6 +16,21 @@ struct config_load {
 void config_scope_read(struct config_load *load, const char *prefix, const json_t *object,
                        const char *pointer, void *base);
 void config_scope_finish(const char *prefix, void *base);
+// Frees one setting's value.
+void config_setting_finish(const struct config_setting *setting, void *field);
+// Whether a setting is a direct part of a scope: not of a list within it, and no group.
+bool config_in_scope(const struct config_setting *setting, const char *prefix);
+
+// Gives `fresh` the values that `old` has of the settings which only a restart changes, and tells
+// of each that differed.
+void config_keep(struct config *fresh, const struct config *old,
+                 void (*kept)(void *user, const char *key), void *user);
+
+// What all lists of the settings look like.
+struct config_list {
+    void *items;
+    size_t count;
+};
 
 // Adds an error about the value, or the key, at a JSON Pointer: "admin.tokens[0].role: <text>".
 void config_fail(struct config_load *load, const char *pointer, const char *fmt, ...)

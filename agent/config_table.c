@@ -101,6 +101,13 @@ static bool is_person(const char *text)
     return isalnum((unsigned char)text[0]) && only(text, LOWER UPPER DIGIT "._@-");
 }
 
+static bool is_token_hash(const char *text)
+{
+    size_t len = strlen(TOKEN_HASH_PREFIX);
+    return text_starts(text, TOKEN_HASH_PREFIX) && strlen(text + len) == SHA256_HEX_SIZE - 1 &&
+           only(text + len, "abcdef" DIGIT);
+}
+
 #define FORM(name, ...) static const struct config_form name = {__VA_ARGS__}
 
 FORM(a_label, is_label, "a name of lower-case letters, digits and -");
@@ -114,6 +121,7 @@ FORM(a_registry, is_registry_host, "a host such as registry.example:5000");
 FORM(a_platform, is_platform, "a platform such as linux/amd64");
 FORM(an_option, is_option, "an option such as --single-snapshot");
 FORM(a_person, is_person, "a name of letters, digits, and . _ @ -");
+FORM(a_token_hash, is_token_hash, "sha256: and 64 hex digits, as cronwright token prints it");
 
 static const char *const log_levels[] = {"error", "warning", "info", "debug", NULL};
 static const char *const log_formats[] = {"text", "json", NULL};
@@ -140,32 +148,39 @@ const struct config_setting config_settings[] = {
     {"webhooks.requestTimeout", CONFIG_DURATION, AT(webhooks.request_timeout_ms), .standard = "30s",
      .min = SECONDS(1), .max = MINUTES(10),
      .help = "How long a request may take to arrive, in all."},
-    {"webhooks.github.secretFiles", CONFIG_SECRETS, AT(webhooks.github_secrets), .standard = "[]",
+    {"webhooks.github.secretFiles", CONFIG_SECRETS, AT(webhooks.github_secrets), .reload = true,
+     .standard = "[]",
      .help = "Secrets of GitHub webhooks, a file each. Any of them is good, so that one can be "
              "replaced.",
      .example = "[/etc/cronwright/github.secret]"},
-    {"webhooks.gitlab.tokenFiles", CONFIG_SECRETS, AT(webhooks.gitlab_tokens), .standard = "[]",
-     .help = "Secret tokens of GitLab webhooks (X-Gitlab-Token), a file each.",
+    {"webhooks.gitlab.tokenFiles", CONFIG_SECRETS, AT(webhooks.gitlab_tokens), .reload = true,
+     .standard = "[]", .help = "Secret tokens of GitLab webhooks (X-Gitlab-Token), a file each.",
      .example = "[/etc/cronwright/gitlab.token]"},
     {"webhooks.gitlab.signingTokenFiles", CONFIG_SECRETS, AT(webhooks.gitlab_signing_tokens),
-     .standard = "[]",
+     .reload = true, .standard = "[]",
      .help = "Signing tokens of GitLab webhooks (whsec_...), a file each. With one, every request "
              "must be signed, unless acceptUnsigned is set.",
      .example = "[/etc/cronwright/gitlab.signing-token]"},
     {"webhooks.gitlab.acceptUnsigned", CONFIG_BOOL, AT(webhooks.gitlab_accept_unsigned),
-     .standard = "false",
+     .reload = true, .standard = "false",
      .help = "Take requests with a secret token and no signature although signing tokens are set: "
              "while hooks are moved from the one to the other."},
 
     {"admin", CONFIG_GROUP, .help = "The admin API, which the command line uses."},
     {"admin.listen", CONFIG_ADDRESS, AT(admin.listen), .standard = "127.0.0.1:8081",
      .help = "Where it listens: host:port or unix:/path."},
-    {"admin.tokens", CONFIG_LIST, AT(admin.tokens), .standard = "[]",
+    {"admin.tokens", CONFIG_LIST, AT(admin.tokens), .reload = true, .standard = "[]",
      .item_size = sizeof(struct config_token), .help = "Who may use it."},
     {"admin.tokens[].name", CONFIG_TEXT, IN(config_token, name), .max = 64, .form = &a_person,
      .help = "Shown in logs and beside what was done.", .example = "ana"},
-    {"admin.tokens[].tokenFile", CONFIG_SECRET, IN(config_token, token),
-     .help = "The file with the bearer token, 16 characters or more.",
+    {"admin.tokens[].hash", CONFIG_TEXT, IN(config_token, hash), .standard = "\"\"",
+     .form = &a_token_hash,
+     .help = "The SHA-256 of the bearer token, as cronwright token prints it: for tokens of full "
+             "randomness only, since a guessable one is found from its hash.",
+     .example = "sha256:5c8cd56d1083bd91da061c8bd31ecbae15173fc3e75b05df8cc22d81a390d103"},
+    {"admin.tokens[].tokenFile", CONFIG_SECRET, IN(config_token, file), .standard = "\"\"",
+     .help = "In place of hash: the file with the bearer token, 16 characters or more. It is kept "
+             "in memory as its hash alone.",
      .example = "/etc/cronwright/ana.token"},
     {"admin.tokens[].role", CONFIG_CHOICE, IN(config_token, role), .words = roles,
      .help = "A viewer looks, a runner also starts runs, an admin changes things.",
@@ -175,10 +190,10 @@ const struct config_setting config_settings[] = {
      .example = "[reports, sales]"},
 
     {"log", CONFIG_GROUP, .help = "Log lines go to standard error."},
-    {"log.level", CONFIG_CHOICE, AT(log.level), .standard = "info", .words = log_levels,
-     .help = "The least important lines that are written."},
-    {"log.format", CONFIG_CHOICE, AT(log.format), .standard = "text", .words = log_formats,
-     .help = "Lines of key=value, or of JSON."},
+    {"log.level", CONFIG_CHOICE, AT(log.level), .reload = true, .standard = "info",
+     .words = log_levels, .help = "The least important lines that are written."},
+    {"log.format", CONFIG_CHOICE, AT(log.format), .reload = true, .standard = "text",
+     .words = log_formats, .help = "Lines of key=value, or of JSON."},
 
     {"kubernetes", CONFIG_GROUP, .help = "The cluster whose CronJobs are served."},
     {"kubernetes.kubeconfig", CONFIG_FILE, AT(kubernetes.kubeconfig), .standard = "\"\"",
@@ -191,21 +206,29 @@ const struct config_setting config_settings[] = {
      .example = "[reports, sales]"},
 
     {"git", CONFIG_GROUP, .help = "How repositories are fetched."},
-    {"git.helper", CONFIG_PROGRAM, AT(git.helper), .standard = "\"\"",
+    {"git.helper", CONFIG_PROGRAM, AT(git.helper), .reload = true, .standard = "\"\"",
      .help = "The program cronwright-git; without it, the installed one.",
      .example = "/usr/libexec/cronwright-git"},
-    {"git.caFile", CONFIG_FILE, AT(git.ca_file), .standard = "\"\"",
+    {"git.caFile", CONFIG_FILE, AT(git.ca_file), .reload = true, .standard = "\"\"",
      .help = "Certificates to trust (PEM) instead of the system's.",
      .example = "/etc/cronwright/git-ca.pem"},
-    {"git.timeout", CONFIG_DURATION, AT(git.timeout_ms), .standard = "5m", .min = SECONDS(1),
-     .max = HOURS(1), .help = "How long one fetch may take."},
+    {"git.timeout", CONFIG_DURATION, AT(git.timeout_ms), .reload = true, .standard = "5m",
+     .min = SECONDS(1), .max = HOURS(1), .help = "How long one fetch may take."},
     {"git.maxConcurrent", CONFIG_INT, AT(git.max_concurrent), .standard = "4", .min = 1, .max = 64,
      .help = "Fetches at once."},
-    {"git.maxRepositoryBytes", CONFIG_SIZE, AT(git.max_repository_bytes), .standard = "2GiB",
-     .min = MIB(1), .max = GIB(1024), .help = "Largest mirror of a repository."},
-    {"git.credentials", CONFIG_LIST, AT(git.credentials), .standard = "[]",
+    {"git.maxRepositoryBytes", CONFIG_SIZE, AT(git.max_repository_bytes), .reload = true,
+     .standard = "2GiB", .min = MIB(1), .max = GIB(1024),
+     .help = "Largest mirror of a repository."},
+    {"git.credentials", CONFIG_LIST, AT(git.credentials), .reload = true, .standard = "[]",
      .item_size = sizeof(struct config_credential),
-     .help = "Who to log in as. The longest prefix of a repository's URL decides."},
+     .help = "Who to log in as. An entry of allow that names none uses those without a name, of "
+             "which the longest prefix of a repository's URL decides."},
+    {"git.credentials[].name", CONFIG_TEXT, IN(config_credential, name), .standard = "\"\"",
+     .max = 64, .form = &a_person,
+     .help = "Reserves it for those entries of allow that have this name as gitCredential: what is "
+             "fetched with it is kept apart, and nobody else gets to see it. Without a name it is "
+             "for everyone whom allow lets build such a repository.",
+     .example = "acme"},
     {"git.credentials[].url", CONFIG_TEXT, IN(config_credential, url), .form = &a_url,
      .help = "Prefix of clone URLs; it ends where a part of the path ends.",
      .example = "https://git.example/acme"},
@@ -215,7 +238,7 @@ const struct config_setting config_settings[] = {
     {"git.credentials[].passwordFile", CONFIG_SECRET, IN(config_credential, password),
      .help = "The file with the password or token.", .example = "/etc/cronwright/git.password"},
 
-    {"registries", CONFIG_LIST, AT(registries), .standard = "[]",
+    {"registries", CONFIG_LIST, AT(registries), .reload = true, .standard = "[]",
      .item_size = sizeof(struct config_registry),
      .help = "How cronwright itself asks registries whether an image is there. Those not listed "
              "are asked by HTTPS, without a login."},
@@ -232,55 +255,57 @@ const struct config_setting config_settings[] = {
     {"builds", CONFIG_GROUP, .help = "The Kaniko Jobs."},
     {"builds.namespace", CONFIG_TEXT, AT(builds.namespace), .standard = "cronwright-builds",
      .form = &a_label, .help = "The namespace they run in; better not one of the services'."},
-    {"builds.kanikoImage", CONFIG_TEXT, AT(builds.kaniko_image),
+    {"builds.kanikoImage", CONFIG_TEXT, AT(builds.kaniko_image), .reload = true,
      .standard = "ghcr.io/osscontainertools/kaniko:v1.28.3", .max = 512, .form = &an_image,
      .help = "Kaniko's executor."},
-    {"builds.serviceAccount", CONFIG_TEXT, AT(builds.service_account), .standard = "\"\"",
-     .form = &a_subdomain,
+    {"builds.serviceAccount", CONFIG_TEXT, AT(builds.service_account), .reload = true,
+     .standard = "\"\"", .form = &a_subdomain,
      .help = "Without it, the namespace's default. Its token is never mounted.",
      .example = "builder"},
-    {"builds.pushSecret", CONFIG_TEXT, AT(builds.push_secret), .standard = "\"\"",
+    {"builds.pushSecret", CONFIG_TEXT, AT(builds.push_secret), .reload = true, .standard = "\"\"",
      .form = &a_subdomain,
      .help = "A Secret of type kubernetes.io/dockerconfigjson in that namespace: the login for "
              "pushing.",
      .example = "push"},
-    {"builds.nodeSelector", CONFIG_TEXT_MAP, AT(builds.node_selector), .standard = "{}",
-     .help = "As in a Pod.", .example = "{kubernetes.io/arch: amd64}"},
-    {"builds.tolerations", CONFIG_OBJECTS, AT(builds.tolerations), .standard = "[]",
+    {"builds.nodeSelector", CONFIG_TEXT_MAP, AT(builds.node_selector), .reload = true,
+     .standard = "{}", .help = "As in a Pod.", .example = "{kubernetes.io/arch: amd64}"},
+    {"builds.tolerations", CONFIG_OBJECTS, AT(builds.tolerations), .reload = true, .standard = "[]",
      .help = "As in a Pod.", .example = "[{key: builds, operator: Exists}]"},
-    {"builds.resources", CONFIG_RESOURCES, AT(builds.resources),
+    {"builds.resources", CONFIG_RESOURCES, AT(builds.resources), .reload = true,
      .standard = "{requests: {cpu: 250m, memory: 512Mi, ephemeral-storage: 1Gi}, "
                  "limits: {memory: 4Gi, ephemeral-storage: 20Gi}}",
      .help = "As in a container. Builds end by running out of memory more than by anything else."},
-    {"builds.platform", CONFIG_TEXT, AT(builds.platform), .standard = "\"\"", .max = 64,
-     .form = &a_platform, .help = "Without it, the platform of the node.",
+    {"builds.platform", CONFIG_TEXT, AT(builds.platform), .reload = true, .standard = "\"\"",
+     .max = 64, .form = &a_platform, .help = "Without it, the platform of the node.",
      .example = "linux/amd64"},
-    {"builds.timeout", CONFIG_DURATION, AT(builds.timeout_ms), .standard = "1h", .min = MINUTES(1),
-     .max = HOURS(24), .help = "How long one build may take."},
-    {"builds.ttl", CONFIG_DURATION, AT(builds.ttl_ms), .standard = "10m", .min = SECONDS(10),
-     .max = HOURS(24 * 7), .help = "How long a finished Job stays in the cluster."},
-    {"builds.maxConcurrent", CONFIG_INT, AT(builds.max_concurrent), .standard = "4", .min = 1,
-     .max = 1000, .help = "Builds at once."},
-    {"builds.cache", CONFIG_BOOL, AT(builds.cache), .standard = "false",
+    {"builds.timeout", CONFIG_DURATION, AT(builds.timeout_ms), .reload = true, .standard = "1h",
+     .min = MINUTES(1), .max = HOURS(24), .help = "How long one build may take."},
+    {"builds.ttl", CONFIG_DURATION, AT(builds.ttl_ms), .reload = true, .standard = "10m",
+     .min = SECONDS(10), .max = HOURS(24 * 7),
+     .help = "How long a finished Job stays in the cluster."},
+    {"builds.maxConcurrent", CONFIG_INT, AT(builds.max_concurrent), .reload = true, .standard = "4",
+     .min = 1, .max = 1000, .help = "Builds at once."},
+    {"builds.cache", CONFIG_BOOL, AT(builds.cache), .reload = true, .standard = "false",
      .help = "Keep layers in a registry for the next build."},
-    {"builds.cacheRepository", CONFIG_TEXT, AT(builds.cache_repository), .standard = "\"\"",
-     .max = 512, .form = &an_image, .help = "Without it, <image>/cache.",
+    {"builds.cacheRepository", CONFIG_TEXT, AT(builds.cache_repository), .reload = true,
+     .standard = "\"\"", .max = 512, .form = &an_image, .help = "Without it, <image>/cache.",
      .example = "registry.example/cache"},
-    {"builds.maxContextBytes", CONFIG_SIZE, AT(builds.max_context_bytes), .standard = "900KiB",
-     .min = KIB(1), .max = KIB(900),
+    {"builds.maxContextBytes", CONFIG_SIZE, AT(builds.max_context_bytes), .reload = true,
+     .standard = "900KiB", .min = KIB(1), .max = KIB(900),
      .help = "Largest context, compressed: it travels in a Secret."},
-    {"builds.extraArgs", CONFIG_TEXTS, AT(builds.extra_args), .standard = "[]", .form = &an_option,
-     .help = "More options for Kaniko.", .example = "[--single-snapshot]"},
-    {"builds.insecure", CONFIG_BOOL, AT(builds.insecure), .standard = "false",
+    {"builds.extraArgs", CONFIG_TEXTS, AT(builds.extra_args), .reload = true, .standard = "[]",
+     .form = &an_option, .help = "More options for Kaniko.", .example = "[--single-snapshot]"},
+    {"builds.insecure", CONFIG_BOOL, AT(builds.insecure), .reload = true, .standard = "false",
      .help = "Let Kaniko use plain HTTP and unknown certificates everywhere. For trying out."},
 
     {"sweep", CONFIG_GROUP, .help = "What no webhook told is found by looking."},
-    {"sweep.interval", CONFIG_DURATION, AT(sweep.interval_ms), .standard = "5m", .min = SECONDS(1),
-     .max = HOURS(24), .help = "How often every branch is looked at."},
+    {"sweep.interval", CONFIG_DURATION, AT(sweep.interval_ms), .reload = true, .standard = "5m",
+     .min = SECONDS(1), .max = HOURS(24), .help = "How often every branch is looked at."},
 
-    {"allow", CONFIG_LIST, AT(allow), .standard = "[]", .item_size = sizeof(struct config_allow),
-     .help = "Which namespaces may build what into which images. An entry must match in all "
-             "three; without one, nothing is built."},
+    {"allow", CONFIG_LIST, AT(allow), .reload = true, .standard = "[]",
+     .item_size = sizeof(struct config_allow),
+     .help = "Which namespaces may build what into which images. The first entry that holds for "
+             "all three decides; without one, nothing is built."},
     {"allow[].namespaces", CONFIG_TEXTS, IN(config_allow, namespaces), .min = 1,
      .form = &a_namespace, .help = "Namespaces of CronJobs; \"*\" is all.", .example = "[reports]"},
     {"allow[].repositories", CONFIG_TEXTS, IN(config_allow, repositories), .min = 1,
@@ -290,29 +315,45 @@ const struct config_setting config_settings[] = {
     {"allow[].images", CONFIG_TEXTS, IN(config_allow, images), .min = 1, .form = &an_image_prefix,
      .help = "Prefixes of images, by the same rule; \"*\" is all.",
      .example = "[registry.example/acme]"},
+    {"allow[].gitCredential", CONFIG_TEXT, IN(config_allow, git_credential), .standard = "\"\"",
+     .form = &a_person,
+     .help = "The name of one of git.credentials: the entry then holds only for repositories below "
+             "its url, and they are fetched with it. Without, those that have no name are used.",
+     .example = "acme"},
+    {"allow[].pushSecret", CONFIG_TEXT, IN(config_allow, push_secret), .standard = "\"\"",
+     .form = &a_subdomain,
+     .help = "A Secret in builds.namespace to push with, in place of builds.pushSecret. Namespaces "
+             "with different ones do not share builds.",
+     .example = "push-acme"},
+    {"allow[].pullSecret", CONFIG_TEXT, IN(config_allow, pull_secret), .standard = "\"\"",
+     .form = &a_subdomain,
+     .help = "A Secret in the service's namespace to pull the image with: a service that is "
+             "created gets it when its document names none. Those that are there stay as they are.",
+     .example = "pull-acme"},
 
     {"logs", CONFIG_GROUP, .help = "The logs of runs, kept under the state directory."},
-    {"logs.maxBytes", CONFIG_SIZE, AT(logs.max_bytes), .standard = "64MiB", .min = KIB(64),
-     .max = GIB(16),
+    {"logs.maxBytes", CONFIG_SIZE, AT(logs.max_bytes), .reload = true, .standard = "64MiB",
+     .min = KIB(64), .max = GIB(16),
      .help = "Of one container's log with the time of each line; the rest is not kept, and that is "
              "said."},
-    {"logs.maxTotalBytes", CONFIG_SIZE, AT(logs.max_total_bytes), .standard = "10GiB",
-     .min = KIB(64), .max = GIB(65536),
+    {"logs.maxTotalBytes", CONFIG_SIZE, AT(logs.max_total_bytes), .reload = true,
+     .standard = "10GiB", .min = KIB(64), .max = GIB(65536),
      .help = "Of all logs, compressed: then those of the runs that ended first go."},
 
     {"retention", CONFIG_GROUP,
      .help = "What is remembered; work not yet done is never forgotten."},
-    {"retention.deliveries", CONFIG_INT, AT(retention.deliveries), .standard = "10000", .min = 100,
-     .max = 10000000, .help = "Deliveries."},
-    {"retention.builds", CONFIG_INT, AT(retention.builds), .standard = "1000", .min = 10,
-     .max = 1000000, .help = "Builds, with their logs."},
-    {"retention.images", CONFIG_INT, AT(retention.images), .standard = "50", .min = 2, .max = 500,
-     .help = "Images of each service, to roll back to."},
-    {"retention.runs", CONFIG_INT, AT(retention.runs), .standard = "200", .min = 1, .max = 100000,
+    {"retention.deliveries", CONFIG_INT, AT(retention.deliveries), .reload = true,
+     .standard = "10000", .min = 100, .max = 10000000, .help = "Deliveries."},
+    {"retention.builds", CONFIG_INT, AT(retention.builds), .reload = true, .standard = "1000",
+     .min = 10, .max = 1000000, .help = "Builds, with their logs."},
+    {"retention.images", CONFIG_INT, AT(retention.images), .reload = true, .standard = "50",
+     .min = 2, .max = 500, .help = "Images of each service, to roll back to."},
+    {"retention.runs", CONFIG_INT, AT(retention.runs), .reload = true, .standard = "200", .min = 1,
+     .max = 100000,
      .help = "Runs of each service, with their logs. How many Jobs Kubernetes keeps is the "
              "CronJob's own matter."},
-    {"retention.runDays", CONFIG_INT, AT(retention.run_days), .standard = "90", .min = 1,
-     .max = 36500, .help = "Days after its end that a run is remembered."},
+    {"retention.runDays", CONFIG_INT, AT(retention.run_days), .reload = true, .standard = "90",
+     .min = 1, .max = 36500, .help = "Days after its end that a run is remembered."},
 };
 
 const size_t config_setting_count = sizeof config_settings / sizeof config_settings[0];

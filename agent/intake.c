@@ -16,7 +16,6 @@
 
 struct intake {
     struct intake_options options;
-    struct webhook_secrets secrets;
 
     pthread_mutex_t lock;         // guards what follows
     pthread_cond_t all_told;      // `outstanding` is 0
@@ -34,33 +33,14 @@ struct passage {
     struct delivery delivery;
 };
 
-bool intake_create(const struct intake_options *options, struct intake **out, struct error *err)
+struct intake *intake_create(const struct intake_options *options)
 {
-    const struct config *config = options->config;
-    const struct {
-        const struct config_secrets *list;
-        enum webhook_secret_sort sort;
-    } sorts[] = {{&config->webhooks.github_secrets, SECRET_HMAC},
-                 {&config->webhooks.gitlab_tokens, SECRET_TOKEN},
-                 {&config->webhooks.gitlab_signing_tokens, SECRET_SIGNING}};
-    struct webhook_secrets secrets = {.accept_unsigned = config->webhooks.gitlab_accept_unsigned};
-    for (size_t i = 0; i < sizeof sorts / sizeof *sorts; i++) {
-        for (size_t j = 0; j < sorts[i].list->count; j++) {
-            const struct config_secret *secret = &sorts[i].list->items[j];
-            if (!webhook_secrets_add(&secrets, sorts[i].sort, secret->text, err)) {
-                webhook_secrets_finish(&secrets);
-                return error_wrap(err, "%s", secret->path);
-            }
-        }
-    }
     struct intake *intake = xalloc(sizeof *intake);
     intake->options = *options;
-    intake->secrets = secrets;
     intake->ring = xalloc(INTAKE_REFUSED_MAX * sizeof *intake->ring);
     pthread_mutex_init(&intake->lock, NULL);
     pthread_cond_init(&intake->all_told, NULL);
-    *out = intake;
-    return true;
+    return intake;
 }
 
 void intake_destroy(struct intake *intake)
@@ -71,7 +51,6 @@ void intake_destroy(struct intake *intake)
     while (intake->outstanding)
         pthread_cond_wait(&intake->all_told, &intake->lock);
     pthread_mutex_unlock(&intake->lock);
-    webhook_secrets_finish(&intake->secrets);
     pthread_cond_destroy(&intake->all_told);
     pthread_mutex_destroy(&intake->lock);
     free(intake->ring);
@@ -294,8 +273,11 @@ static bool understand(const struct intake *intake, const struct webhook_provide
     server_headers(req, add_header, &headers);
     size_t len;
     const char *body = server_body(req, &len);
+    CLEANUP(settings_drop_ptr)
+    const struct config *config = settings_hold(intake->options.settings);
     return check_forge(provider, &headers, err) &&
-           provider->verify(&headers, body, len, &intake->secrets, wall_now(), err) &&
+           provider->verify(&headers, body, len, settings_webhook_secrets(config), wall_now(),
+                            err) &&
            provider->decode(&headers, body, len, event, err);
 }
 

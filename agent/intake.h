@@ -7,8 +7,8 @@
 #ifndef CRONWRIGHT_INTAKE_H
 #define CRONWRIGHT_INTAKE_H
 
-#include "agent/config.h"
 #include "agent/server.h"
+#include "agent/settings.h"
 #include "agent/store/store.h"
 
 #define INTAKE_REFUSED_MAX 64 // requests remembered
@@ -16,7 +16,7 @@
 struct intake;
 
 struct intake_options {
-    const struct config *config; // its webhook secrets
+    struct settings *settings; // the forges' secrets
     struct store *store;
     // Whether some service follows the branch. Otherwise the delivery ends at once as "no-match".
     // Say true when it is not known (yet). On the webhooks listener's thread: must not block.
@@ -27,9 +27,7 @@ struct intake_options {
     void *user;
 };
 
-// Copies the secrets. ERR_INVALID for one that cannot be used.
-bool intake_create(const struct intake_options *options, struct intake **out,
-                   struct error *err) MUST_CHECK;
+struct intake *intake_create(const struct intake_options *options);
 // Waits until the store has told about every delivery that it was given, so it goes after the
 // server and before the store and whatever `wake` wakes. NULL is fine.
 void intake_destroy(struct intake *intake);

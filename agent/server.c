@@ -79,6 +79,8 @@ struct server_request {
         char *name, *value;
     } added[HEADERS_ADDED_MAX];
     size_t added_count;
+    void *kept;
+    void (*release_kept)(void *value);
 
     pthread_mutex_t lock; // guards what follows
     enum request_state state;
@@ -119,6 +121,8 @@ static void release_request(struct server_request *req)
         free(req->added[i].name);
         free(req->added[i].value);
     }
+    if (req->kept)
+        req->release_kept(req->kept);
     buffer_finish(&req->body);
     free(req->target);
     pthread_mutex_destroy(&req->lock);
@@ -242,6 +246,17 @@ const char *server_body(const struct server_request *req, size_t *len)
 const char *server_peer(const struct server_request *req)
 {
     return req->peer->address;
+}
+
+void server_keep(struct server_request *req, void *value, void (*release)(void *value))
+{
+    req->kept = value;
+    req->release_kept = release;
+}
+
+void *server_kept(const struct server_request *req)
+{
+    return req->kept;
 }
 
 // --- answers ---

@@ -57,6 +57,9 @@ void server_headers(const struct server_request *req,
 const char *server_body(const struct server_request *req, size_t *len);
 // The peer's address without port, "unix" for a local socket.
 const char *server_peer(const struct server_request *req);
+// Keeps a value with the request, once, until its end: then `release` gets it.
+void server_keep(struct server_request *req, void *value, void (*release)(void *value));
+void *server_kept(const struct server_request *req); // NULL: nothing
 
 // --- the answer ---
 

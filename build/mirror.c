@@ -75,10 +75,12 @@ bool git_request_context(const struct git_remote_branch *remote,
     return finish(request, out, err);
 }
 
-void git_mirror_name(const char *url, char out[static GIT_MIRROR_NAME_SIZE])
+void git_mirror_name(const char *url, const char *credential, char out[static GIT_MIRROR_NAME_SIZE])
 {
     uint8_t digest[SHA256_SIZE];
-    sha256(url, strlen(url), digest);
+    CLEANUP(free_ptr)
+    char *text = *credential ? xasprintf("%s\n%s", url, credential) : xstrdup(url);
+    sha256(text, strlen(text), digest);
     hex_encode(digest, (GIT_MIRROR_NAME_SIZE - 1) / 2, out);
 }
 

@@ -41,9 +41,11 @@ bool git_request_context(const struct git_remote_branch *remote,
                          struct error *err) MUST_CHECK;
 
 // Name of a repository's mirror below the directory of all mirrors: 32 hex digits of the SHA-256 of
-// its URL.
+// its URL, followed by a newline and the name of the credential unless that is "". What is fetched
+// with one credential is never read for who has another.
 #define GIT_MIRROR_NAME_SIZE 33
-void git_mirror_name(const char *url, char out[static GIT_MIRROR_NAME_SIZE]);
+void git_mirror_name(const char *url, const char *credential,
+                     char out[static GIT_MIRROR_NAME_SIZE]);
 
 enum git_state {
     GIT_RUNNING,

@@ -181,8 +181,13 @@ static void add_args(struct sha256_stream *hash, const struct recipe *recipe)
     }
 }
 
-static void hash_fields(const struct recipe *recipe, const char *paths,
-                        char out[static SHA256_HEX_SIZE])
+static bool is_set(const char *text)
+{
+    return text && *text;
+}
+
+// `whole`: with what changes no byte of the image, too.
+static void hash_fields(const struct recipe *recipe, bool whole, char out[static SHA256_HEX_SIZE])
 {
     static const char version[] = "cronwright recipe 1\n";
     struct sha256_stream *hash = sha256_begin();
@@ -195,7 +200,11 @@ static void hash_fields(const struct recipe *recipe, const char *paths,
     add_args(hash, recipe);
     add_field(hash, "image", recipe->image);
     add_field(hash, "platform", recipe->platform);
-    add_field(hash, "paths", paths);
+    if (whole) {
+        add_field(hash, "paths", recipe->paths);
+        add_field(hash, "credential", recipe->credential);
+        add_field(hash, "pushSecret", recipe->push_secret);
+    }
     uint8_t digest[SHA256_SIZE];
     sha256_end(hash, digest);
     hex_encode(digest, sizeof digest, out);
@@ -203,11 +212,11 @@ static void hash_fields(const struct recipe *recipe, const char *paths,
 
 void recipe_hash(const struct recipe *recipe, char out[static SHA256_HEX_SIZE])
 {
-    hash_fields(recipe, NULL, out);
-    if (!recipe->paths || !*recipe->paths)
+    hash_fields(recipe, false, out);
+    if (!is_set(recipe->paths) && !is_set(recipe->credential) && !is_set(recipe->push_secret))
         return;
     char whole[SHA256_HEX_SIZE];
-    hash_fields(recipe, recipe->paths, whole);
+    hash_fields(recipe, true, whole);
     memcpy(out, whole, IMAGE_HALF);
 }
 

@@ -36,9 +36,12 @@ struct recipe {
     const char *image;            // destination, without tag
     const char *platform;         // "linux/arm64"; not set: the build node's
     const char *paths;            // which changes matter: any text that is the same for the same
+    const char *credential;       // name of the Git credential that it is fetched with
+    const char *push_secret;      // that it is pushed with; not set: the one of all
 };
 
-// Checks every field but `paths`; ERR_INVALID names the field. Paths are relative, without "..",
+// Checks every field but the last three; ERR_INVALID names the field. Paths are relative, without
+// "..",
 // ".git", control characters or backslashes; a Dockerfile must be a file inside the context.
 bool recipe_check(const struct recipe *recipe, struct error *err) MUST_CHECK;
 
@@ -51,13 +54,15 @@ bool recipe_path(const char *path, const char *what, char out[static RECIPE_PATH
 // "<length of name>:<name><length of value>:<value>\n" for each field that is set, in the order of
 // the struct, defaults filled in, paths in their one spelling, args as "arg.<name>" with the value
 // "=<value>", sorted by name.
-// Paths change no byte of the image, but what is built of two recipes at a commit may differ by
-// them: with paths, "paths" is the last field, and the second half of the digits is that of the
-// hash without them.
+// The last three change no byte of the image, but what is built of two recipes at a commit may
+// differ by them, and must not be shared by those who have different credentials: with one of them
+// set they are the last fields, "paths", "credential" and "pushSecret", and the second half of the
+// digits is that of the hash without them.
 // The recipe must have passed recipe_check().
 void recipe_hash(const struct recipe *recipe, char out[static SHA256_HEX_SIZE]);
 
-// Whether two hashes are of recipes that make the same image: they differ in their paths at most.
+// Whether two hashes are of recipes that make the same image: they differ in the last three fields
+// at most.
 bool recipe_same_image(const char *hash, const char *other);
 
 #define BUILD_JOB_SIZE 64 // a DNS label, with NUL

@@ -3,8 +3,8 @@
 #ifndef CRONWRIGHT_ADMIN_ADMIN_H
 #define CRONWRIGHT_ADMIN_ADMIN_H
 
-#include "agent/config.h"
 #include "agent/server.h"
+#include "agent/settings.h"
 #include "agent/store/store.h"
 
 struct intake;
@@ -16,7 +16,7 @@ struct service_cache;
 
 // What handlers work with; everything is borrowed and outlives the server.
 struct admin {
-    const struct config *config;
+    struct settings *settings;
     struct store *store;
     struct kube_client *kube;
     struct service_cache *services;
@@ -48,9 +48,10 @@ extern const struct server_route *const admin_tables[];
 
 // --- auth.c ---
 
-// For server_options.admit: checks the bearer token. `user` is the struct admin.
+// For server_options.admit: checks the bearer token by the settings as they are then. `user` is the
+// struct admin.
 bool admin_admit(struct server_request *req, void *user);
-// The token that the request came with: never NULL in an admitted request.
+// The token that the request came with: never NULL in an admitted request. Lives as long as that.
 const struct config_token *admin_token(const struct admin *admin, struct server_request *req);
 // Whether the token's role is at least `role` and the namespace is one of its own; otherwise
 // answers 403 and returns false.
@@ -59,9 +60,11 @@ bool admin_may(const struct admin *admin, struct server_request *req, enum confi
 // Whether the token may see a namespace, without answering: for filtering lists.
 bool admin_sees(const struct config_token *token, const char *namespace);
 // Whether a service in one of the token's namespaces follows that branch ("": any branch), and may
-// by the settings. Builds and deliveries have no namespace: their services' owners may see them.
+// by the settings. Builds and deliveries have no namespace: their services' owners may see them. A
+// build is seen by those alone whose services are fetched with the same credential, by name; NULL:
+// with any.
 bool admin_sees_branch(const struct admin *admin, const struct config_token *token,
-                       const char *repository, const char *branch);
+                       const char *repository, const char *branch, const char *credential);
 // A detail names services. Makes it null in a build's or delivery's JSON, or in a list of them,
 // unless the token sees all services that are concerned. Not while the store is being read.
 void admin_hide_detail(const struct admin *admin, const struct config_token *token, json_t *row);

@@ -19,28 +19,52 @@ static const char *bearer(const struct server_request *req)
 
 // Compares digests, so that neither length nor content of a token shows in the time it takes, and
 // always looks at every token.
-const struct config_token *admin_token(const struct admin *admin, struct server_request *req)
+static const struct config_token *find_token(const struct config *config,
+                                             const struct server_request *req)
 {
     const char *given = bearer(req);
     if (!given)
         return NULL;
-    uint8_t wanted[SHA256_SIZE];
-    sha256(given, strlen(given), wanted);
+    uint8_t digest[SHA256_SIZE];
+    sha256(given, strlen(given), digest);
     const struct config_token *found = NULL;
-    for (size_t i = 0; i < admin->config->admin.tokens.count; i++) {
-        const struct config_token *token = &admin->config->admin.tokens.items[i];
-        uint8_t known[SHA256_SIZE];
-        sha256(token->token.text, strlen(token->token.text), known);
-        if (equal_in_constant_time(wanted, known, sizeof known))
-            found = token;
-    }
+    for (size_t i = 0; i < config->admin.tokens.count; i++)
+        if (equal_in_constant_time(digest, config->admin.tokens.items[i].digest, sizeof digest))
+            found = &config->admin.tokens.items[i];
     return found;
+}
+
+// Who sent a request, by the settings that it was admitted with.
+struct caller {
+    const struct config *config; // held
+    const struct config_token *token;
+};
+
+static void caller_free(void *value)
+{
+    struct caller *caller = value;
+    settings_drop(caller->config);
+    free(caller);
+}
+
+const struct config_token *admin_token(const struct admin *admin, struct server_request *req)
+{
+    (void)admin;
+    const struct caller *caller = server_kept(req);
+    return caller ? caller->token : NULL;
 }
 
 bool admin_admit(struct server_request *req, void *user)
 {
-    if (admin_token(user, req))
+    const struct admin *admin = user;
+    CLEANUP(settings_drop_ptr) const struct config *config = settings_hold(admin->settings);
+    const struct config_token *token = find_token(config, req);
+    if (token) {
+        struct caller *caller = xalloc(sizeof *caller);
+        *caller = (struct caller){TAKE(config), token};
+        server_keep(req, caller, caller_free);
         return true;
+    }
     server_add_header(req, "WWW-Authenticate", "Bearer realm=\"cronwright\"");
     server_refuse(req, 401, "unauthorized",
                   server_header(req, "Authorization")
@@ -59,10 +83,12 @@ bool admin_sees(const struct config_token *token, const char *namespace)
 }
 
 // An annotation only asks: who writes one that the settings do not allow learns nothing by it.
-static bool may_be_built(const struct admin *admin, const struct service *service)
+static bool may_be_built(const struct admin *admin, const struct service *service,
+                         const char *credential)
 {
-    struct error err;
-    return *service->repository && !pipeline_service_problem(admin->pipeline, service, &err);
+    char own[STORE_CREDENTIAL_SIZE];
+    return pipeline_service_credential(admin->pipeline, service, own) &&
+           (!credential || strcmp(own, credential) == 0);
 }
 
 static bool is_of(const struct service *service, const char *repository)
@@ -95,7 +121,7 @@ static void list_followers(const struct admin *admin, const char *repository, co
 }
 
 bool admin_sees_branch(const struct admin *admin, const struct config_token *token,
-                       const char *repository, const char *branch)
+                       const char *repository, const char *branch, const char *credential)
 {
     if (admin_sees(token, "*"))
         return true;
@@ -103,7 +129,8 @@ bool admin_sees_branch(const struct admin *admin, const struct config_token *tok
     list_followers(admin, repository, branch, &list);
     bool sees = false;
     for (size_t i = 0; i < list.count && !sees; i++)
-        sees = admin_sees(token, list.items[i]->namespace_) && may_be_built(admin, list.items[i]);
+        sees = admin_sees(token, list.items[i]->namespace_) &&
+               may_be_built(admin, list.items[i], credential);
     service_list_finish(&list);
     return sees;
 }
@@ -116,7 +143,8 @@ static bool sees_all_of_branch(const struct admin *admin, const struct config_to
     list_followers(admin, repository, branch, &list);
     bool sees = true;
     for (size_t i = 0; i < list.count && sees; i++)
-        sees = admin_sees(token, list.items[i]->namespace_) || !may_be_built(admin, list.items[i]);
+        sees = admin_sees(token, list.items[i]->namespace_) ||
+               !may_be_built(admin, list.items[i], NULL);
     service_list_finish(&list);
     return sees;
 }

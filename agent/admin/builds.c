@@ -29,7 +29,8 @@ struct build_list {
 static bool add_build(void *user, const struct build *build)
 {
     struct build_list *list = user;
-    if (admin_sees_branch(list->admin, list->token, build->repository, build->branch))
+    if (admin_sees_branch(list->admin, list->token, build->repository, build->branch,
+                          build->credential))
         admin_append(list->json, admin_build_json(build));
     return true;
 }
@@ -70,7 +71,8 @@ static bool named_build(const struct admin *admin, struct server_request *req, s
         server_answer_error(req, &err);
         return false;
     }
-    if (admin_sees_branch(admin, admin_token(admin, req), out->repository, out->branch))
+    if (admin_sees_branch(admin, admin_token(admin, req), out->repository, out->branch,
+                          out->credential))
         return true;
     server_refuse(req, 404, "not-found", "there is no build %s", text);
     return false;

@@ -30,7 +30,7 @@ struct delivery_list {
 static bool add_delivery(void *user, const struct delivery *delivery)
 {
     struct delivery_list *list = user;
-    if (admin_sees_branch(list->admin, list->token, delivery->repository, delivery->branch))
+    if (admin_sees_branch(list->admin, list->token, delivery->repository, delivery->branch, NULL))
         admin_append(list->json, delivery_json(delivery));
     return true;
 }
@@ -88,7 +88,7 @@ static void get_delivery(struct server_request *req, void *user)
         server_answer_error(req, &err);
         return;
     }
-    if (!admin_sees_branch(admin, token, delivery.repository, delivery.branch)) {
+    if (!admin_sees_branch(admin, token, delivery.repository, delivery.branch, NULL)) {
         server_refuse(req, 404, "not-found", "there is no such delivery");
         return;
     }

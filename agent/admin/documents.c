@@ -267,6 +267,31 @@ static bool may_make(const struct admin *admin, struct server_request *req, cons
     return false;
 }
 
+// Without tag and digest; the caller frees.
+static char *image_name(const char *reference)
+{
+    CLEANUP(free_ptr) char *bare = xstrndup(reference, strcspn(reference, "@"));
+    const char *slash = strrchr(bare, '/');
+    const char *tag = strchr(slash ? slash : bare, ':');
+    return xstrndup(bare, tag ? (size_t)(tag - bare) : strlen(bare));
+}
+
+// The Secret that the settings give for its image, when it names none.
+static void add_pull_secret(const struct admin *admin, json_t *document)
+{
+    CLEANUP(settings_drop_ptr) const struct config *config = settings_hold(admin->settings);
+    const char *repository = json_text_at(document, "source", "git", "repository", NULL);
+    const char *image = repository ? json_text_at(document, "image", NULL)
+                                   : json_text_at(document, "source", "image", NULL);
+    const char *named = json_text_at(document, "container", "pullSecret", NULL);
+    CLEANUP(free_ptr) char *name = image_name(image ? image : "");
+    const char *secret =
+        config_pull_secret(config, json_text_at(document, "namespace", NULL), repository, name);
+    if (*secret && (!named || !*named))
+        json_object_set_new(json_object_get(document, "container"), "pullSecret",
+                            json_string(secret));
+}
+
 static void create_service(struct server_request *req, void *user)
 {
     const struct admin *admin = user;
@@ -281,6 +306,7 @@ static void create_service(struct server_request *req, void *user)
         admin_refuse_errors(req, faults, "nothing was created");
         return;
     }
+    add_pull_secret(admin, document);
     CLEANUP(json_ptr) json_t *cronjob = document_to_cronjob(document);
     make(admin, req,
          &(struct draft){.document = document,

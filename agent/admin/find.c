@@ -15,7 +15,8 @@ void named_service_finish(struct named_service *named)
 
 bool admin_watches(const struct admin *admin, struct server_request *req, const char *namespace)
 {
-    const struct config_texts *watched = &admin->config->kubernetes.namespaces;
+    CLEANUP(settings_drop_ptr) const struct config *config = settings_hold(admin->settings);
+    const struct config_texts *watched = &config->kubernetes.namespaces;
     for (size_t i = 0; i < watched->count; i++)
         if (strcmp(watched->items[i], namespace) == 0)
             return true;

@@ -5,14 +5,15 @@
 #include "agent/base/printable.h"
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 static struct {
-    enum log_level level;
-    enum log_format format;
-    bool journal; // stderr is journald's: it adds time, and reads "<N>" as the priority
+    _Atomic(enum log_level) level;
+    _Atomic(enum log_format) format;
+    atomic_bool journal; // stderr is journald's: it adds time, and reads "<N>" as the priority
 } setup = {.level = LOG_INFO};
 
 static const struct {

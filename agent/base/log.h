@@ -11,7 +11,7 @@ enum log_format { LOG_TEXT, LOG_JSON };
 #define LOG_LINE_MAX  2048
 #define LOG_VALUE_MAX 1024 // of one value, with NUL
 
-// Call once, before threads start.
+// May be called again, from any thread.
 void log_setup(enum log_level level, enum log_format format);
 
 // `message` is a constant sentence. The rest are pairs of key and text, ended by NULL; a NULL text

@@ -1,5 +1,6 @@
 #include "agent/base/systemd.h"
 #include "agent/base/buffer.h"
+#include "agent/base/clock.h"
 
 #include <string.h>
 #include <sys/socket.h>
@@ -14,6 +15,14 @@ static void notify(const char *state)
 void systemd_ready(void)
 {
     notify("READY=1");
+}
+
+// With the time, as Type=notify-reload asks for: what was said before it does not count.
+void systemd_reloading(void)
+{
+    CLEANUP(free_ptr)
+    char *state = xasprintf("RELOADING=1\nMONOTONIC_USEC=%lld", (long long)mono_now().ms * 1000);
+    notify(state);
 }
 
 void systemd_stopping(void)

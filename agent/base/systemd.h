@@ -9,6 +9,7 @@
 
 void systemd_ready(void);
 void systemd_stopping(void);
+void systemd_reloading(void); // then systemd_ready() again
 void systemd_status(const char *text);
 void systemd_watchdog(void);       // "still alive"
 int64_t systemd_watchdog_ms(void); // how often it must be told; 0: no watchdog

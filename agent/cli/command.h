@@ -88,6 +88,10 @@ enum option_id {
     OPTION_TO,
     OPTION_TIMES,
     OPTION_FROM,
+    OPTION_NAME,
+    OPTION_ROLE,
+    OPTION_NAMESPACES,
+    OPTION_OUT,
     OPTION_COUNT,
 };
 
@@ -134,6 +138,8 @@ struct command {
     // Returns an exit status. NULL: the command is a program of its own, or `help`.
     int (*run)(struct session *session);
 };
+
+extern const char *const token_role_words[]; // ended by NULL; the first is the default
 
 extern const struct command commands[]; // ended by a NULL name
 

@@ -40,6 +40,7 @@
         .name = NULL                                                                               \
     }
 
+const char *const token_role_words[] = {"viewer", "runner", "admin", NULL};
 static const char *const if_active_words[] = {"refuse", "allow", "replace", NULL};
 static const char *const delete_active_words[] = {"refuse", "cancel", NULL};
 static const char *const logs_words[] = {"keep", "delete", NULL};
@@ -314,6 +315,17 @@ static const struct option_row sign_options[] = {
     FLAG(OPTION_PRINT, 0, "print", "Show the request's headers and body, send nothing."),
     END,
 };
+static const struct option_row token_options[] = {
+    TEXT(OPTION_NAME, 0, "name", "NAME", "Whose it is: shown in logs. Default: new."),
+    CHOICE(
+        OPTION_ROLE, 0, "role", "ROLE", token_role_words,
+        "\"viewer\" (the default) looks, \"runner\" also starts runs, \"admin\" changes things."),
+    TEXT(OPTION_NAMESPACES, 0, "namespaces", "NAMES",
+         "Namespaces it is good for, with commas between them. Default: *, which is all."),
+    TEXT(OPTION_OUT, 0, "out", "FILE",
+         "Write the token to a new file that only you can read, in place of standard output."),
+    END,
+};
 
 // --- the commands ---
 
@@ -326,8 +338,8 @@ const struct command commands[] = {
         .operands = "",
         .summary = "Run the daemon",
         .text = "Takes signed webhooks, builds images, patches CronJobs, and serves the admin API "
-                "that the other commands ask. Everything is in the settings file; SIGTERM ends it "
-                "in good order.\n",
+                "that the other commands ask. Everything is in the settings file; SIGHUP has that "
+                "read again, SIGTERM ends it in good order.\n",
         .options = daemon_options,
         .groups = GROUP_HELP,
         .examples =
@@ -656,6 +668,22 @@ const struct command commands[] = {
                 "gitlab.secret --repository https://gitlab.com/acme/report --print",
                 NULL},
         .run = command_sign,
+    },
+    {
+        .name = "token",
+        .operands = "",
+        .summary = "Make a token for the admin API, and the entry of the settings for it",
+        .text = "The token, 256 bits of chance, goes to standard output and is told only this "
+                "once. The entry for admin.tokens in the agent's settings goes to standard error: "
+                "it holds the token's hash, from which nobody finds the token. With -o json or "
+                "yaml both are on standard output. No agent is asked.\n",
+        .options = token_options,
+        .groups = GROUP_OUTPUT | GROUP_HELP,
+        .examples =
+            (const char *const[]){
+                "cronwright token --name ana --role runner --namespaces reports,sales",
+                "cronwright token --name ci --role admin --out ci.token 2>> entry.yaml", NULL},
+        .run = command_token,
     },
     {
         .name = "completion",

@@ -109,5 +109,6 @@ int command_deliveries(struct session *session);
 int command_builds(struct session *session);
 int command_schedule(struct session *session);
 int command_sign(struct session *session);
+int command_token(struct session *session);
 
 #endif

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define CHILD_SLACK_MS  5000 // the child's own deadline comes first: its words are better
-#define CHILD_NAME_ROOM (KEY_SIZE + 64)
+#define CHILD_NAME_ROOM (KEY_SIZE + STORE_CREDENTIAL_SIZE + 64)
 #define HEAD_PACE_MS    250 // a remote is not asked sooner again, however many pushes come
 
 static void answers_ptr(struct git_answers *answers)
@@ -17,11 +17,11 @@ static void answers_ptr(struct git_answers *answers)
     git_answers_finish(answers);
 }
 
-// The credential is chosen by the longest URL prefix.
 static struct git_remote_branch remote_branch(const struct work *work)
 {
-    const struct config *config = work->pipeline->parts.config;
-    const struct config_credential *credential = config_credential(config, work->url);
+    const struct config *config = work->config;
+    const struct config_credential *credential =
+        config_credential(config, work->credential, work->url);
     return (struct git_remote_branch){
         .url = work->url,
         .branch = work->branch,
@@ -34,7 +34,7 @@ static struct git_remote_branch remote_branch(const struct work *work)
 
 static void ask(struct work *work, const char *name, int64_t tag, const struct buffer *input)
 {
-    const struct config *config = work->pipeline->parts.config;
+    const struct config *config = work->config;
     children_ask(work->pipeline->parts.children, name,
                  &(struct child_request){.program = config->git.helper,
                                          .input = input->data,
@@ -64,11 +64,24 @@ static enum child_state take(struct work *work, const char *name, int64_t *tag,
 
 static bool head_is_due(const struct work *work)
 {
-    int64_t interval = work->pipeline->parts.config->sweep.interval_ms;
+    int64_t interval = work->config->sweep.interval_ms;
     return work->newest > work->head.seq || work->head.checked.ms == 0 ||
            work_first_wanted(work, NULL).ms > work->head.checked.ms ||
            wall_now().ms - work->head.checked.ms >= interval - interval / 10 ||
            wall_now().ms < work->head.checked.ms;
+}
+
+// Of the branch's head by this credential. A credential's name has no space in it.
+static void head_child(const struct work *work, const char *credential,
+                       char out[static CHILD_NAME_ROOM])
+{
+    snprintf(out, CHILD_NAME_ROOM, "head%s%s %s", *credential ? ":" : "", credential, work->key);
+}
+
+// Otherwise the remote did not tell it, and whoever waited for it has heard that.
+static bool is_told(const struct work *work)
+{
+    return *work->head.commit && strcmp(work->head.commit, HEAD_MISSED) != 0;
 }
 
 // How long the remote is yet to be left alone.
@@ -76,15 +89,6 @@ static int64_t head_pause_ms(const struct work *work)
 {
     int64_t since = wall_now().ms - work->head.checked.ms;
     return since >= 0 && since < HEAD_PACE_MS ? HEAD_PACE_MS - since : 0;
-}
-
-// Meanwhile what was told a moment ago holds, so that a branch that never rests is still built.
-static enum step pause_head(struct work *work, int64_t pause_ms, enum head_news *news)
-{
-    *news = HEAD_PAUSED;
-    work_again(work, pause_ms);
-    bool known = *work->head.commit && strcmp(work->head.commit, HEAD_MISSED) != 0;
-    return known ? STEP_NEXT : STEP_WAIT;
 }
 
 static enum step ask_head(struct work *work, const char *name)
@@ -112,7 +116,7 @@ enum step step_head(struct work *work, enum head_news *news)
 {
     *news = HEAD_KNOWN;
     char name[CHILD_NAME_ROOM];
-    snprintf(name, sizeof name, "head %s", work->key);
+    head_child(work, work->credential, name);
     CLEANUP(answers_ptr) struct git_answers answers;
     git_answers_init(&answers);
     int64_t tag, pause_ms = head_pause_ms(work);
@@ -120,9 +124,14 @@ enum step step_head(struct work *work, enum head_news *news)
     case CHILD_BUSY:
         return STEP_WAIT;
     case CHILD_UNKNOWN:
-        if (!head_is_due(work))
-            return STEP_NEXT;
-        return pause_ms > 0 ? pause_head(work, pause_ms, news) : ask_head(work, name);
+        if (head_is_due(work) && pause_ms == 0)
+            return ask_head(work, name);
+        if (head_is_due(work)) {
+            // What was told a moment ago holds meanwhile: a branch that never rests is still built.
+            *news = HEAD_PAUSED;
+            work_again(work, pause_ms);
+        }
+        return is_told(work) ? STEP_NEXT : STEP_WAIT;
     case CHILD_ENDED:
         break;
     }
@@ -138,11 +147,21 @@ enum step step_head(struct work *work, enum head_news *news)
     return STEP_NEXT;
 }
 
-void head_cancel(struct work *work)
+static void head_cancel(struct work *work, const char *credential)
 {
     char name[CHILD_NAME_ROOM];
-    snprintf(name, sizeof name, "head %s", work->key);
+    for (size_t i = 0; i < work->source_count; i++)
+        if (strcmp(work->sources[i].credential, credential) == 0)
+            return;
+    head_child(work, credential, name);
     children_cancel(work->pipeline->parts.children, name);
+}
+
+void heads_cancel(struct work *work)
+{
+    head_cancel(work, "");
+    for (size_t i = 0; i < work->config->git.credentials.count; i++)
+        head_cancel(work, work->config->git.credentials.items[i].name);
 }
 
 bool head_again(struct work *work)
@@ -226,9 +245,9 @@ static enum step ask_context(struct work *work, struct group *group, const struc
     CLEANUP(json_ptr) json_t *paths = NULL;
     if (!read_filter(work, group, &since, &paths))
         return work_failed(work, "fetch-failed");
-    const struct config *config = work->pipeline->parts.config;
+    const struct config *config = work->config;
     char mirror_name[GIT_MIRROR_NAME_SIZE];
-    git_mirror_name(work->url, mirror_name);
+    git_mirror_name(work->url, work->credential, mirror_name);
     CLEANUP(free_ptr)
     char *mirror = xasprintf("%s/%s", work->pipeline->mirror_directory, mirror_name);
     CLEANUP(free_ptr) char *output = build_context_path(work->pipeline, build);

@@ -65,12 +65,11 @@ static enum step meet_existing(struct work *work, const struct kaniko_build *att
                                struct build *build, json_t **job)
 {
     struct kube_reply reply;
-    if (!kube_request(
-            work->pipeline->parts.kube,
-            &(struct kube_request){.resource = &KUBE_JOBS,
-                                   .namespace_ = work->pipeline->parts.config->builds.namespace,
-                                   .name = build->job},
-            &reply, &work->err))
+    if (!kube_request(work->pipeline->parts.kube,
+                      &(struct kube_request){.resource = &KUBE_JOBS,
+                                             .namespace_ = work->config->builds.namespace,
+                                             .name = build->job},
+                      &reply, &work->err))
         return work_failed(work, "kubernetes");
     enum kaniko_existing existing = kaniko_existing(reply.body, attempt);
     if (existing == KANIKO_EXISTING_LIVE || existing == KANIKO_EXISTING_SUCCEEDED) {
@@ -92,27 +91,28 @@ static enum step meet_existing(struct work *work, const struct kaniko_build *att
 static bool post(struct work *work, const struct kube_resource *resource, const json_t *body,
                  struct kube_reply *reply)
 {
-    return kube_request(
-        work->pipeline->parts.kube,
-        &(struct kube_request){.method = "POST",
-                               .resource = resource,
-                               .namespace_ = work->pipeline->parts.config->builds.namespace,
-                               .body = body},
-        reply, &work->err);
+    return kube_request(work->pipeline->parts.kube,
+                        &(struct kube_request){.method = "POST",
+                                               .resource = resource,
+                                               .namespace_ = work->config->builds.namespace,
+                                               .body = body},
+                        reply, &work->err);
 }
 
 // The Job as the API server has it: new, or met.
 static enum step ensure_job(struct work *work, struct group *group, struct build *build,
                             json_t **out)
 {
-    const struct config *config = work->pipeline->parts.config;
+    const struct config *config = work->config;
     struct kaniko_settings settings = kaniko_settings(config);
     CLEANUP(free_ptr) const char *const *plain = settings.plain_http_registries;
+    const char *push_secret =
+        *group->recipe.push_secret ? group->recipe.push_secret : config->builds.push_secret;
     struct kaniko_build attempt = {.recipe = &group->recipe,
                                    .commit = build->commit,
                                    .attempt = build->attempt,
                                    .source_url = work->url,
-                                   .push_secret = config->builds.push_secret};
+                                   .push_secret = push_secret};
     CLEANUP(json_ptr) json_t *manifest = NULL;
     if (!kaniko_job(&settings, &attempt, &manifest, &work->err))
         return work_failed(work, "build-failed");
@@ -169,9 +169,8 @@ enum step job_create(struct work *work, struct group *group, struct build *build
 
 bool job_delete(struct work *work, const struct build *build, struct error *err)
 {
-    return kube_delete(work->pipeline->parts.kube, &KUBE_JOBS,
-                       work->pipeline->parts.config->builds.namespace, build->job, NULL,
-                       KUBE_BACKGROUND, err) ||
+    return kube_delete(work->pipeline->parts.kube, &KUBE_JOBS, work->config->builds.namespace,
+                       build->job, NULL, KUBE_BACKGROUND, err) ||
            err->code == ERR_NOT_FOUND;
 }
 
@@ -181,7 +180,7 @@ bool job_delete(struct work *work, const struct build *build, struct error *err)
 static bool read_job(struct work *work, const struct build *build, json_t **job, json_t **pod)
 {
     struct kube_client *kube = work->pipeline->parts.kube;
-    const char *namespace = work->pipeline->parts.config->builds.namespace;
+    const char *namespace = work->config->builds.namespace;
     struct kube_reply reply;
     if (kube_request(kube,
                      &(struct kube_request){
@@ -211,7 +210,7 @@ static void follow_log(struct work *work, const struct build *build, const char 
 {
     CLEANUP(free_ptr) char *directory = build_log_directory(work->pipeline, build->id);
     CLEANUP(free_ptr) char *path = xasprintf("%s/%s.log", directory, pod);
-    struct podlog_source source = {.namespace_ = work->pipeline->parts.config->builds.namespace,
+    struct podlog_source source = {.namespace_ = work->config->builds.namespace,
                                    .pod = pod,
                                    .container = KANIKO_CONTAINER,
                                    .path = path};
@@ -289,7 +288,9 @@ bool pipeline_confirm_image(const struct pipeline *pipeline, const char *referen
         return false;
     if (!*image.digest)
         return error_set(err, ERR_UNSUPPORTED, "%s has no digest", reference);
-    return confirm(pipeline->parts.config, &image, image.digest, err);
+    CLEANUP(settings_drop_ptr)
+    const struct config *config = settings_hold(pipeline->parts.settings);
+    return confirm(config, &image, image.digest, err);
 }
 
 static enum step job_succeeded(struct work *work, struct group *group, struct build *build,
@@ -298,7 +299,7 @@ static enum step job_succeeded(struct work *work, struct group *group, struct bu
     struct image_reference image;
     if (!image_parse(group->recipe.image, &image, &work->err))
         return work_failed(work, "build-failed");
-    if (!confirm(work->pipeline->parts.config, &image, result->digest, &work->err)) {
+    if (!confirm(work->config, &image, result->digest, &work->err)) {
         error_wrap(&work->err, "the registry does not confirm the pushed digest");
         return work_failed(work, "digest-unconfirmed");
     }

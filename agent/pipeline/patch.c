@@ -101,7 +101,7 @@ static bool make_up_record(struct work *work, const struct service *service,
 static enum verdict may_patch_again(struct work *work, const struct service *service,
                                     const struct build *build)
 {
-    int64_t interval = work->pipeline->parts.config->sweep.interval_ms;
+    int64_t interval = work->config->sweep.interval_ms;
     int count;
     if (build->state != BUILD_DONE)
         return VERDICT_PATCHED;

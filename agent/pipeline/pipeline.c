@@ -137,6 +137,15 @@ static void sweep_logs(struct pipeline *pipeline)
         closedir(directory);
 }
 
+void pipeline_settings_changed(struct pipeline *pipeline)
+{
+    struct service_list list = {0};
+    service_cache_list(pipeline->parts.services, NULL, &list);
+    for (size_t i = 0; i < list.count; i++)
+        wake_branch(pipeline, list.items[i]);
+    service_list_finish(&list);
+}
+
 void pipeline_sweep(struct pipeline *pipeline)
 {
     sweep_store(pipeline);
@@ -154,7 +163,8 @@ void pipeline_sweep(struct pipeline *pipeline)
         work_queue_after(pipeline->queue, key, (int64_t)(i * 37 % SWEEP_JITTER_MS));
     }
     service_list_finish(&list);
-    const struct config *config = pipeline->parts.config;
+    CLEANUP(settings_drop_ptr)
+    const struct config *config = settings_hold(pipeline->parts.settings);
     struct error err;
     if (!store_trim(pipeline->parts.store, config->retention.deliveries, config->retention.builds,
                     &err))
@@ -219,9 +229,10 @@ bool pipeline_create(const struct pipeline_parts *parts, struct pipeline **out, 
     struct pipeline *pipeline = xalloc(sizeof *pipeline);
     pipeline->parts = *parts;
     pthread_mutex_init(&pipeline->places, NULL);
-    pipeline->context_directory = make_empty_directory(parts->config, "contexts", err);
-    pipeline->mirror_directory = make_directory(parts->config, "mirrors", err);
-    pipeline->log_directory = make_directory(parts->config, "logs/builds", err);
+    CLEANUP(settings_drop_ptr) const struct config *config = settings_hold(parts->settings);
+    pipeline->context_directory = make_empty_directory(config, "contexts", err);
+    pipeline->mirror_directory = make_directory(config, "mirrors", err);
+    pipeline->log_directory = make_directory(config, "logs/builds", err);
     if (!pipeline->context_directory || !pipeline->mirror_directory || !pipeline->log_directory) {
         pipeline_destroy(pipeline);
         return false;
@@ -233,8 +244,10 @@ bool pipeline_create(const struct pipeline_parts *parts, struct pipeline **out, 
 
 void pipeline_start(struct pipeline *pipeline)
 {
+    CLEANUP(settings_drop_ptr)
+    const struct config *config = settings_hold(pipeline->parts.settings);
     struct kube_watch_options options = {.resource = &KUBE_JOBS,
-                                         .namespace_ = pipeline->parts.config->builds.namespace,
+                                         .namespace_ = config->builds.namespace,
                                          .label_selector = KANIKO_LABEL_BUILD};
     pipeline->jobs = kube_watch_create(pipeline->parts.kube, pipeline->parts.loop, &options,
                                        &build_events, pipeline);

@@ -8,8 +8,8 @@
 
 #include "agent/base/http.h"
 #include "agent/children.h"
-#include "agent/config.h"
 #include "agent/queue.h"
+#include "agent/settings.h"
 #include "agent/store/store.h"
 #include "deploy/kube/podlog.h"
 #include "deploy/runs.h"
@@ -19,7 +19,7 @@ struct pipeline;
 
 // Everything is borrowed and outlives the pipeline.
 struct pipeline_parts {
-    const struct config *config;
+    struct settings *settings;
     struct store *store;
     struct kube_client *kube;
     struct http_loop *loop;
@@ -51,6 +51,8 @@ void pipeline_following(struct pipeline *pipeline, const char *repository, const
 // A service came (`before` NULL), changed or went (`after` NULL). Never blocks.
 void pipeline_service_changed(struct pipeline *pipeline, const struct service *before,
                               const struct service *after);
+// The settings are others now: asks for every branch that is followed, at once.
+void pipeline_settings_changed(struct pipeline *pipeline);
 // Asks for every branch that is followed or has unfinished work; due ones are looked up again.
 void pipeline_sweep(struct pipeline *pipeline);
 
@@ -62,6 +64,9 @@ char *pipeline_build_log(const struct pipeline *pipeline, int64_t build);
 // table does not have it. False: it can be built.
 bool pipeline_service_problem(const struct pipeline *pipeline, const struct service *service,
                               struct error *err);
+// Whether it can be built; if so, with whose Git credential, by name: "" for those without one.
+bool pipeline_service_credential(const struct pipeline *pipeline, const struct service *service,
+                                 char out[static STORE_CREDENTIAL_SIZE]);
 // Whether somebody rolled it back, or changed the image after our last patch: then it is left
 // alone.
 bool pipeline_service_pinned(const struct service *service);

@@ -107,6 +107,7 @@ static bool add_build(struct work *work, struct group *group, int attempt)
     text_copy(build.branch, sizeof build.branch, work->branch);
     text_copy(build.commit, sizeof build.commit, work->head.commit);
     text_copy(build.recipe, sizeof build.recipe, group->hash);
+    text_copy(build.credential, sizeof build.credential, work->credential);
     return build_next_attempt(&build, &group->recipe, &work->err) &&
            store_build_put(work->pipeline->parts.store, &build, &work->err);
 }
@@ -177,7 +178,7 @@ static enum step take_place(struct work *work, struct build *build)
     pthread_mutex_lock(&pipeline->places);
     if (!store_builds_under_way(pipeline->parts.store, &under_way, &work->err)) {
         step = STEP_TRY;
-    } else if (under_way >= pipeline->parts.config->builds.max_concurrent) {
+    } else if (under_way >= work->config->builds.max_concurrent) {
         work_again(work, PLACE_RECHECK_MS);
         step = STEP_WAIT;
     } else {
@@ -338,6 +339,8 @@ static bool advance_unfinished(struct work *work, bool settled, struct pass *pas
     for (size_t i = list->count; i > 0; i--) { // oldest first
         struct build *build = &list->items[i - 1];
         struct group *group = work_group(work, build->recipe);
+        if (!group && work_is_elsewhere(work, build->recipe))
+            continue;
         bool current = group && strcmp(build->commit, work->head.commit) == 0;
         if (!settled && (!group || build->state < BUILD_RUNNING))
             continue;
@@ -407,7 +410,6 @@ static bool reconcile_nobody(struct work *work)
         work_again(work, UNKNOWN_RECHECK_MS);
         return true;
     }
-    head_cancel(work);
     struct pass pass = {.failed = true}; // a redelivery may find a service
     if (work->services.count == 0) {
         text_copy(pass.reason, sizeof pass.reason, "no-match");
@@ -420,10 +422,22 @@ static bool reconcile_nobody(struct work *work)
     return advance_unfinished(work, true, &pass) && end_deliveries(work, work->newest, &pass);
 }
 
+// Whether another source has still to ask for the head that the newest delivery is about: what
+// becomes of that one is told for all at once.
+static bool others_behind(const struct work *work)
+{
+    for (size_t i = 0; i < work->source_count; i++)
+        if (&work->sources[i] != work->source && work->sources[i].head.seq < work->newest)
+            return true;
+    return false;
+}
+
 // The head cannot be told: what waits for it ends with the reason, and a later push, or the sweep,
 // asks again.
 static bool head_failed(struct work *work)
 {
+    if (others_behind(work))
+        return true;
     struct pass pass = {.failed = true};
     text_copy(pass.reason, sizeof pass.reason, work->reason);
     text_copy(pass.detail, sizeof pass.detail, work->err.text);
@@ -437,24 +451,51 @@ static bool head_failed(struct work *work)
            store_branch_put(work->pipeline->parts.store, &work->head, &work->err);
 }
 
-static bool reconcile_head(struct work *work)
+// One source. `pass->waiting` stays set unless it came to its end.
+static bool reconcile_source(struct work *work, struct pass *pass)
 {
-    struct pass pass = {0};
-    work->waiting = true; // unless this comes to its end
     enum step head = know_head(work);
     if (head == STEP_FAIL && !head_failed(work))
         return false;
     struct error why = work->err;
-    if (!advance_unfinished(work, head == STEP_NEXT, &pass))
+    if (!advance_unfinished(work, head == STEP_NEXT, pass))
         return false;
     if (head == STEP_TRY)
         work->err = why;
-    if (head != STEP_NEXT || pass.waiting)
-        return head != STEP_TRY;
-    if (!sum_up(work, &pass))
-        return false;
-    work->waiting = pass.waiting;
-    return pass.waiting || end_deliveries(work, work->head.seq, &pass);
+    pass->waiting |= head != STEP_NEXT;
+    return pass->waiting ? head != STEP_TRY : sum_up(work, pass);
+}
+
+// Of all sources, the worst end; of good ones, that of a build.
+static void add_pass(struct pass *all, const struct pass *pass)
+{
+    bool waiting = all->waiting | pass->waiting;
+    if (!all->failed && (pass->failed || !all->build))
+        *all = *pass;
+    all->waiting = waiting;
+}
+
+// One source that cannot go on does not keep the others from it.
+static bool reconcile_sources(struct work *work)
+{
+    struct pass all = {0};
+    struct error first;
+    bool good = true;
+    int64_t upto = INT64_MAX; // what all of them know of
+    for (size_t i = 0; i < work->source_count; i++) {
+        struct pass pass = {0};
+        work_select(work, i);
+        if (!reconcile_source(work, &pass) && good) {
+            first = work->err;
+            good = false;
+        }
+        add_pass(&all, &pass);
+        upto = work->head.seq < upto ? work->head.seq : upto;
+    }
+    work->waiting = all.waiting;
+    if (!good)
+        work->err = first;
+    return good && (all.waiting || end_deliveries(work, upto, &all));
 }
 
 struct reconciled reconcile(struct pipeline *pipeline, const char *key, int tries)
@@ -463,8 +504,11 @@ struct reconciled reconcile(struct pipeline *pipeline, const char *key, int trie
     work->pipeline = pipeline;
     work->key = key;
     work->tries = tries;
-    bool good =
-        work_load(work, &work->err) && (work->url ? reconcile_head(work) : reconcile_nobody(work));
+    bool good = work_load(work, &work->err);
+    if (good) {
+        heads_cancel(work);
+        good = work->source_count > 0 ? reconcile_sources(work) : reconcile_nobody(work);
+    }
     if (!good)
         log_line(LOG_WARNING, "will be tried again", "repository", work->repository, "branch",
                  work->branch, "error", work->err.text, NULL);

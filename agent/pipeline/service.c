@@ -140,8 +140,9 @@ static void note_image(struct pipeline *pipeline, const struct service *service,
     pipeline_service_image(service, replaced, &image);
     if (replaced && image.at.ms == 0)
         image.at = wall_now();
-    store_image_add(pipeline->parts.store, &image, pipeline->parts.config->retention.images,
-                    image_stored, NULL);
+    CLEANUP(settings_drop_ptr)
+    const struct config *config = settings_hold(pipeline->parts.settings);
+    store_image_add(pipeline->parts.store, &image, config->retention.images, image_stored, NULL);
 }
 
 // The watch tells each change in order: none is written twice, and what happened while no agent

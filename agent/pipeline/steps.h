@@ -52,25 +52,43 @@ struct group {
     bool held;  // its newer builds wait, since an older one is still being written to services
 };
 
+// What is fetched with one credential. Sources share nothing but the deliveries: each asks for the
+// head, fetches and builds for itself, so that nobody gets to see what another's login shows.
+struct source {
+    const char *credential; // by name; "": those without a name. Borrowed from the settings
+    const char *url;        // to clone from: the first service's
+    struct branch_head head;
+    size_t first, count; // its groups
+};
+
 // One reconcile of one key.
 struct work {
     struct pipeline *pipeline;
+    const struct config *config; // held
     const char *key;
     char repository[STORE_REPOSITORY_SIZE];
     char branch[STORE_BRANCH_SIZE];
     int tries; // failed ones in a row, before this one
 
     struct service_list services; // all that follow the branch
-    char *others;    // repositories that differ in letter case only: see store_deliveries_finish()
-    const char *url; // to clone from: the first service's; NULL without a usable one
-    struct group groups[GROUPS_MAX];
-    size_t group_count;
+    char *others; // repositories that differ in letter case only: see store_deliveries_finish()
+    struct source sources[GROUPS_MAX];
+    size_t source_count; // 0: there is no usable service
+    struct group all_groups[GROUPS_MAX];
+    size_t all_count;
     char refused_reason[STORE_REASON_SIZE]; // why a service was left out: the last one's
     char refused[STORE_DETAIL_SIZE];
 
     int64_t newest;            // seq of the newest pending delivery; 0: none
     struct wall_time received; // when that came
+
+    // Of the source that is being looked at: see work_select().
+    struct source *source;
+    const char *credential;
+    const char *url;
     struct branch_head head;
+    struct group *groups; // of all_groups
+    size_t group_count;
 
     bool progressed;  // some step came to its end in this pass
     bool waiting;     // for something that will wake the key
@@ -87,10 +105,14 @@ bool key_read(const char *key, char repository[static STORE_REPOSITORY_SIZE],
 // Reads services and deliveries. The caller finishes it, also after false.
 bool work_load(struct work *work, struct error *err) MUST_CHECK;
 void work_finish(struct work *work);
+// Turns to a source; what was learned of the head is kept with the one before.
+void work_select(struct work *work, size_t source);
+// Whether a recipe is that of another source's group.
+bool work_is_elsewhere(const struct work *work, const char *recipe_hash);
 // Drafts that wait for their first image want the head at once. When the youngest of the group (of
-// all groups: NULL) was made; 0: there is none.
+// all the source's: NULL) was made; 0: there is none.
 struct wall_time work_first_wanted(const struct work *work, const struct group *group);
-// The group with that recipe; NULL when no service has it any more.
+// The source's group with that recipe; NULL when no service has it any more.
 struct group *work_group(struct work *work, const char *recipe_hash);
 // Whether what a service has live was built in another way than its group wants now, apart from
 // paths. Only told when the build is still known.
@@ -112,7 +134,8 @@ enum head_news {
 };
 // Looks whether the head must be asked for, and asks. STEP_NEXT: work.head is as known now.
 enum step step_head(struct work *work, enum head_news *news);
-void head_cancel(struct work *work);
+// Takes back what was asked with credentials that no service has any more.
+void heads_cancel(struct work *work);
 // What is known of the head is not to be relied on: it is asked for again soon.
 bool head_again(struct work *work) MUST_CHECK;
 // Has the build context packed: STEP_NEXT when the archive is at build_context_path(), or when the

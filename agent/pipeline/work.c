@@ -21,6 +21,14 @@ bool key_read(const char *key, char repository[static STORE_REPOSITORY_SIZE],
     return text_copy(branch, STORE_BRANCH_SIZE, space + 1);
 }
 
+bool work_is_elsewhere(const struct work *work, const char *recipe_hash)
+{
+    for (size_t i = 0; i < work->all_count; i++)
+        if (strcmp(work->all_groups[i].hash, recipe_hash) == 0)
+            return work->all_groups[i].recipe.credential != work->credential;
+    return false;
+}
+
 struct group *work_group(struct work *work, const char *recipe_hash)
 {
     for (size_t i = 0; i < work->group_count; i++)
@@ -117,7 +125,7 @@ static bool can_be_fetched(const char *url)
 }
 
 // How a service wants to be built. The caller finishes *out, also after false.
-static bool read_recipe(const struct pipeline *pipeline, const struct service *service,
+static bool read_recipe(const struct config *config, const struct service *service,
                         char repository[static STORE_REPOSITORY_SIZE], struct group *out,
                         struct error *err)
 {
@@ -129,23 +137,22 @@ static bool read_recipe(const struct pipeline *pipeline, const struct service *s
         return error_set(err, ERR_UNSUPPORTED,
                          "annotation %s: only https:// and http:// without a user can be fetched",
                          ANNOTATION_REPOSITORY);
-    const char *platform = pipeline->parts.config->builds.platform;
     out->recipe = (struct recipe){.repository = repository,
                                   .branch = service->branch,
                                   .dockerfile = service->dockerfile,
                                   .context = service->context,
                                   .target = service->target,
                                   .image = service->destination,
-                                  .platform = platform,
+                                  .platform = config->builds.platform,
                                   .paths = service->paths};
     if (!read_args(out, service->build_args, err) || !recipe_check(&out->recipe, err))
         return false;
-    if (!config_allows(pipeline->parts.config, service->namespace_, service->repository,
-                       service->destination))
-        return error_set(err, ERR_FORBIDDEN,
-                         "the settings' allow table has no entry for namespace %s, repository %s "
-                         "and image %s",
-                         service->namespace_, service->repository, service->destination);
+    struct config_grant grant;
+    if (!config_allows(config, service->namespace_, service->repository, service->destination,
+                       &grant, err))
+        return false;
+    out->recipe.credential = grant.credential;
+    out->recipe.push_secret = grant.push_secret;
     return true;
 }
 
@@ -154,10 +161,26 @@ bool pipeline_service_problem(const struct pipeline *pipeline, const struct serv
 {
     struct group group = {0};
     char repository[STORE_REPOSITORY_SIZE];
+    CLEANUP(settings_drop_ptr)
+    const struct config *config = settings_hold(pipeline->parts.settings);
     bool usable =
-        *service->repository == '\0' || read_recipe(pipeline, service, repository, &group, err);
+        *service->repository == '\0' || read_recipe(config, service, repository, &group, err);
     group_finish(&group);
     return !usable;
+}
+
+bool pipeline_service_credential(const struct pipeline *pipeline, const struct service *service,
+                                 char out[static STORE_CREDENTIAL_SIZE])
+{
+    struct group group = {0};
+    char repository[STORE_REPOSITORY_SIZE];
+    struct error err;
+    CLEANUP(settings_drop_ptr)
+    const struct config *config = settings_hold(pipeline->parts.settings);
+    bool usable = *service->repository && read_recipe(config, service, repository, &group, &err) &&
+                  text_copy(out, STORE_CREDENTIAL_SIZE, group.recipe.credential);
+    group_finish(&group);
+    return usable;
 }
 
 bool pipeline_service_pinned(const struct service *service)
@@ -192,7 +215,9 @@ bool pipeline_service_build(const struct pipeline *pipeline, const struct servic
     struct group group = {0};
     char repository[STORE_REPOSITORY_SIZE], hash[SHA256_HEX_SIZE];
     struct error why;
-    bool usable = *service->repository && read_recipe(pipeline, service, repository, &group, &why);
+    CLEANUP(settings_drop_ptr)
+    const struct config *config = settings_hold(pipeline->parts.settings);
+    bool usable = *service->repository && read_recipe(config, service, repository, &group, &why);
     if (usable)
         recipe_hash(&group.recipe, hash);
     group_finish(&group);
@@ -212,8 +237,11 @@ bool pipeline_head_untold(const struct pipeline *pipeline, const struct service 
     struct branch_head head;
     char repository[STORE_REPOSITORY_SIZE];
     struct error why;
-    bool asked = *service->repository && read_recipe(pipeline, service, repository, &group, &why) &&
-                 store_branch_get(pipeline->parts.store, repository, service->branch, &head, &why);
+    CLEANUP(settings_drop_ptr)
+    const struct config *config = settings_hold(pipeline->parts.settings);
+    bool asked = *service->repository && read_recipe(config, service, repository, &group, &why) &&
+                 store_branch_get(pipeline->parts.store, repository, service->branch,
+                                  group.recipe.credential, &head, &why);
     group_finish(&group);
     return asked && head.checked.ms > 0 &&
            (*head.commit == '\0' || strcmp(head.commit, HEAD_MISSED) == 0);
@@ -224,15 +252,16 @@ static bool join(struct work *work, struct group *fresh, const struct service *s
                  struct error *err)
 {
     recipe_hash(&fresh->recipe, fresh->hash);
-    struct group *group = work_group(work, fresh->hash);
-    if (!group) {
-        if (work->group_count == GROUPS_MAX)
+    struct group *group = work->all_groups, *end = group + work->all_count;
+    while (group < end && strcmp(group->hash, fresh->hash) != 0)
+        group++;
+    if (group == end) {
+        if (work->all_count == GROUPS_MAX)
             return error_set(err, ERR_TOO_LARGE, "more than %d ways to build one branch",
                              GROUPS_MAX);
-        group = &work->groups[work->group_count++];
+        work->all_count++;
         *group = *fresh;
         group->recipe.repository = work->repository;
-        group->recipe.args = group->args;
         *fresh = (struct group){0};
     }
     group->services = xrealloc(group->services, (group->count + 1) * sizeof *group->services);
@@ -260,13 +289,8 @@ static void add_service(struct work *work, const struct service *service)
         add_other(work, repository);
         return;
     }
-    if (read_recipe(work->pipeline, service, repository, &fresh, &err) &&
-        join(work, &fresh, service, &err)) {
-        // The services may write it in different ways: with TLS goes before without.
-        if (!work->url ||
-            (text_starts(service->repository, "https:") && !text_starts(work->url, "https:")))
-            work->url = service->repository;
-    } else {
+    if (!read_recipe(work->config, service, repository, &fresh, &err) ||
+        !join(work, &fresh, service, &err)) {
         text_copy(work->refused_reason, sizeof work->refused_reason,
                   err.code == ERR_FORBIDDEN ? "not-allowed" : "misconfigured");
         snprintf(work->refused, sizeof work->refused, "%s/%s: %.*s", service->namespace_,
@@ -278,41 +302,105 @@ static void add_service(struct work *work, const struct service *service)
 static void note_asked(void *user, const char *full_name)
 {
     struct work *work = user;
-    for (size_t g = 0; g < work->group_count; g++)
-        for (size_t i = 0; i < work->groups[g].count; i++) {
-            const struct service *service = work->groups[g].services[i];
+    for (size_t g = 0; g < work->all_count; g++)
+        for (size_t i = 0; i < work->all_groups[g].count; i++) {
+            const struct service *service = work->all_groups[g].services[i];
             size_t len = strlen(service->namespace_);
             if (strncmp(full_name, service->namespace_, len) == 0 && full_name[len] == '/' &&
                 strcmp(full_name + len + 1, service->name) == 0)
-                work->groups[g].asked = true;
+                work->all_groups[g].asked = true;
         }
 }
+
+// --- sources ---
+
+static int compare_credentials(const void *a, const void *b)
+{
+    const struct group *one = a, *other = b;
+    return strcmp(one->recipe.credential, other->recipe.credential);
+}
+
+// The services may write it in different ways: with TLS goes before without.
+static void prefer_url(struct source *source, const struct group *group)
+{
+    for (size_t i = 0; i < group->count; i++) {
+        const char *url = group->services[i]->repository;
+        if (!source->url || (text_starts(url, "https:") && !text_starts(source->url, "https:")))
+            source->url = url;
+    }
+}
+
+// Groups that have the same credential are one source.
+static void form_sources(struct work *work)
+{
+    struct source *source = NULL;
+    qsort(work->all_groups, work->all_count, sizeof *work->all_groups, compare_credentials);
+    for (size_t i = 0; i < work->all_count; i++) {
+        struct group *group = &work->all_groups[i];
+        group->recipe.args = group->args; // it was moved
+        if (!source || strcmp(source->credential, group->recipe.credential) != 0) {
+            source = &work->sources[work->source_count++];
+            source->credential = group->recipe.credential;
+            source->first = i;
+        }
+        group->recipe.credential = source->credential;
+        source->count++;
+        prefer_url(source, group);
+    }
+}
+
+static bool load_head(struct work *work, struct source *source, struct error *err)
+{
+    struct branch_head *head = &source->head;
+    if (store_branch_get(work->pipeline->parts.store, work->repository, work->branch,
+                         source->credential, head, err))
+        return true;
+    *head = (struct branch_head){0};
+    text_copy(head->repository, sizeof head->repository, work->repository);
+    text_copy(head->branch, sizeof head->branch, work->branch);
+    text_copy(head->credential, sizeof head->credential, source->credential);
+    return err->code == ERR_NOT_FOUND;
+}
+
+void work_select(struct work *work, size_t source)
+{
+    if (work->source)
+        work->source->head = work->head;
+    work->source = &work->sources[source];
+    work->credential = work->source->credential;
+    work->url = work->source->url;
+    work->head = work->source->head;
+    work->groups = &work->all_groups[work->source->first];
+    work->group_count = work->source->count;
+}
+
+// --- all of it ---
 
 bool work_load(struct work *work, struct error *err)
 {
     const struct pipeline_parts *parts = &work->pipeline->parts;
+    work->config = settings_hold(parts->settings);
+    work->credential = "";
     if (!key_read(work->key, work->repository, work->branch))
         return error_set(err, ERR_INTERNAL, "key \"%s\"", work->key);
     pipeline_following(work->pipeline, work->repository, work->branch, &work->services);
     for (size_t i = 0; i < work->services.count; i++)
         add_service(work, work->services.items[i]);
-    if (!store_delivery_newest(parts->store, work->repository, work->branch, &work->newest,
-                               &work->received, err) ||
-        !store_delivery_asked(parts->store, work->repository, work->branch, note_asked, work, err))
-        return false;
-    if (store_branch_get(parts->store, work->repository, work->branch, &work->head, err))
-        return true;
-    if (err->code != ERR_NOT_FOUND)
-        return false;
-    text_copy(work->head.repository, sizeof work->head.repository, work->repository);
-    text_copy(work->head.branch, sizeof work->head.branch, work->branch);
-    return true;
+    form_sources(work);
+    for (size_t i = 0; i < work->source_count; i++)
+        if (!load_head(work, &work->sources[i], err))
+            return false;
+    return store_delivery_newest(parts->store, work->repository, work->branch, &work->newest,
+                                 &work->received, err) &&
+           store_delivery_asked(parts->store, work->repository, work->branch, note_asked, work,
+                                err);
 }
 
 void work_finish(struct work *work)
 {
-    for (size_t i = 0; i < work->group_count; i++)
-        group_finish(&work->groups[i]);
+    for (size_t i = 0; i < work->all_count; i++)
+        group_finish(&work->all_groups[i]);
     service_list_finish(&work->services);
     free(work->others);
+    settings_drop(work->config);
 }

@@ -11,7 +11,8 @@
 
 static char *top_of(const struct recorder_parts *parts)
 {
-    return xasprintf("%s/logs/runs/", parts->config->state_directory);
+    CLEANUP(settings_drop_ptr) const struct config *config = settings_hold(parts->settings);
+    return xasprintf("%s/logs/runs/", config->state_directory);
 }
 
 char *logs_directory(const struct recorder_parts *parts, const char *namespace_, const char *uid)
@@ -49,12 +50,14 @@ bool recorder_follow(struct recorder *recorder, const struct run *run,
     CLEANUP(free_ptr)
     char *directory = logs_directory(&recorder->parts, run->namespace_, run->uid);
     CLEANUP(free_ptr) char *path = recorder_log_path(recorder, run, attempt->pod, container);
+    CLEANUP(settings_drop_ptr)
+    const struct config *config = settings_hold(recorder->parts.settings);
     struct podlog_source source = {.namespace_ = run->namespace_,
                                    .pod = attempt->pod,
                                    .uid = attempt->pod_uid,
                                    .container = container,
                                    .path = path,
-                                   .max_bytes = (uint64_t)recorder->parts.config->logs.max_bytes};
+                                   .max_bytes = (uint64_t)config->logs.max_bytes};
     return directory_make(directory, err) && podlog_follow(recorder->parts.logs, &source, err);
 }
 

@@ -625,7 +625,8 @@ static void log_ended(void *user, const char *path)
 
 bool recorder_create(const struct recorder_parts *parts, struct recorder **out, struct error *err)
 {
-    const struct config_texts *namespaces = &parts->config->kubernetes.namespaces;
+    CLEANUP(settings_drop_ptr) const struct config *config = settings_hold(parts->settings);
+    const struct config_texts *namespaces = &config->kubernetes.namespaces;
     int64_t bytes;
     if (!store_run_log_bytes(parts->store, &bytes, err))
         return error_wrap(err, "the history of runs");

@@ -8,7 +8,7 @@
 #ifndef CRONWRIGHT_RUNS_RECORDER_H
 #define CRONWRIGHT_RUNS_RECORDER_H
 
-#include "agent/config.h"
+#include "agent/settings.h"
 #include "agent/store/runs.h"
 #include "deploy/runs.h"
 #include "deploy/services.h"
@@ -17,7 +17,7 @@ struct recorder;
 
 // Everything is borrowed and outlives the recorder.
 struct recorder_parts {
-    const struct config *config;
+    struct settings *settings;
     struct store *store;
     struct kube_client *kube;
     struct http_loop *loop;

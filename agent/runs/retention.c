@@ -53,7 +53,8 @@ static bool forget_all(struct recorder *recorder, const struct doomed *doomed, s
 static bool expire(struct recorder *recorder, const char *namespace_, const char *service,
                    struct error *err)
 {
-    const struct config *config = recorder->parts.config;
+    CLEANUP(settings_drop_ptr)
+    const struct config *config = settings_hold(recorder->parts.settings);
     struct wall_time before = {wall_now().ms - config->retention.run_days * DAY_MS};
     if (!service && !store_service_states_expire(recorder->parts.store, before, err))
         return false;
@@ -81,7 +82,9 @@ bool recorder_expire(struct recorder *recorder, const char *namespace_, const ch
 
 static bool evict(struct recorder *recorder, struct error *err)
 {
-    while (atomic_load(&recorder->log_bytes) > recorder->parts.config->logs.max_total_bytes) {
+    CLEANUP(settings_drop_ptr)
+    const struct config *config = settings_hold(recorder->parts.settings);
+    while (atomic_load(&recorder->log_bytes) > config->logs.max_total_bytes) {
         struct run_record record = {0}, changed = {0};
         struct error failure;
         if (!store_run_oldest_log(recorder->parts.store, &record, &failure))

@@ -31,8 +31,9 @@ static const struct db_field fields[] = {
     FIELD(INT64, kaniko_ms),
     FIELD(INT64, patch_ms),
     FIELD(INT, patched),
+    FIELD(TEXT, credential),
 };
-#define FIELD_COUNT 21
+#define FIELD_COUNT 22
 static const struct db_record record = {fields, FIELD_COUNT};
 _Static_assert(sizeof fields / sizeof *fields == FIELD_COUNT, "fields and columns");
 
@@ -40,8 +41,8 @@ _Static_assert(sizeof fields / sizeof *fields == FIELD_COUNT, "fields and column
 #define COLUMNS                                                                                    \
     "repository, branch, object, recipe, attempt, job, image, digest, state, reason, detail, "     \
     "subject, author, created, started, finished, fetch_ms, context_ms, kaniko_ms, patch_ms, "     \
-    "patched"
-#define VALUES "(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21)"
+    "patched, credential"
+#define VALUES "(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22)"
 
 const char *build_state_word(enum build_state state)
 {
@@ -64,7 +65,7 @@ static bool apply_insert(struct db *db, void *data, struct error *err)
 
 static bool apply_replace(struct db *db, void *data, struct error *err)
 {
-    static const char sql[] = "UPDATE builds SET (" COLUMNS ") = " VALUES " WHERE id = ?22";
+    static const char sql[] = "UPDATE builds SET (" COLUMNS ") = " VALUES " WHERE id = ?23";
     const struct build *build = data;
     CLEANUP(db_reset) struct statement *statement = db_prepare(db, sql, err);
     if (!statement)

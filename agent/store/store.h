@@ -24,6 +24,7 @@
 #define STORE_PERSON_SIZE      128
 #define STORE_SUBJECT_SIZE     256
 #define STORE_UID_SIZE         40 // a Kubernetes uid, with NUL
+#define STORE_CREDENTIAL_SIZE  65 // of its name, with NUL
 #define STORE_PAGE_MAX         500
 
 struct store;
@@ -129,16 +130,18 @@ bool store_pending_keys(struct store *store,
 struct branch_head {
     char repository[STORE_REPOSITORY_SIZE];
     char branch[STORE_BRANCH_SIZE];
-    char commit[STORE_COMMIT_SIZE]; // "" when never seen or the branch is missing
-    int64_t seq;                    // newest delivery known when the remote was asked
-    struct wall_time checked;       // when it was asked
+    char credential[STORE_CREDENTIAL_SIZE]; // it was asked for with, by name; "": without a name
+    char commit[STORE_COMMIT_SIZE];         // "" when never seen or the branch is missing
+    int64_t seq;                            // newest delivery known when the remote was asked
+    struct wall_time checked;               // when it was asked
 };
 
 bool store_branch_put(struct store *store, const struct branch_head *head,
                       struct error *err) MUST_CHECK;
 // False with ERR_NOT_FOUND when never asked.
 bool store_branch_get(struct store *store, const char *repository, const char *branch,
-                      struct branch_head *out, struct error *err) MUST_CHECK;
+                      const char *credential, struct branch_head *out,
+                      struct error *err) MUST_CHECK;
 
 // --- builds ---
 
@@ -173,6 +176,7 @@ struct build {
     struct wall_time created, started, finished;
     int64_t fetch_ms, context_ms, kaniko_ms, patch_ms; // -1: not known
     int patched;                                       // services patched
+    char credential[STORE_CREDENTIAL_SIZE]; // it is fetched with, by name; "": without a name
 };
 
 // Inserts when id is 0 (and sets it), else replaces. Blocks until committed.

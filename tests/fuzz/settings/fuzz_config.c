@@ -21,7 +21,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (config_load(path, &config, &errors)) {
         if (errors.count > 0)
             abort();
-        (void)config_allows(&config, "reports", "https://git.example/acme/x", "registry.example/x");
+        struct config_grant grant;
+        if (config_allows(&config, "reports", "https://git.example/acme/x", "registry.example/x",
+                          &grant, NULL))
+            (void)config_credential(&config, grant.credential, "https://git.example/acme/x");
         config_finish(&config);
     } else if (errors.count == 0) {
         abort();

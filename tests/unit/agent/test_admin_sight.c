@@ -7,18 +7,21 @@
 #define URL        "https://git.example/acme/report"
 #define REPOSITORY "git.example/acme/report"
 
-// Namespace "x" may build the repository, "y" may not; "z" may as well.
-static char *allowed[] = {"x", "z"};
-static char *all[] = {"*"};
+// Namespaces "x" and "z" may build the repository with one credential, "w" with another; "y" may
+// not.
+#define SETTINGS                                                                                   \
+    "{stateDirectory: ., git: {helper: /bin/true, credentials: ["                                  \
+    " {name: own, url: 'https://git.example', username: u, passwordFile: password}]},"             \
+    " allow: [{namespaces: [x, z], repositories: ['*'], images: ['*']},"                           \
+    " {namespaces: [w], repositories: ['*'], images: ['*'], gitCredential: own}]}"
+static char *all[] = {"*"}, *own_w[] = {"w"};
 static char *own_x[] = {"x"}, *own_y[] = {"y"}, *own_xz[] = {"x", "z"};
-static struct config_allow allow = {{allowed, 2}, {all, 1}, {all, 1}};
 static const struct config_token everyone = {.namespaces = {all, 1}};
+static const struct config_token of_w = {.namespaces = {own_w, 1}};
 static const struct config_token of_x = {.namespaces = {own_x, 1}};
 static const struct config_token of_y = {.namespaces = {own_y, 1}};
 static const struct config_token of_xz = {.namespaces = {own_xz, 2}};
 
-static char platform[] = "";
-static struct config config;
 static struct admin admin;
 
 static void add_service(const char *namespace_, const char *name, const char *branch)
@@ -40,17 +43,17 @@ static int set_up(void **state)
 {
     (void)state;
     assert_true(scratch_make());
-    config.state_directory = workspace;
-    config.builds.platform = platform;
-    config.allow.items = &allow;
-    config.allow.count = 1;
-    admin.config = &config;
+    CLEANUP(free_ptr) char *path = xasprintf("%s/cronwright.yaml", workspace);
+    CLEANUP(config_errors_finish) struct config_errors errors = {0};
+    sh("echo secret > password");
+    assert_true(file_write(path, 0600, SETTINGS, strlen(SETTINGS), NULL));
+    assert_true(settings_load(path, &admin.settings, &errors));
     struct error err;
     assert_true(store_open(workspace, &admin.store, &err));
     admin.services =
         service_cache_create(&(struct service_cache_options){.identify = pipeline_identify});
     struct pipeline_parts parts = {
-        .config = &config, .store = admin.store, .services = admin.services};
+        .settings = admin.settings, .store = admin.store, .services = admin.services};
     assert_true(pipeline_create(&parts, &admin.pipeline, &err));
     return 0;
 }
@@ -61,6 +64,7 @@ static int tear_down(void **state)
     pipeline_destroy(admin.pipeline);
     service_cache_destroy(admin.services);
     store_close(admin.store);
+    settings_destroy(admin.settings);
     return scratch_remove() ? 0 : -1;
 }
 
@@ -69,10 +73,10 @@ static void test_an_annotation_that_is_not_allowed_shows_nothing(void **state)
     (void)state;
     add_service("x", "report", "main");
     add_service("y", "curious", "main");
-    assert_true(admin_sees_branch(&admin, &everyone, REPOSITORY, "main"));
-    assert_true(admin_sees_branch(&admin, &of_x, REPOSITORY, "main"));
-    assert_false(admin_sees_branch(&admin, &of_x, REPOSITORY, "other"));
-    assert_false(admin_sees_branch(&admin, &of_y, REPOSITORY, "main"));
+    assert_true(admin_sees_branch(&admin, &everyone, REPOSITORY, "main", NULL));
+    assert_true(admin_sees_branch(&admin, &of_x, REPOSITORY, "main", NULL));
+    assert_false(admin_sees_branch(&admin, &of_x, REPOSITORY, "other", NULL));
+    assert_false(admin_sees_branch(&admin, &of_y, REPOSITORY, "main", NULL));
 }
 
 // Pings, tags and deleted branches.
@@ -81,11 +85,11 @@ static void test_what_is_of_no_branch_is_for_the_whole_repository(void **state)
     (void)state;
     add_service("x", "report", "main");
     add_service("y", "curious", "main");
-    assert_true(admin_sees_branch(&admin, &of_x, REPOSITORY, ""));
-    assert_true(admin_sees_branch(&admin, &of_x, "GIT.example/Acme/report", ""));
-    assert_false(admin_sees_branch(&admin, &of_x, "git.example/acme/other", ""));
-    assert_false(admin_sees_branch(&admin, &of_x, "", ""));
-    assert_false(admin_sees_branch(&admin, &of_y, REPOSITORY, ""));
+    assert_true(admin_sees_branch(&admin, &of_x, REPOSITORY, "", NULL));
+    assert_true(admin_sees_branch(&admin, &of_x, "GIT.example/Acme/report", "", NULL));
+    assert_false(admin_sees_branch(&admin, &of_x, "git.example/acme/other", "", NULL));
+    assert_false(admin_sees_branch(&admin, &of_x, "", "", NULL));
+    assert_false(admin_sees_branch(&admin, &of_y, REPOSITORY, "", NULL));
 }
 
 static int builds;
@@ -133,6 +137,21 @@ static void test_details_are_for_who_sees_all_services_in_them(void **state)
     assert_true(shows_detail(&of_xz, alone));
 }
 
+// A build's log and commit are read from the repository: whose entry names another credential does
+// not see them.
+static void test_builds_are_for_who_may_use_the_credential(void **state)
+{
+    (void)state;
+    add_service("x", "report", "main");
+    add_service("w", "report", "main");
+    assert_true(admin_sees_branch(&admin, &of_x, REPOSITORY, "main", ""));
+    assert_false(admin_sees_branch(&admin, &of_x, REPOSITORY, "main", "own"));
+    assert_true(admin_sees_branch(&admin, &of_w, REPOSITORY, "main", "own"));
+    assert_false(admin_sees_branch(&admin, &of_w, REPOSITORY, "main", ""));
+    assert_true(admin_sees_branch(&admin, &of_w, REPOSITORY, "main", NULL)); // of deliveries
+    assert_true(admin_sees_branch(&admin, &everyone, REPOSITORY, "main", "own"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -140,6 +159,8 @@ int main(void)
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_what_is_of_no_branch_is_for_the_whole_repository,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_builds_are_for_who_may_use_the_credential, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_details_are_for_who_sees_all_services_in_them, set_up,
                                         tear_down),
     };

@@ -86,12 +86,15 @@ static void each_url_has_its_mirror(void **state)
 {
     (void)state;
     char one[GIT_MIRROR_NAME_SIZE], other[GIT_MIRROR_NAME_SIZE];
-    git_mirror_name("https://git.example/a", one);
-    git_mirror_name("https://git.example/b", other);
+    git_mirror_name("https://git.example/a", "", one);
+    git_mirror_name("https://git.example/b", "", other);
     assert_int_equal(strlen(one), GIT_MIRROR_NAME_SIZE - 1);
     assert_string_not_equal(one, other);
-    git_mirror_name("https://git.example/a", other);
+    git_mirror_name("https://git.example/a", "", other);
     assert_string_equal(one, other);
+    assert_string_equal(one, "5c24a8cc52b7d51516545c3e85133cfe"); // as ever
+    git_mirror_name("https://git.example/a", "acme", other);
+    assert_string_not_equal(one, other);
 }
 
 static void feed(struct git_answers *answers, const char *text)

@@ -136,6 +136,28 @@ static void paths_change_the_hash_but_not_the_image(void **state)
     assert_string_not_equal(one.job, two.job);
 }
 
+// Who may not use a credential shares no build with those who may, and gets no new image when it
+// gets another credential.
+static void credentials_part_builds_of_the_same_image(void **state)
+{
+    (void)state;
+    struct recipe recipes[5] = {plain(), plain(), plain(), plain(), plain()};
+    recipes[1].credential = "acme";
+    recipes[2].credential = "other";
+    recipes[3].push_secret = "acme";
+    recipes[4].paths = "acme";
+    char hashes[5][SHA256_HEX_SIZE];
+    for (size_t i = 0; i < 5; i++) {
+        recipe_hash(&recipes[i], hashes[i]);
+        for (size_t k = 0; k < i; k++) {
+            assert_string_not_equal(hashes[i], hashes[k]);
+            assert_true(recipe_same_image(hashes[i], hashes[k]));
+        }
+    }
+    recipes[1].credential = recipes[1].push_secret = ""; // as builds had it before
+    assert_same(&recipes[0], &recipes[1], true);
+}
+
 static void refused(const struct recipe *recipe, const char *field)
 {
     struct error err = {0};
@@ -269,6 +291,7 @@ int main(void)
         cmocka_unit_test(what_means_the_same_has_one_hash),
         cmocka_unit_test(what_differs_has_another_hash),
         cmocka_unit_test(paths_change_the_hash_but_not_the_image),
+        cmocka_unit_test(credentials_part_builds_of_the_same_image),
         cmocka_unit_test(wrong_fields_are_named),
         cmocka_unit_test(wrong_build_arguments_are_named),
         cmocka_unit_test(names_of_a_build),

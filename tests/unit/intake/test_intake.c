@@ -62,25 +62,33 @@ static int woken(void)
     return count;
 }
 
-static char github_path[] = "github", gitlab_path[] = "gitlab", signing_path[] = "signing";
-static char github_secret[] = GITHUB_SECRET, gitlab_token[] = GITLAB_TOKEN,
-            signing_token[] = SIGNING_TOKEN;
-static struct config_secret github = {github_path, github_secret},
-                            gitlab = {gitlab_path, gitlab_token},
-                            signing = {signing_path, signing_token};
+static struct settings *settings;
+
+static void put(const char *name, const char *text)
+{
+    CLEANUP(free_ptr) char *path = xasprintf("%s/%s", directory, name);
+    assert_true(file_write(path, 0600, text, strlen(text), NULL));
+}
 
 static void start(bool with_signing_token)
 {
     snprintf(directory, sizeof directory, "/tmp/cronwright-intake-XXXXXX");
     assert_non_null(mkdtemp(directory));
     assert_true(store_open(directory, &store, NULL));
-    static struct config config;
-    config.webhooks.github_secrets = (struct config_secrets){&github, 1};
-    config.webhooks.gitlab_tokens = (struct config_secrets){&gitlab, !with_signing_token};
-    config.webhooks.gitlab_signing_tokens = (struct config_secrets){&signing, with_signing_token};
-    const struct intake_options options = {
-        .config = &config, .store = store, .follows = follows, .wake = wake, .user = &agent};
-    assert_true(intake_create(&options, &intake, NULL));
+    put("github", GITHUB_SECRET);
+    put("gitlab", GITLAB_TOKEN);
+    put("signing", SIGNING_TOKEN);
+    CLEANUP(free_ptr)
+    char *text =
+        xasprintf("{git: {helper: /bin/true}, webhooks: {github: {secretFiles: [github]},"
+                  " gitlab: {%s}}}",
+                  with_signing_token ? "signingTokenFiles: [signing]" : "tokenFiles: [gitlab]");
+    put("cronwright.yaml", text);
+    CLEANUP(free_ptr) char *path = xasprintf("%s/cronwright.yaml", directory);
+    CLEANUP(config_errors_finish) struct config_errors errors = {0};
+    assert_true(settings_load(path, &settings, &errors));
+    intake = intake_create(&(struct intake_options){
+        .settings = settings, .store = store, .follows = follows, .wake = wake, .user = &agent});
     static const struct server_route *const tables[] = {intake_routes, NULL};
     const struct server_options listener = {.name = "webhooks",
                                             .model = SERVER_EVENTS,
@@ -120,6 +128,7 @@ static int tear_down(void **state)
     (void)state;
     server_stop(server);
     intake_destroy(intake);
+    settings_destroy(settings);
     store_close(store);
     assert_true(directory_remove(directory, NULL));
     return 0;

@@ -1,4 +1,6 @@
+#include "agent/base/crypto.h"
 #include "agent/base/file.h"
+#include "agent/base/text.h"
 #include "agent/config.h"
 
 #include <setjmp.h>
@@ -193,7 +195,10 @@ static void test_everything(void **state)
     assert_string_equal(config.admin.listen.host, "::1");
     assert_int_equal(config.admin.tokens.count, 2);
     assert_string_equal(config.admin.tokens.items[1].name, "ci@example");
-    assert_string_equal(config.admin.tokens.items[1].token.text, "0123456789abcdef-other");
+    assert_null(config.admin.tokens.items[1].file.text); // its hash is kept alone
+    uint8_t digest[SHA256_SIZE];
+    sha256("0123456789abcdef-other", strlen("0123456789abcdef-other"), digest);
+    assert_memory_equal(config.admin.tokens.items[1].digest, digest, sizeof digest);
     assert_int_equal(config.admin.tokens.items[0].role, ROLE_ADMIN);
     assert_int_equal(config.admin.tokens.items[1].role, ROLE_VIEWER);
     assert_string_equal(config.admin.tokens.items[1].namespaces.items[1], "sales");
@@ -369,9 +374,9 @@ static void test_tokens(void **state)
                    "mean \"viewer\"?\n"
                    "f:5:60  admin.tokens[1].namespaces: must not be empty\n"
                    "f:6:28  admin.tokens[2].tokenFile: the same token as that of \"ana\"\n"
-                   "f:7:5  admin.tokens[3].tokenFile: is required\n"
                    "f:7:5  admin.tokens[3].role: is required\n"
                    "f:7:5  admin.tokens[3].namespaces: is required\n"
+                   "f:7:5  admin.tokens[3].tokenFile: hash or tokenFile is required\n"
                    "f:7:12  admin.tokens[3].name: must be a name of letters, digits, and . _ @ "
                    "-\n");
 }
@@ -445,6 +450,13 @@ static void test_lists_are_bounded(void **state)
 
 // --- lookups ---
 
+static bool allows(const struct config *config, const char *ns, const char *repository,
+                   const char *image)
+{
+    struct config_grant grant;
+    return config_allows(config, ns, repository, image, &grant, NULL);
+}
+
 static void test_allow(void **state)
 {
     (void)state;
@@ -501,13 +513,156 @@ static void test_allow(void **state)
         {true, "free", "ssh://anywhere/x", "docker.example/y"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        if (config_allows(&config, cases[i].ns, cases[i].repository, cases[i].image) !=
-            cases[i].allowed)
+        if (allows(&config, cases[i].ns, cases[i].repository, cases[i].image) != cases[i].allowed)
             fail_msg("%s %s %s", cases[i].ns, cases[i].repository, cases[i].image);
     config_finish(&config);
     assert_loads(HELPER, &config);
-    assert_false(config_allows(&config, "a", "https://git.example/a", "registry.example/a"));
+    assert_false(allows(&config, "a", "https://git.example/a", "registry.example/a"));
     config_finish(&config);
+}
+
+#define NAMED                                                                                      \
+    "git:\n"                                                                                       \
+    "  helper: /bin/true\n"                                                                        \
+    "  credentials:\n"                                                                             \
+    "  - {url: 'https://git.example', username: all, passwordFile: secret}\n"                      \
+    "  - {name: a, url: 'https://git.example/acme', username: a, passwordFile: secret}\n"          \
+    "  - {name: b, url: 'https://git.example/acme', username: b, passwordFile: secret}\n"
+
+// The first entry that holds decides, and a credential holds for what is below its url.
+static void test_grants(void **state)
+{
+    (void)state;
+    struct config config;
+    assert_loads(NAMED "allow:\n"
+                       "- namespaces: [a]\n"
+                       "  repositories: ['*']\n"
+                       "  images: [registry.example/a]\n"
+                       "  gitCredential: a\n"
+                       "  pushSecret: push-a\n"
+                       "  pullSecret: pull-a\n"
+                       "- {namespaces: [a, c], repositories: ['*'], images: [registry.example]}\n"
+                       "- namespaces: [b]\n"
+                       "  repositories: ['https://git.example/acme/report']\n"
+                       "  images: [registry.example/b]\n"
+                       "  gitCredential: b\n",
+                 &config);
+    static const struct {
+        const char *ns, *repository, *image;
+        const char *credential, *push_secret, *pull_secret; // NULL: not allowed
+    } cases[] = {
+        {"a", "https://git.example/acme/report", "registry.example/a/x", "a", "push-a", "pull-a"},
+        {"a", "https://git.example/acme/report", "registry.example/x", "", "", ""},
+        {"a", "https://git.example/other", "registry.example/a/x", "", "", ""},
+        {"a", "https://git.example/acme/../other", "registry.example/a/x", "", "", ""},
+        {"b", "https://git.example/acme/report", "registry.example/b/x", "b", "", ""},
+        {"b", "https://git.example/acme/report", "registry.example/a/x", NULL, NULL, ""},
+        {"b", "https://git.example/acme/other", "registry.example/b/x", NULL, NULL, ""},
+        {"c", "https://git.example/acme/report", "registry.example/a/x", "", "", ""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct config_grant grant = {0};
+        struct error err;
+        bool allowed =
+            config_allows(&config, cases[i].ns, cases[i].repository, cases[i].image, &grant, &err);
+        assert_int_equal(allowed, cases[i].credential != NULL);
+        if (allowed) {
+            assert_string_equal(grant.credential, cases[i].credential);
+            assert_string_equal(grant.push_secret, cases[i].push_secret);
+        } else {
+            assert_int_equal(err.code, ERR_FORBIDDEN);
+        }
+        assert_string_equal(
+            config_pull_secret(&config, cases[i].ns, cases[i].repository, cases[i].image),
+            cases[i].pull_secret);
+    }
+    // of an image that is not built
+    assert_string_equal(config_pull_secret(&config, "a", NULL, "registry.example/a/x"), "pull-a");
+    assert_string_equal(config_pull_secret(&config, "c", NULL, "registry.example/a/x"), "");
+    config_finish(&config);
+}
+
+static void test_what_an_entry_lacks(void **state)
+{
+    (void)state;
+    struct config config;
+    assert_loads(NAMED "allow:\n"
+                       "- namespaces: [a]\n"
+                       "  repositories: ['https://git.example']\n"
+                       "  images: [registry.example/a]\n"
+                       "  gitCredential: a\n",
+                 &config);
+    static const struct {
+        const char *ns, *repository, *image, *end;
+    } cases[] = {
+        {"b", "https://git.example/acme/x", "registry.example/a/x", "is for that namespace"},
+        {"a", "https://git2.example/acme/x", "registry.example/a/x", "are for other repositories"},
+        {"a", "https://git.example/other", "registry.example/a/x", "gitCredential for other URLs"},
+        {"a", "https://git.example/acme/x", "registry.example/b", "is for other images"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct config_grant grant;
+        struct error err;
+        assert_false(
+            config_allows(&config, cases[i].ns, cases[i].repository, cases[i].image, &grant, &err));
+        assert_true(text_ends(err.text, cases[i].end));
+    }
+    config_finish(&config);
+}
+
+static void test_credentials_of_entries(void **state)
+{
+    (void)state;
+#define ALLOW "allow: [{namespaces: [a], images: ['*'], repositories: ['%s'], gitCredential: %s}]\n"
+    static const struct {
+        const char *repository, *credential, *error;
+    } cases[] = {
+        {"*", "c", "none of git.credentials has the name \"c\""},
+        {"*", "aaa", "none of git.credentials has the name \"aaa\""},
+        {"https://git.example/acme2", "a",
+         "none of the entry's repositories is below its url, https://git.example/acme"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        CLEANUP(free_ptr)
+        char *yaml = xasprintf(NAMED ALLOW, cases[i].repository, cases[i].credential);
+        struct config config;
+        struct config_errors errors;
+        assert_false(load(yaml, &config, &errors));
+        assert_int_equal(errors.count, 1);
+        assert_int_equal(errors.items[0].line, 7);
+        assert_true(text_starts(errors.items[0].text, "allow[0].gitCredential: "));
+        assert_non_null(strstr(errors.items[0].text, cases[i].error));
+        config_errors_finish(&errors);
+    }
+#undef ALLOW
+    assert_refuses(NAMED "  - {name: a, url: 'https://x.example', username: a, passwordFile: "
+                         "secret}\n",
+                   "f:7:12  git.credentials[3].name: \"a\" is there twice\n");
+}
+
+static void test_token_hashes(void **state)
+{
+    (void)state;
+#define HASH "sha256:cd3fff74b7b0e04c48e1e44c7cb7e8a8a8e9d2ee50e5df4d1a1ac5a8a2b36c0b"
+    struct config config;
+    assert_loads(HELPER "admin: {tokens: [{name: ana, hash: '" HASH
+                        "', role: admin, namespaces: ['*']}]}\n",
+                 &config);
+    assert_int_equal(config.admin.tokens.items[0].digest[0], 0xcd);
+    assert_int_equal(config.admin.tokens.items[0].digest[31], 0x0b);
+    config_finish(&config);
+    assert_refuses(HELPER "admin:\n"
+                          "  tokens:\n"
+                          "  - {name: a, hash: '" HASH "', role: admin, namespaces: ['*']}\n"
+                          "  - {name: b, hash: '" HASH "', role: admin, namespaces: ['*']}\n"
+                          "  - {name: c, hash: 'sha256:0', role: admin, namespaces: ['*']}\n"
+                          "  - {name: d, hash: '" HASH
+                          "', tokenFile: token, role: admin, namespaces: ['*']}\n",
+                   "f:5:21  admin.tokens[1].hash: the same token as that of \"a\"\n"
+                   "f:6:21  admin.tokens[2].hash: must be sha256: and 64 hex digits, as cronwright "
+                   "token prints it\n"
+                   "f:7:21  admin.tokens[3].hash: there is a tokenFile too: give one of the two\n");
+#undef HASH
 }
 
 static void test_credentials(void **state)
@@ -533,7 +688,7 @@ static void test_credentials(void **state)
         {"https://git.example:444/acme", NULL},      {"https://git.example/a/../acme", NULL},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        const struct config_credential *found = config_credential(&config, cases[i].url);
+        const struct config_credential *found = config_credential(&config, "", cases[i].url);
         assert_int_equal(found != NULL, cases[i].username != NULL);
         if (found)
             assert_string_equal(found->username, cases[i].username);
@@ -632,6 +787,10 @@ int main(void)
         cmocka_unit_test(test_values_are_not_told),
         cmocka_unit_test(test_lists_are_bounded),
         cmocka_unit_test(test_allow),
+        cmocka_unit_test(test_grants),
+        cmocka_unit_test(test_what_an_entry_lacks),
+        cmocka_unit_test(test_credentials_of_entries),
+        cmocka_unit_test(test_token_hashes),
         cmocka_unit_test(test_credentials),
         cmocka_unit_test(test_example_file),
         cmocka_unit_test(test_example_values),

@@ -250,18 +250,27 @@ static void test_branch_heads(void **state)
                                .checked = {9}};
     struct branch_head out;
     struct error err;
-    assert_false(store_branch_get(store, "git.example/a/b", "main", &out, &err));
+    assert_false(store_branch_get(store, "git.example/a/b", "main", "", &out, &err));
     assert_int_equal(err.code, ERR_NOT_FOUND);
     assert_true(store_branch_put(store, &head, NULL));
     snprintf(head.commit, sizeof head.commit, "c2");
     head.seq = 5;
     assert_true(store_branch_put(store, &head, NULL));
-    assert_true(store_branch_get(store, "git.example/A/b", "main", &out, NULL));
+    assert_true(store_branch_get(store, "git.example/A/b", "main", "", &out, NULL));
     assert_string_equal(out.commit, "c2");
     assert_int_equal(out.seq, 5);
     assert_int_equal(out.checked.ms, 9);
-    assert_false(store_branch_get(store, "git.example/A/b", "Main", &out, &err));
-    assert_false(store_branch_get(store, "git.example/a/b", "main", &out, &err));
+    assert_false(store_branch_get(store, "git.example/A/b", "Main", "", &out, &err));
+    assert_false(store_branch_get(store, "git.example/a/b", "main", "", &out, &err));
+    // Each credential has a head of its own.
+    assert_false(store_branch_get(store, "git.example/A/b", "main", "acme", &out, &err));
+    snprintf(head.credential, sizeof head.credential, "acme");
+    snprintf(head.commit, sizeof head.commit, "c3");
+    assert_true(store_branch_put(store, &head, NULL));
+    assert_true(store_branch_get(store, "git.example/A/b", "main", "acme", &out, NULL));
+    assert_string_equal(out.commit, "c3");
+    assert_true(store_branch_get(store, "git.example/A/b", "main", "", &out, NULL));
+    assert_string_equal(out.commit, "c2");
 }
 
 int main(void)

@@ -388,7 +388,7 @@ static void *work(void *arg)
         snprintf(head.branch, sizeof head.branch, "%s", branch);
         // What was put can be read at once.
         if (!store_branch_put(shared, &head, NULL) ||
-            !store_branch_get(shared, "git.example/a/b", branch, &out, NULL) || out.seq != i ||
+            !store_branch_get(shared, "git.example/a/b", branch, "", &out, NULL) || out.seq != i ||
             !store_delivery_newest(shared, "git.example/a/b", branch, &seq, &received, NULL))
             return arg;
     }
