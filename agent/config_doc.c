@@ -28,7 +28,7 @@ static char *bounds_of(const struct config_setting *setting)
                                  : *buffer_text(&text) ? "; "
                                                        : "",
                                  setting->words[i]);
-    if (config_in_scope(setting, "") && !setting->reload)
+    if (config_in_scope(setting, "") && setting->restart)
         ok = ok && buffer_printf(&text, NULL, "%sneeds a restart", *buffer_text(&text) ? "; " : "");
     if (!ok)
         abort();

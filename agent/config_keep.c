@@ -197,7 +197,7 @@ void config_keep(struct config *fresh, const struct config *old,
         const struct config_setting *setting = &config_settings[i];
         void *field = (char *)fresh + setting->offset;
         const void *present = (const char *)old + setting->offset;
-        if (!config_in_scope(setting, "") || setting->reload ||
+        if (!config_in_scope(setting, "") || !setting->restart ||
             same_setting(setting, field, present))
             continue;
         config_setting_finish(setting, field);

@@ -40,9 +40,9 @@ struct config_setting {
     const char *const *words;       // of choices, ended by NULL
     const struct config_form *form; // of a text, or of each of a list of texts; NULL: any
     size_t item_size;               // of lists
-    bool reload; // a reload takes a change over; else a restart does. Of lists: with their items
-    const char *help;    // sentences
-    const char *example; // shown in the example file in place of the default
+    bool restart;                   // a reload leaves it as it is
+    const char *help;               // sentences
+    const char *example;            // shown in the example file in place of the default
 };
 
 extern const struct config_setting config_settings[]; // in the order of the example file
