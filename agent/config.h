@@ -52,9 +52,14 @@ struct config_token {
 };
 
 struct config_credential {
-    char *url; // prefix: config_credential()
-    char *username;
+    char *url;      // prefix: config_credential()
+    char *username; // "": not given
     struct config_secret password;
+    struct config_secret token;
+    struct config_secret ssh_key;        // with SSH, as the following
+    struct config_secret ssh_passphrase; //
+    struct config_secret known_hosts;    // no secret, but read the same way
+    char *ca_file;                       // "": git.caFile
 };
 
 struct config_registry {
@@ -101,6 +106,10 @@ struct config {
     struct {
         char *helper; // never ""
         char *ca_file;
+        char *proxy; // "": none
+        char *proxy_username;
+        struct config_secret proxy_password;
+        struct config_texts no_proxy; // hosts, ".domain", or "*"
         int64_t timeout_ms;
         int64_t max_concurrent;
         int64_t max_repository_bytes;
@@ -176,12 +185,15 @@ void config_errors_finish(struct config_errors *errors);
 // "registry.example/acme" holds for "registry.example/acme/report", not for
 // "registry.example/acme2". A ".git" or "/" at the end does not count. A name that a server could
 // read as another one ("..",
-// "//", "%2e", "?") is allowed by "*" alone.
+// "//", "%2e", "?") is allowed by "*" alone. "git@host:path" is compared as "ssh://git@host/path".
 bool config_allows(const struct config *config, const char *ns, const char *repository,
                    const char *image);
 
-// The credential with the longest prefix of a clone URL, by the same rule; NULL: none.
+// The credential with the longest prefix of a clone URL, by the same rule; NULL: none. One of a URL
+// of SSH has an SSH key and known hosts, any other a password or a token.
 const struct config_credential *config_credential(const struct config *config, const char *url);
+// The proxy for a clone URL; NULL: none. Used for https alone.
+const char *config_git_proxy(const struct config *config, const char *url);
 // The entry for a registry's host[:port]; NULL: none.
 const struct config_registry *config_registry(const struct config *config, const char *host);
 

@@ -17,6 +17,9 @@ void config_scope_read(struct config_load *load, const char *prefix, const json_
                        const char *pointer, void *base);
 void config_scope_finish(const char *prefix, void *base);
 
+// config_git.c: what no single setting of git shows.
+void config_check_git(struct config_load *load, const struct config *config);
+
 // Adds an error about the value, or the key, at a JSON Pointer: "admin.tokens[0].role: <text>".
 void config_fail(struct config_load *load, const char *pointer, const char *fmt, ...)
     PRINTF_LIKE(3, 4);

@@ -1,5 +1,6 @@
 #include "agent/base/text.h"
 #include "agent/pipeline/steps.h"
+#include "build/mirror.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -108,14 +109,6 @@ static void group_finish(struct group *group)
     free(group->services);
 }
 
-static bool can_be_fetched(const char *url)
-{
-    const char *host = text_starts(url, "https://")  ? url + strlen("https://")
-                       : text_starts(url, "http://") ? url + strlen("http://")
-                                                     : NULL;
-    return host && host[strcspn(host, "@/")] != '@';
-}
-
 // How a service wants to be built. The caller finishes *out, also after false.
 static bool read_recipe(const struct pipeline *pipeline, const struct service *service,
                         char repository[static STORE_REPOSITORY_SIZE], struct group *out,
@@ -125,10 +118,9 @@ static bool read_recipe(const struct pipeline *pipeline, const struct service *s
         return error_set(err, ERR_INVALID, "%s", service->problem);
     if (!repository_identify(service->repository, repository, err))
         return false;
-    if (!can_be_fetched(service->repository))
-        return error_set(err, ERR_UNSUPPORTED,
-                         "annotation %s: only https:// and http:// without a user can be fetched",
-                         ANNOTATION_REPOSITORY);
+    struct git_url url;
+    if (!git_url_parse(service->repository, &url, err))
+        return error_wrap(err, "annotation %s", ANNOTATION_REPOSITORY);
     const char *platform = pipeline->parts.config->builds.platform;
     out->recipe = (struct recipe){.repository = repository,
                                   .branch = service->branch,
@@ -250,6 +242,11 @@ static void add_other(struct work *work, const char *repository)
     work->others = before ? xasprintf("%s%s", before, line + 1) : TAKE(line);
 }
 
+static int url_rank(const char *url)
+{
+    return text_starts(url, "https:") ? 2 : !text_starts(url, "http:");
+}
+
 static void add_service(struct work *work, const struct service *service)
 {
     struct group fresh = {0};
@@ -262,9 +259,11 @@ static void add_service(struct work *work, const struct service *service)
     }
     if (read_recipe(work->pipeline, service, repository, &fresh, &err) &&
         join(work, &fresh, service, &err)) {
-        // The services may write it in different ways: with TLS goes before without.
-        if (!work->url ||
-            (text_starts(service->repository, "https:") && !text_starts(work->url, "https:")))
+        // The services may write it in different ways: what protects goes before plain HTTP, and
+        // the same one is taken each time.
+        if (!work->url || url_rank(service->repository) > url_rank(work->url) ||
+            (url_rank(service->repository) == url_rank(work->url) &&
+             strcmp(service->repository, work->url) < 0))
             work->url = service->repository;
     } else {
         text_copy(work->refused_reason, sizeof work->refused_reason,
