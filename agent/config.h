@@ -66,6 +66,7 @@ struct config_registry {
     char *host; // "registry.example" or "registry.example:5000"
     bool plain_http;
     char *ca_file;             // "": the system's
+    char *proxy;               // "": none
     struct config_secret auth; // a docker config.json
 };
 
@@ -138,6 +139,8 @@ struct config {
         char *cache_repository; // "": beside the image
         int64_t max_context_bytes;
         struct config_texts extra_args;
+        char *proxy;                  // "": none
+        struct config_texts no_proxy; // as in NO_PROXY
         bool insecure;
     } builds;
     struct {

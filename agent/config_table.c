@@ -284,10 +284,15 @@ const struct config_setting config_settings[] = {
     {"registries[].plainHttp", CONFIG_BOOL, IN(config_registry, plain_http), .standard = "false",
      .help = "Speak HTTP instead of HTTPS; builds do too."},
     {"registries[].caFile", CONFIG_FILE, IN(config_registry, ca_file), .standard = "\"\"",
-     .help = "Certificates to trust (PEM) instead of the system's.",
+     .help = "Certificates to trust (PEM) instead of the system's; builds trust them too.",
      .example = "/etc/cronwright/registry-ca.pem"},
+    {"registries[].proxy", CONFIG_TEXT, IN(config_registry, proxy), .standard = "\"\"",
+     .form = &a_proxy,
+     .help = "An HTTP proxy that cronwright asks this registry through. For builds: builds.proxy."},
     {"registries[].authFile", CONFIG_SECRET, IN(config_registry, auth), .standard = "\"\"",
-     .help = "A Docker config.json with the login.", .example = "/etc/cronwright/registry.json"},
+     .help = "A Docker config.json with the login: a user and password or an identity token, for "
+             "the host or for a path below it.",
+     .example = "/etc/cronwright/registry.json"},
 
     {"builds", CONFIG_GROUP, .help = "The Kaniko Jobs."},
     {"builds.namespace", CONFIG_TEXT, AT(builds.namespace), .standard = "cronwright-builds",
@@ -331,6 +336,13 @@ const struct config_setting config_settings[] = {
      .help = "Largest context, compressed: it travels in a Secret."},
     {"builds.extraArgs", CONFIG_TEXTS, AT(builds.extra_args), .standard = "[]", .form = &an_option,
      .help = "More options for Kaniko.", .example = "[--single-snapshot]"},
+    {"builds.proxy", CONFIG_TEXT, AT(builds.proxy), .standard = "\"\"", .form = &a_proxy,
+     .help = "An HTTP proxy that Kaniko reaches registries through. What a Dockerfile runs is not "
+             "told of it: that is a matter of build arguments.",
+     .example = "http://proxy.example:3128"},
+    {"builds.noProxy", CONFIG_TEXTS, AT(builds.no_proxy), .standard = "[]",
+     .form = &a_proxy_exception, .help = "Hosts, and .domains, that Kaniko reaches without it.",
+     .example = "[registry.internal.example]"},
     {"builds.insecure", CONFIG_BOOL, AT(builds.insecure), .standard = "false",
      .help = "Let Kaniko use plain HTTP and unknown certificates everywhere. For trying out."},
 
