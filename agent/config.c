@@ -37,9 +37,22 @@ static bool is_ambiguous(const char *name)
     return false;
 }
 
-// How many bytes of `name` a prefix covers, 0 when it does not hold.
-static size_t prefix_length(const char *prefix, const char *name)
+// "user@host:path" as "ssh://user@host/path"; anything else as it is. The caller frees.
+static char *in_one_form(const char *name)
 {
+    size_t user = strcspn(name, "@:/");
+    size_t host = name[user] == '@' ? user + strcspn(name + user, ":/") : 0;
+    if (host == 0 || name[host] != ':')
+        return xstrdup(name);
+    const char *path = name + host + 1;
+    return xasprintf("ssh://%.*s/%s", (int)host, name, *path == '/' ? path + 1 : path);
+}
+
+// How many bytes of `name` a prefix covers, 0 when it does not hold.
+static size_t prefix_length(const char *prefix_text, const char *name_text)
+{
+    CLEANUP(free_ptr) char *prefix = in_one_form(prefix_text);
+    CLEANUP(free_ptr) char *name = in_one_form(name_text);
     size_t len = bare_length(prefix), whole = bare_length(name);
     if (is_ambiguous(name) || len > whole || strncmp(prefix, name, len) != 0)
         return 0;
@@ -288,6 +301,7 @@ bool config_load(const char *path, struct config *out, struct config_errors *err
     check_signing_tokens(&load, &config);
     check_twice(&load, &config);
     check_allow(&load, &config);
+    config_check_git(&load, &config);
     check_listeners(&load, &config);
     widen_namespaces(&config.kubernetes.namespaces);
     if (errors->count > 0) {

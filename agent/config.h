@@ -57,16 +57,22 @@ struct config_token {
 };
 
 struct config_credential {
-    char *name; // unique: only entries of `allow` that name it use it; "": all that name none
-    char *url;  // prefix: config_credential()
-    char *username;
+    char *name;     // unique: only entries of `allow` that name it use it; "": all that name none
+    char *url;      // prefix: config_credential()
+    char *username; // "": not given
     struct config_secret password;
+    struct config_secret token;
+    struct config_secret ssh_key;        // with SSH, as the following
+    struct config_secret ssh_passphrase; //
+    struct config_secret known_hosts;    // no secret, but read the same way
+    char *ca_file;                       // "": git.caFile
 };
 
 struct config_registry {
     char *host; // "registry.example" or "registry.example:5000"
     bool plain_http;
     char *ca_file;             // "": the system's
+    char *proxy;               // "": none
     struct config_secret auth; // a docker config.json
 };
 
@@ -110,6 +116,10 @@ struct config {
     struct {
         char *helper; // never ""
         char *ca_file;
+        char *proxy; // "": none
+        char *proxy_username;
+        struct config_secret proxy_password;
+        struct config_texts no_proxy; // hosts, ".domain", or "*"
         int64_t timeout_ms;
         int64_t max_concurrent;
         int64_t max_repository_bytes;
@@ -138,6 +148,8 @@ struct config {
         char *cache_repository; // "": beside the image
         int64_t max_context_bytes;
         struct config_texts extra_args;
+        char *proxy;                  // "": none
+        struct config_texts no_proxy; // as in NO_PROXY
         bool insecure;
     } builds;
     struct {
@@ -192,7 +204,7 @@ struct config_grant {
 // ends at a border of path components: "registry.example/acme" holds for
 // "registry.example/acme/report", not for "registry.example/acme2". A ".git" or "/" at the end does
 // not count. A name that a server could read as another one ("..", "//", "%2e", "?") is allowed by
-// "*" alone.
+// "*" alone. "git@host:path" is compared as "ssh://git@host/path".
 bool config_allows(const struct config *config, const char *ns, const char *repository,
                    const char *image, struct config_grant *out, struct error *err) MUST_CHECK;
 
@@ -203,9 +215,12 @@ const char *config_pull_secret(const struct config *config, const char *ns, cons
                                const char *image);
 
 // What to log in with for a clone URL, as a grant says: the credential of that name, if its prefix
-// holds; for "", of those without a name the one with the longest prefix. NULL: none.
+// holds; for "", of those without a name the one with the longest prefix. NULL: none. One of a URL
+// of SSH has an SSH key and known hosts, any other a password or a token.
 const struct config_credential *config_credential(const struct config *config, const char *name,
                                                   const char *url);
+// The proxy for a clone URL; NULL: none. Used for https alone.
+const char *config_git_proxy(const struct config *config, const char *url);
 // The entry for a registry's host[:port]; NULL: none.
 const struct config_registry *config_registry(const struct config *config, const char *host);
 

@@ -32,6 +32,9 @@ struct config_list {
     size_t count;
 };
 
+// config_git.c: what no single setting of git shows.
+void config_check_git(struct config_load *load, const struct config *config);
+
 // Adds an error about the value, or the key, at a JSON Pointer: "admin.tokens[0].role: <text>".
 void config_fail(struct config_load *load, const char *pointer, const char *fmt, ...)
     PRINTF_LIKE(3, 4);

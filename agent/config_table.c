@@ -56,11 +56,23 @@ static bool is_graphic(const char *text)
     return true;
 }
 
+// "ssh://user@host…" or "user@host:…".
+static bool is_ssh_prefix(const char *text)
+{
+    bool scheme = text_starts(text, "ssh://");
+    const char *user = scheme ? text + strlen("ssh://") : text;
+    const char *at = strchr(user, '@');
+    const char *colon = at ? strchr(at, ':') : NULL;
+    return at && strcspn(user, ":/") > (size_t)(at - user) && isalnum((unsigned char)user[0]) &&
+           (isalnum((unsigned char)at[1]) || at[1] == '[') && !strchr(at + 1, '@') &&
+           (scheme || (colon && strcspn(at, "/") > (size_t)(colon - at)));
+}
+
 static bool is_url_prefix(const char *text)
 {
     size_t scheme = text_starts(text, "https://") ? 8 : text_starts(text, "http://") ? 7 : 0;
-    return scheme && isalnum((unsigned char)text[scheme]) && is_graphic(text) &&
-           !strpbrk(text, "@?#*\\");
+    bool web = scheme && isalnum((unsigned char)text[scheme]) && !strchr(text, '@');
+    return (web || is_ssh_prefix(text)) && is_graphic(text) && !strpbrk(text, "?#*\\");
 }
 
 static bool is_url_prefix_or_all(const char *text)
@@ -83,6 +95,18 @@ static bool is_registry_host(const char *text)
 {
     return (isalnum((unsigned char)text[0]) || text[0] == '[') &&
            only(text, LOWER UPPER DIGIT ".-:[]");
+}
+
+static bool is_proxy(const char *text)
+{
+    return text_starts(text, "http://") && isalnum((unsigned char)text[7]) && is_graphic(text) &&
+           !strpbrk(text + 7, "@?#*\\/");
+}
+
+// A host, all below a domain, or all.
+static bool is_proxy_exception(const char *text)
+{
+    return is_everything(text) || (only(text, LOWER UPPER DIGIT ".-:") && *text);
 }
 
 static bool is_platform(const char *text)
@@ -113,8 +137,12 @@ static bool is_token_hash(const char *text)
 FORM(a_label, is_label, "a name of lower-case letters, digits and -");
 FORM(a_subdomain, is_subdomain, "a name of lower-case letters, digits, - and .");
 FORM(a_namespace, is_label_or_all, "a namespace's name, or \"*\"");
-FORM(a_url, is_url_prefix, "a prefix such as https://git.example/acme");
-FORM(a_repository, is_url_prefix_or_all, "a prefix such as https://git.example/acme, or \"*\"");
+FORM(a_url, is_url_prefix,
+     "a prefix such as https://git.example/acme or ssh://git@git.example/acme");
+FORM(a_repository, is_url_prefix_or_all,
+     "a prefix such as https://git.example/acme or ssh://git@git.example/acme, or \"*\"");
+FORM(a_proxy, is_proxy, "a proxy such as http://proxy.example:3128");
+FORM(a_proxy_exception, is_proxy_exception, "a host, a .domain, or \"*\"");
 FORM(an_image, is_image, "an image such as registry.example/tool:1.0");
 FORM(an_image_prefix, is_image_prefix_or_all, "a prefix such as registry.example/acme, or \"*\"");
 FORM(a_registry, is_registry_host, "a host such as registry.example:5000");
@@ -214,6 +242,17 @@ const struct config_setting config_settings[] = {
     {"git.caFile", CONFIG_FILE, AT(git.ca_file), .standard = "\"\"",
      .help = "Certificates to trust (PEM) instead of the system's.",
      .example = "/etc/cronwright/git-ca.pem"},
+    {"git.proxy", CONFIG_TEXT, AT(git.proxy), .standard = "\"\"", .form = &a_proxy,
+     .help = "An HTTP proxy that repositories with https:// are fetched through. Only this setting "
+             "counts: neither the environment nor Git's configuration is looked at.",
+     .example = "http://proxy.example:3128"},
+    {"git.proxyUsername", CONFIG_TEXT, AT(git.proxy_username), .standard = "\"\"", .max = 256,
+     .help = "Who to log in as at the proxy.", .example = "cronwright"},
+    {"git.proxyPasswordFile", CONFIG_SECRET, AT(git.proxy_password), .standard = "\"\"",
+     .help = "The file with that password.", .example = "/etc/cronwright/proxy.password"},
+    {"git.noProxy", CONFIG_TEXTS, AT(git.no_proxy), .standard = "[]", .form = &a_proxy_exception,
+     .help = "Hosts that are fetched from without the proxy; \".example\" is all below a domain.",
+     .example = "[git.internal.example, .local]"},
     {"git.timeout", CONFIG_DURATION, AT(git.timeout_ms), .standard = "5m", .min = SECONDS(1),
      .max = HOURS(1), .help = "How long one fetch may take."},
     {"git.maxConcurrent", CONFIG_INT, AT(git.max_concurrent), .restart = true, .standard = "4",
@@ -231,13 +270,34 @@ const struct config_setting config_settings[] = {
              "for everyone whom allow lets build such a repository.",
      .example = "acme"},
     {"git.credentials[].url", CONFIG_TEXT, IN(config_credential, url), .form = &a_url,
-     .help = "Prefix of clone URLs; it ends where a part of the path ends.",
+     .help =
+         "Prefix of clone URLs; it ends where a part of the path ends. With http:// or https:// "
+         "belongs a passwordFile or a tokenFile, with ssh:// an sshKeyFile; user@host:path is "
+         "as good as ssh://user@host/path.",
      .example = "https://git.example/acme"},
-    {"git.credentials[].username", CONFIG_TEXT, IN(config_credential, username), .min = 1,
-     .max = 256, .help = "The user's name; with a token, what the forge asks for.",
+    {"git.credentials[].username", CONFIG_TEXT, IN(config_credential, username), .standard = "\"\"",
+     .max = 256,
+     .help = "The user's name, for a passwordFile. With a tokenFile it may be left out: \"oauth2\" "
+             "is then sent, which GitHub, GitLab, Gitea and Forgejo take with any token for a "
+             "person or a project.",
      .example = "cronwright"},
     {"git.credentials[].passwordFile", CONFIG_SECRET, IN(config_credential, password),
-     .help = "The file with the password or token.", .example = "/etc/cronwright/git.password"},
+     .standard = "\"\"", .help = "The file with the password.",
+     .example = "/etc/cronwright/git.password"},
+    {"git.credentials[].tokenFile", CONFIG_SECRET, IN(config_credential, token), .standard = "\"\"",
+     .help = "The file with an access token, instead of a password."},
+    {"git.credentials[].caFile", CONFIG_FILE, IN(config_credential, ca_file), .standard = "\"\"",
+     .help = "Certificates to trust (PEM) below this URL, instead of those of git.caFile."},
+    {"git.credentials[].sshKeyFile", CONFIG_SECRET, IN(config_credential, ssh_key),
+     .standard = "\"\"",
+     .help = "The file with the private SSH key; ED25519 or ECDSA, since with an older libssh2 "
+             "servers no longer take RSA."},
+    {"git.credentials[].sshPassphraseFile", CONFIG_SECRET, IN(config_credential, ssh_passphrase),
+     .standard = "\"\"", .help = "The file with the key's passphrase, if it has one."},
+    {"git.credentials[].knownHostsFile", CONFIG_SECRET, IN(config_credential, known_hosts),
+     .standard = "\"\"",
+     .help = "The host keys of SSH servers, as in ~/.ssh/known_hosts. A host that is not in it, or "
+             "has another key, is not talked to."},
 
     {"registries", CONFIG_LIST, AT(registries), .standard = "[]",
      .item_size = sizeof(struct config_registry),
@@ -248,10 +308,15 @@ const struct config_setting config_settings[] = {
     {"registries[].plainHttp", CONFIG_BOOL, IN(config_registry, plain_http), .standard = "false",
      .help = "Speak HTTP instead of HTTPS; builds do too."},
     {"registries[].caFile", CONFIG_FILE, IN(config_registry, ca_file), .standard = "\"\"",
-     .help = "Certificates to trust (PEM) instead of the system's.",
+     .help = "Certificates to trust (PEM) instead of the system's; builds trust them too.",
      .example = "/etc/cronwright/registry-ca.pem"},
+    {"registries[].proxy", CONFIG_TEXT, IN(config_registry, proxy), .standard = "\"\"",
+     .form = &a_proxy,
+     .help = "An HTTP proxy that cronwright asks this registry through. For builds: builds.proxy."},
     {"registries[].authFile", CONFIG_SECRET, IN(config_registry, auth), .standard = "\"\"",
-     .help = "A Docker config.json with the login.", .example = "/etc/cronwright/registry.json"},
+     .help = "A Docker config.json with the login: a user and password or an identity token, for "
+             "the host or for a path below it.",
+     .example = "/etc/cronwright/registry.json"},
 
     {"builds", CONFIG_GROUP, .help = "The Kaniko Jobs."},
     {"builds.namespace", CONFIG_TEXT, AT(builds.namespace), .restart = true,
@@ -296,6 +361,13 @@ const struct config_setting config_settings[] = {
      .help = "Largest context, compressed: it travels in a Secret."},
     {"builds.extraArgs", CONFIG_TEXTS, AT(builds.extra_args), .standard = "[]", .form = &an_option,
      .help = "More options for Kaniko.", .example = "[--single-snapshot]"},
+    {"builds.proxy", CONFIG_TEXT, AT(builds.proxy), .standard = "\"\"", .form = &a_proxy,
+     .help = "An HTTP proxy that Kaniko reaches registries through. What a Dockerfile runs is not "
+             "told of it: that is a matter of build arguments.",
+     .example = "http://proxy.example:3128"},
+    {"builds.noProxy", CONFIG_TEXTS, AT(builds.no_proxy), .standard = "[]",
+     .form = &a_proxy_exception, .help = "Hosts, and .domains, that Kaniko reaches without it.",
+     .example = "[registry.internal.example]"},
     {"builds.insecure", CONFIG_BOOL, AT(builds.insecure), .standard = "false",
      .help = "Let Kaniko use plain HTTP and unknown certificates everywhere. For trying out."},
 

@@ -2,6 +2,7 @@
 #include "build/kaniko.h"
 
 #include "agent/base/text.h"
+#include "build/git/url.h"
 
 #include <string.h>
 
@@ -35,9 +36,11 @@ static void add_arg(json_t *args, const char *flag, const char *value)
     json_array_append_new(args, json_string(escaped));
 }
 
+// What can be fetched from has no password in it.
 static bool url_is_public(const char *url)
 {
-    return is_set(url) && !strchr(url, '@') && strlen(url) <= 512 && text_is_utf8(url, strlen(url));
+    struct git_url parsed;
+    return is_set(url) && git_url_parse(url, &parsed, NULL) && text_is_utf8(url, strlen(url));
 }
 
 static void add_image_args(json_t *args, const struct kaniko_build *build, const char *tag)
@@ -233,29 +236,37 @@ bool kaniko_job(const struct kaniko_settings *settings, const struct kaniko_buil
                   labels(name.job), "annotations", marks, "spec", job_spec(settings, template));
     if (!job)
         return error_set(err, ERR_INVALID, "Kaniko Job: a text that is not UTF-8");
+    kaniko_reach(settings, job);
     *out = job;
+    return true;
+}
+
+bool kaniko_owned_secret(const json_t *job, const char *suffix, json_t *data, json_t **out,
+                         struct error *err)
+{
+    const char *name = json_text_at(job, "metadata", "name", NULL);
+    const char *namespace = json_text_at(job, "metadata", "namespace", NULL);
+    const char *uid = json_text_at(job, "metadata", "uid", NULL);
+    if (!name || !namespace || !uid) {
+        json_decref(data);
+        return error_set(err, ERR_PROTOCOL, "Secret: the Job has no name, namespace or uid");
+    }
+    *out = json_pack(
+        "{s:s, s:s, s:s, s:b, s:{s:o, s:s, s:o, s:[{s:s, s:s, s:s, s:s, s:b, s:b}]}, s:o}",
+        "apiVersion", "v1", "kind", "Secret", "type", "Opaque", "immutable", 1, "metadata", "name",
+        json_sprintf("%s%s", name, suffix), "namespace", namespace, "labels", labels(name),
+        "ownerReferences", "apiVersion", "batch/v1", "kind", "Job", "name", name, "uid", uid,
+        "controller", 1, "blockOwnerDeletion", 0, "data", data);
     return true;
 }
 
 bool kaniko_context_secret(const json_t *job, const void *context, size_t len, json_t **out,
                            struct error *err)
 {
-    const char *name = json_text_at(job, "metadata", "name", NULL);
-    const char *namespace = json_text_at(job, "metadata", "namespace", NULL);
-    const char *uid = json_text_at(job, "metadata", "uid", NULL);
-    if (!name || !namespace || !uid)
-        return error_set(err, ERR_PROTOCOL,
-                         "context Secret: the Job has no name, namespace or uid");
     if (len > KANIKO_CONTEXT_SECRET_MAX)
         return error_set(err, ERR_TOO_LARGE,
                          "the build context is %zu bytes, and a Secret holds at most %zu of it",
                          len, KANIKO_CONTEXT_SECRET_MAX);
     CLEANUP(free_ptr) char *encoded = base64_encode(context, len);
-    *out = json_pack(
-        "{s:s, s:s, s:s, s:b, s:{s:s, s:s, s:o, s:[{s:s, s:s, s:s, s:s, s:b, s:b}]}, s:{s:s}}",
-        "apiVersion", "v1", "kind", "Secret", "type", "Opaque", "immutable", 1, "metadata", "name",
-        name, "namespace", namespace, "labels", labels(name), "ownerReferences", "apiVersion",
-        "batch/v1", "kind", "Job", "name", name, "uid", uid, "controller", 1, "blockOwnerDeletion",
-        0, "data", CONTEXT_FILE, encoded);
-    return true;
+    return kaniko_owned_secret(job, "", json_pack("{s:s}", CONTEXT_FILE, encoded), out, err);
 }

@@ -27,6 +27,15 @@
 // The API server takes Secrets of at most 1 MiB in all; the rest is room for names.
 #define KANIKO_CONTEXT_SECRET_MAX ((size_t)900 * 1024)
 
+// Bytes of all registries' CA files together: they travel in a Secret of their own.
+#define KANIKO_AUTHORITIES_MAX ((size_t)512 * 1024)
+
+// Whom to trust when a registry shows its certificate, beside the image's own authorities.
+struct kaniko_authority {
+    const char *registry; // "host[:port]"
+    const char *pem;      // text
+};
+
 // The operator's choices; texts, lists and JSON are borrowed, NULL and "" are "not set".
 struct kaniko_settings {
     const char *namespace;
@@ -42,6 +51,10 @@ struct kaniko_settings {
     // "host[:port]" of registries that are spoken to in plain HTTP.
     const char *const *plain_http_registries;
     size_t plain_http_count;
+    const struct kaniko_authority *authorities; // then kaniko_authorities_secret() is needed too
+    size_t authorities_count;
+    const char *proxy;             // URL for registries; not set: none
+    const char *no_proxy;          // as in NO_PROXY
     bool insecure;                 // every registry: plain HTTP allowed, certificates not checked
     const char *const *extra_args; // more of Kaniko's flags, after ours
     size_t extra_args_count;
@@ -65,6 +78,18 @@ bool kaniko_job(const struct kaniko_settings *settings, const struct kaniko_buil
 // namespace and uid are taken from it). ERR_TOO_LARGE beyond KANIKO_CONTEXT_SECRET_MAX.
 bool kaniko_context_secret(const json_t *job, const void *context, size_t len, json_t **out,
                            struct error *err) MUST_CHECK;
+
+// The Secret with the CA files, likewise; needed when the settings have authorities. ERR_TOO_LARGE.
+bool kaniko_authorities_secret(const json_t *job, const struct kaniko_settings *settings,
+                               json_t **out, struct error *err) MUST_CHECK;
+
+// --- parts ---
+
+// An immutable Secret named "<job><suffix>" that the Job owns. Takes `data` over.
+bool kaniko_owned_secret(const json_t *job, const char *suffix, json_t *data, json_t **out,
+                         struct error *err) MUST_CHECK;
+// Adds what the settings say of authorities and proxies to a Job's manifest.
+void kaniko_reach(const struct kaniko_settings *settings, json_t *job);
 
 // What to do when a Job of that name exists already (AlreadyExists), decided from that Job.
 enum kaniko_existing {

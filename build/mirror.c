@@ -28,6 +28,12 @@ static json_t *begin(const char *op, const struct git_remote_branch *remote)
     add_text(request, "password", remote->password);
     add_text(request, "ca_file", remote->ca_file);
     add_text(request, "proxy", remote->proxy);
+    add_text(request, "proxy_username", remote->proxy_username);
+    add_text(request, "proxy_password", remote->proxy_password);
+    add_text(request, "ssh_key", remote->ssh_key);
+    add_text(request, "ssh_passphrase", remote->ssh_passphrase);
+    add_text(request, "known_hosts", remote->known_hosts);
+    add_text(request, "ssh_directory", remote->ssh_directory);
     json_object_set_new(request, "seconds", json_integer(remote->seconds));
     return request;
 }
@@ -98,6 +104,9 @@ static const struct {
     {GIT_ERROR_WORD_UNAVAILABLE, ERR_UNAVAILABLE, "repository-unavailable"},
     {GIT_ERROR_WORD_TIMEOUT, ERR_TIMEOUT, "repository-timeout"},
     {GIT_ERROR_WORD_TLS, ERR_PROTOCOL, "repository-tls"},
+    {GIT_ERROR_WORD_HOST_KEY, ERR_PROTOCOL, "repository-host-key"},
+    {GIT_ERROR_WORD_PROXY, ERR_UNAUTHORIZED, "repository-proxy"},
+    {GIT_ERROR_WORD_REDIRECT, ERR_PROTOCOL, "repository-redirect"},
     {GIT_ERROR_WORD_PROTOCOL, ERR_PROTOCOL, "repository-protocol"},
     {GIT_ERROR_WORD_TOO_LARGE, ERR_TOO_LARGE, "repository-too-large"},
     {GIT_ERROR_WORD_CONTEXT_SIZE, ERR_TOO_LARGE, "context-too-large"},

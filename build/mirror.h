@@ -12,13 +12,19 @@
 
 // A branch of a remote. Texts are borrowed; NULL is "not set".
 struct git_remote_branch {
-    const char *url; // http or https, without user or password
+    const char *url; // as git_url_parse() takes them
     const char *branch;
     const char *username; // sent only to the URL's own host
     const char *password;
     const char *ca_file; // PEM; not set: the system's
     const char *proxy;   // URL; not set: none; used for https alone
-    int seconds;         // deadline, 1 … GIT_SECONDS_MAX
+    const char *proxy_username;
+    const char *proxy_password;
+    const char *ssh_key; // text of its file; of SSH, as the following
+    const char *ssh_passphrase;
+    const char *known_hosts;   // text of its file
+    const char *ssh_directory; // where the child may write that
+    int seconds;               // deadline, 1 … GIT_SECONDS_MAX
 };
 
 struct git_context_request {

@@ -11,6 +11,7 @@
 #define TOKEN_MAX        ((size_t)32 << 10)
 #define DOCKER_HUB       "docker.io"
 #define DOCKER_HUB_API   "registry-1.docker.io"
+#define FORM_TYPE        "Content-Type: application/x-www-form-urlencoded"
 #define CHALLENGE_HEADER "WWW-Authenticate:"
 
 // The digest may be of a manifest or of a list of them, in either dialect.
@@ -24,35 +25,35 @@ struct session {
     const struct image_reference *image;
     const struct registry_access *access;
     struct mono_time deadline;
-    char *url;      // of the manifest
-    char *username; // NULL: none
-    char *password;
+    char *url; // of the manifest
+    struct registry_login login;
     char *token; // "Authorization: Bearer …"; NULL: none
 };
 
 static void session_finish(struct session *session)
 {
     free(session->url);
-    secret_free(session->username);
-    secret_free(session->password);
+    registry_login_finish(&session->login);
     secret_free(session->token);
 }
 
 static bool perform(const struct session *session, const char *method, const char *url,
-                    bool with_login, const char *authorization, struct http_response *response,
-                    struct error *err)
+                    bool with_login, const char *header, const char *body,
+                    struct http_response *response, struct error *err)
 {
     struct http_trust trust = {
         .ca_file = session->access->ca_file,
         .proxy = session->access->proxy,
-        .username = with_login ? session->username : NULL,
-        .password = with_login ? session->password : NULL,
+        .username = with_login ? session->login.username : NULL,
+        .password = with_login ? session->login.password : NULL,
         .insecure_skip_verify = session->access->insecure_skip_verify,
     };
     struct http_request request = {
         .method = method,
         .url = url,
-        .headers = {ACCEPT, authorization},
+        .headers = {ACCEPT, header},
+        .body = body,
+        .body_len = body ? strlen(body) : 0,
         .timeout_ms = mono_left(session->deadline),
         .max_body = ANSWER_MAX,
         .trust = &trust,
@@ -108,8 +109,9 @@ static char *token_url(const struct session *session, const struct registry_chal
 static bool unauthorized(const struct session *session, struct error *err)
 {
     return error_set(err, ERR_UNAUTHORIZED,
-                     session->username ? "the login is refused"
-                                       : "a login is needed, and none is configured");
+                     session->login.username || session->login.identity_token
+                         ? "the login is refused"
+                         : "a login is needed, and none is configured");
 }
 
 static bool take_token(struct session *session, const struct http_response *response,
@@ -131,14 +133,28 @@ static bool take_token(struct session *session, const struct http_response *resp
     return true;
 }
 
+// An identity token is exchanged by OAuth 2.0's refresh (the distribution project's
+// token/oauth.md); a login is given with a plain GET.
+static bool ask_for_token(const struct session *session, const struct registry_challenge *challenge,
+                          struct http_response *response, struct error *err)
+{
+    CLEANUP(free_ptr) char *url = token_url(session, challenge);
+    if (!session->login.identity_token)
+        return perform(session, "GET", url, true, NULL, NULL, response, err);
+    CLEANUP(secret_ptr) char *token = http_escape(session->login.identity_token);
+    CLEANUP(secret_ptr)
+    char *body = xasprintf("grant_type=refresh_token&client_id=cronwright&%s&refresh_token=%s",
+                           url + strlen(challenge->realm) + 1, token);
+    return perform(session, "POST", challenge->realm, false, FORM_TYPE, body, response, err);
+}
+
 static bool fetch_token(struct session *session, const struct registry_challenge *challenge,
                         struct error *err)
 {
     struct http_response response = {0};
     if (!check_realm(session, challenge->realm, err))
         return false;
-    CLEANUP(free_ptr) char *url = token_url(session, challenge);
-    if (!perform(session, "GET", url, true, NULL, &response, err))
+    if (!ask_for_token(session, challenge, &response, err))
         return false;
     bool taken = take_token(session, &response, err);
     buffer_wipe(&response.body);
@@ -152,12 +168,13 @@ static bool log_in(struct session *session, const struct http_response *refusal,
     struct registry_challenge challenge;
     if (!challenge_of(refusal, &challenge, err))
         return false;
-    if (session->access->auth && !registry_login(session->access->auth, session->image->registry,
-                                                 &session->username, &session->password, err))
+    if (session->access->auth &&
+        !registry_login_find(session->access->auth, session->image->registry, session->image->path,
+                             &session->login, err))
         return false;
     if (challenge.bearer)
         return fetch_token(session, &challenge, err);
-    if (!session->username)
+    if (!session->login.username)
         return unauthorized(session, err);
     return true;
 }
@@ -187,12 +204,12 @@ static bool confirm(struct session *session, const char *digest, struct error *e
 {
     CLEANUP(http_response_finish) struct http_response first = {0};
     CLEANUP(http_response_finish) struct http_response second = {0};
-    if (!perform(session, "HEAD", session->url, false, NULL, &first, err))
+    if (!perform(session, "HEAD", session->url, false, NULL, NULL, &first, err))
         return false;
     if (first.status != 401)
         return judge(session, digest, &first, err);
-    if (!log_in(session, &first, err) ||
-        !perform(session, "HEAD", session->url, !session->token, session->token, &second, err))
+    if (!log_in(session, &first, err) || !perform(session, "HEAD", session->url, !session->token,
+                                                  session->token, NULL, &second, err))
         return false;
     return judge(session, digest, &second, err);
 }

@@ -40,10 +40,18 @@ struct registry_challenge {
 bool registry_challenge_parse(const char *value, struct registry_challenge *out,
                               struct error *err) MUST_CHECK;
 
-// The login for a registry out of docker's config.json; both NULL when it has none. The caller uses
-// secret_free(). Keys may be "host", "https://host", "https://host/v1/", and for Docker Hub any of
-// its names; values "auth" (base64 of user:password) or "username" and "password". ERR_INVALID.
-bool registry_login(const char *config, const char *registry, char **username, char **password,
-                    struct error *err) MUST_CHECK;
+struct registry_login {
+    char *username; // NULL: none
+    char *password;
+    char *identity_token; // instead of both: it is exchanged where tokens are given
+};
+
+// The login for a repository of a registry out of docker's config.json; all NULL when it has none.
+// The caller finishes it. Keys may be "host", "https://host", "https://host/v1/", for Docker Hub
+// any of its names, and "host/path" for what is below that: the longest decides. Values are
+// "identitytoken", "auth" (base64 of user:password), or "username" and "password". ERR_INVALID.
+bool registry_login_find(const char *config, const char *registry, const char *path,
+                         struct registry_login *out, struct error *err) MUST_CHECK;
+void registry_login_finish(struct registry_login *login);
 
 #endif

@@ -169,33 +169,48 @@ bool registry_challenge_parse(const char *value, struct registry_challenge *out,
 
 // --- docker's config.json ---
 
-// The host of "host", "https://host", "https://host/v1/"; false for keys that name more than a
-// host.
-static bool key_is_host(const char *key, const char *host)
+// How well a key fits: 0 not at all, 1 the host alone ("host", "https://host", "https://host/v1/"),
+// more for each byte of a path that the image's begins with.
+static size_t fit(const char *key, const char *host, const char *path)
 {
+    static const char *const whole[] = {"", "/", "/v1", "/v1/", "/v2", "/v2/"};
     const char *scheme = strstr(key, "://");
     key = scheme ? scheme + strlen("://") : key;
     size_t len = strcspn(key, "/");
-    const char *path = key + len;
-    return len == strlen(host) && strncasecmp(key, host, len) == 0 &&
-           (!*path || strcmp(path, "/") == 0 || strcmp(path, "/v1/") == 0 ||
-            strcmp(path, "/v2/") == 0 || strcmp(path, "/v1") == 0 || strcmp(path, "/v2") == 0);
+    const char *below = key + len;
+    if (len != strlen(host) || strncasecmp(key, host, len) != 0)
+        return 0;
+    for (size_t i = 0; i < sizeof whole / sizeof whole[0]; i++)
+        if (strcmp(below, whole[i]) == 0)
+            return 1;
+    size_t wanted = strlen(++below);
+    bool begins = strncmp(path, below, wanted) == 0 && (!path[wanted] || path[wanted] == '/');
+    return begins ? 1 + wanted : 0;
 }
 
-static const json_t *find_entry(const json_t *config, const char *registry)
+static const json_t *find_entry(const json_t *config, const char *registry, const char *path)
 {
     static const char *const hub[] = {"docker.io", "index.docker.io", "registry-1.docker.io", NULL};
     const char *own[] = {registry, NULL};
     const char *const *names = strcmp(registry, hub[0]) == 0 ? hub : own;
-    const char *key;
-    json_t *entry;
-    json_t *auths = json_object_get(config, "auths");
-    for (; *names; names++)
-        json_object_foreach(auths, key, entry) if (key_is_host(key, *names)) return entry;
-    return NULL;
+    const json_t *best = NULL;
+    size_t best_fit = 0;
+    for (; *names; names++) {
+        const char *key;
+        json_t *entry;
+        json_object_foreach(json_object_get(config, "auths"), key, entry)
+        {
+            size_t present = fit(key, *names, path);
+            if (present > best_fit) {
+                best = entry;
+                best_fit = present;
+            }
+        }
+    }
+    return best;
 }
 
-static bool decode_login(const char *encoded, char **username, char **password, struct error *err)
+static bool decode_login(const char *encoded, struct registry_login *out, struct error *err)
 {
     char plain[LOGIN_MAX + 1];
     size_t len;
@@ -203,33 +218,44 @@ static bool decode_login(const char *encoded, char **username, char **password, 
     char *colon = decoded ? memchr(plain, ':', len) : NULL;
     bool good = colon && !memchr(plain, '\0', len);
     if (good) {
-        *username = xstrndup(plain, (size_t)(colon - plain));
-        *password = xstrndup(colon + 1, len - (size_t)(colon + 1 - plain));
+        out->username = xstrndup(plain, (size_t)(colon - plain));
+        out->password = xstrndup(colon + 1, len - (size_t)(colon + 1 - plain));
     }
     explicit_bzero(plain, sizeof plain);
     return good || error_set(err, ERR_INVALID, "the login is not base64 of user:password");
 }
 
-bool registry_login(const char *config, const char *registry, char **username, char **password,
-                    struct error *err)
+bool registry_login_find(const char *config, const char *registry, const char *path,
+                         struct registry_login *out, struct error *err)
 {
     CLEANUP(json_ptr) json_t *root = NULL;
     struct error why;
-    *username = *password = NULL;
+    *out = (struct registry_login){0};
     if (!json_read(config, strlen(config), CONFIG_MAX, &root, &why) ||
         !json_is_object(json_object_get(root, "auths")))
         // The parser's text could quote the secret.
         return error_set(err, ERR_INVALID,
                          "the login file is no docker config.json with \"auths\"");
-    const json_t *entry = find_entry(root, registry);
+    const json_t *entry = find_entry(root, registry, path);
     const char *name = json_text_at(entry, "username", NULL);
     const char *word = json_text_at(entry, "password", NULL);
     const char *encoded = json_text_at(entry, "auth", NULL);
-    if (encoded && *encoded)
-        return decode_login(encoded, username, password, err);
-    if (name && word) {
-        *username = xstrdup(name);
-        *password = xstrdup(word);
+    const char *token = json_text_at(entry, "identitytoken", NULL);
+    if (token && *token) // it goes before the rest, which may be a stand-in
+        out->identity_token = xstrdup(token);
+    else if (encoded && *encoded)
+        return decode_login(encoded, out, err);
+    else if (name && word) {
+        out->username = xstrdup(name);
+        out->password = xstrdup(word);
     }
     return true;
+}
+
+void registry_login_finish(struct registry_login *login)
+{
+    secret_free(login->username);
+    secret_free(login->password);
+    secret_free(login->identity_token);
+    *login = (struct registry_login){0};
 }

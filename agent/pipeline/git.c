@@ -8,7 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define CHILD_SLACK_MS  5000 // the child's own deadline comes first: its words are better
+#define CHILD_SLACK_MS  5000     // the child's own deadline comes first: its words are better
+#define TOKEN_USERNAME  "oauth2" // the forges look at the token alone, but want some name
 #define CHILD_NAME_ROOM (KEY_SIZE + STORE_CREDENTIAL_SIZE + 64)
 #define HEAD_PACE_MS    250 // a remote is not asked sooner again, however many pushes come
 
@@ -17,19 +18,52 @@ static void answers_ptr(struct git_answers *answers)
     git_answers_finish(answers);
 }
 
-static struct git_remote_branch remote_branch(const struct work *work)
+static void add_login(const struct config_credential *credential, struct git_remote_branch *remote)
+{
+    if (credential->ssh_key.text) {
+        remote->ssh_key = credential->ssh_key.text;
+        remote->ssh_passphrase = credential->ssh_passphrase.text;
+        remote->known_hosts = credential->known_hosts.text;
+        return;
+    }
+    bool token = credential->token.text != NULL;
+    remote->username = *credential->username ? credential->username : TOKEN_USERNAME;
+    remote->password = token ? credential->token.text : credential->password.text;
+    if (*credential->ca_file)
+        remote->ca_file = credential->ca_file;
+}
+
+// False: work.reason and work.err say why.
+static bool remote_branch(struct work *work, struct git_remote_branch *out)
 {
     const struct config *config = work->config;
     const struct config_credential *credential =
         config_credential(config, work->credential, work->url);
-    return (struct git_remote_branch){
+    struct git_url url;
+    text_copy(work->reason, sizeof work->reason, "repository-login");
+    if (!git_url_parse(work->url, &url, &work->err))
+        return false;
+    *out = (struct git_remote_branch){
         .url = work->url,
         .branch = work->branch,
-        .username = credential ? credential->username : NULL,
-        .password = credential ? credential->password.text : NULL,
-        .ca_file = *config->git.ca_file ? config->git.ca_file : NULL,
         .seconds = (int)(config->git.timeout_ms / 1000),
     };
+    if (url.kind == GIT_URL_SSH && !credential)
+        return error_set(&work->err, ERR_UNAUTHORIZED,
+                         "the settings' git.credentials have no SSH key for %s", work->url);
+    if (url.kind == GIT_URL_SSH)
+        out->ssh_directory = work->pipeline->ssh_directory;
+    else
+        out->ca_file = *config->git.ca_file ? config->git.ca_file : NULL;
+    out->proxy = config_git_proxy(config, work->url);
+    if (out->proxy && config->git.proxy_password.text) {
+        out->proxy_username = config->git.proxy_username;
+        out->proxy_password = config->git.proxy_password.text;
+    }
+    if (credential)
+        add_login(credential, out);
+    work->reason[0] = '\0';
+    return true;
 }
 
 static void ask(struct work *work, const char *name, int64_t tag, const struct buffer *input)
@@ -93,8 +127,10 @@ static int64_t head_pause_ms(const struct work *work)
 
 static enum step ask_head(struct work *work, const char *name)
 {
-    struct git_remote_branch remote = remote_branch(work);
+    struct git_remote_branch remote;
     CLEANUP(buffer_wipe) struct buffer input = {0};
+    if (!remote_branch(work, &remote))
+        return STEP_FAIL;
     if (!git_request_head(&remote, &input, &work->err))
         return work_failed(work, "fetch-failed");
     ask(work, name, work->newest, &input);
@@ -251,8 +287,10 @@ static enum step ask_context(struct work *work, struct group *group, const struc
     CLEANUP(free_ptr)
     char *mirror = xasprintf("%s/%s", work->pipeline->mirror_directory, mirror_name);
     CLEANUP(free_ptr) char *output = build_context_path(work->pipeline, build);
-    struct git_remote_branch remote = remote_branch(work);
+    struct git_remote_branch remote;
     CLEANUP(buffer_wipe) struct buffer input = {0};
+    if (!remote_branch(work, &remote))
+        return STEP_FAIL;
     if (!git_request_context(&remote,
                              &(struct git_context_request){
                                  .commit = build->commit,

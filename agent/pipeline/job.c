@@ -2,31 +2,19 @@
 #include "agent/base/file.h"
 #include "agent/base/log.h"
 #include "agent/base/text.h"
+#include "agent/pipeline/registries.h"
 #include "agent/pipeline/steps.h"
-#include "build/registry.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#define REGISTRY_TIMEOUT_MS 10000
-#define LOG_END_MAX         ((size_t)64 << 10) // enough to name the failing instruction
-#define LOG_END_WAIT_MS     3000               // for the rest of a log whose pod has ended
+#define LOG_END_MAX     ((size_t)64 << 10) // enough to name the failing instruction
+#define LOG_END_WAIT_MS 3000               // for the rest of a log whose pod has ended
 
-static const char *or_null(const char *text)
-{
-    return *text ? text : NULL;
-}
-
-// The caller frees plain_http_registries.
 static struct kaniko_settings kaniko_settings(const struct config *config)
 {
-    const char **plain = xalloc((config->registries.count + 1) * sizeof *plain);
-    size_t count = 0;
-    for (size_t i = 0; i < config->registries.count; i++)
-        if (config->registries.items[i].plain_http)
-            plain[count++] = config->registries.items[i].host;
     return (struct kaniko_settings){
         .namespace = config->builds.namespace,
         .image = config->builds.kaniko_image,
@@ -38,8 +26,6 @@ static struct kaniko_settings kaniko_settings(const struct config *config)
         .ttl_seconds = config->builds.ttl_ms / 1000,
         .cache = config->builds.cache,
         .cache_repository = config->builds.cache_repository,
-        .plain_http_registries = plain,
-        .plain_http_count = count,
         .insecure = config->builds.insecure,
         .extra_args = (const char *const *)config->builds.extra_args.items,
         .extra_args_count = config->builds.extra_args.count,
@@ -101,11 +87,9 @@ static bool post(struct work *work, const struct kube_resource *resource, const 
 
 // The Job as the API server has it: new, or met.
 static enum step ensure_job(struct work *work, struct group *group, struct build *build,
-                            json_t **out)
+                            const struct kaniko_settings *settings, json_t **out)
 {
     const struct config *config = work->config;
-    struct kaniko_settings settings = kaniko_settings(config);
-    CLEANUP(free_ptr) const char *const *plain = settings.plain_http_registries;
     const char *push_secret =
         *group->recipe.push_secret ? group->recipe.push_secret : config->builds.push_secret;
     struct kaniko_build attempt = {.recipe = &group->recipe,
@@ -114,7 +98,7 @@ static enum step ensure_job(struct work *work, struct group *group, struct build
                                    .source_url = work->url,
                                    .push_secret = push_secret};
     CLEANUP(json_ptr) json_t *manifest = NULL;
-    if (!kaniko_job(&settings, &attempt, &manifest, &work->err))
+    if (!kaniko_job(settings, &attempt, &manifest, &work->err))
         return work_failed(work, "build-failed");
     struct kube_reply reply;
     if (post(work, &KUBE_JOBS, manifest, &reply)) {
@@ -128,7 +112,29 @@ static enum step ensure_job(struct work *work, struct group *group, struct build
     return work_failed(work, "kubernetes");
 }
 
-// The Secret comes after the Job, which owns it: nothing leaks when we die between the two.
+// Secrets come after the Job, which owns them: nothing leaks when we die between the two.
+static enum step post_secret(struct work *work, const json_t *secret)
+{
+    struct kube_reply reply;
+    if (post(work, &KUBE_SECRETS, secret, &reply)) {
+        kube_reply_finish(&reply);
+        return STEP_NEXT;
+    }
+    if (reply.reason == KUBE_REASON_ALREADY_EXISTS)
+        return STEP_NEXT;
+    error_wrap(&work->err, "create a secret of the build's");
+    return work_failed(work, "kubernetes");
+}
+
+static enum step ensure_authorities(struct work *work, const struct kaniko_settings *settings,
+                                    const json_t *job)
+{
+    CLEANUP(json_ptr) json_t *secret = NULL;
+    return kaniko_authorities_secret(job, settings, &secret, &work->err)
+               ? post_secret(work, secret)
+               : work_failed(work, "misconfigured");
+}
+
 static enum step ensure_secret(struct work *work, const struct build *build, const json_t *job)
 {
     CLEANUP(free_ptr) char *path = build_context_path(work->pipeline, build);
@@ -137,23 +143,28 @@ static enum step ensure_secret(struct work *work, const struct build *build, con
     if (!file_read(path, KANIKO_CONTEXT_SECRET_MAX, &context, &work->err) ||
         !kaniko_context_secret(job, context.data, context.len, &secret, &work->err))
         return work_failed(work, work->err.code == ERR_TOO_LARGE ? "context-too-large" : "io");
-    struct kube_reply reply;
-    if (post(work, &KUBE_SECRETS, secret, &reply)) {
-        kube_reply_finish(&reply);
-        return STEP_NEXT;
-    }
-    if (reply.reason == KUBE_REASON_ALREADY_EXISTS)
-        return STEP_NEXT;
-    error_wrap(&work->err, "create the build context's secret");
-    return work_failed(work, "kubernetes");
+    return post_secret(work, secret);
+}
+
+// The Job and what it needs.
+static enum step ensure_all(struct work *work, struct group *group, struct build *build)
+{
+    const struct config *config = work->config;
+    CLEANUP(json_ptr) json_t *job = NULL;
+    CLEANUP(registries_finish) struct registries registries = {0};
+    struct kaniko_settings settings = kaniko_settings(config);
+    if (!registries_read(config, &registries, &work->err))
+        return work_failed(work, "misconfigured");
+    registries_put(config, &registries, &settings);
+    enum step step = ensure_job(work, group, build, &settings, &job);
+    if (step == STEP_NEXT && settings.authorities_count > 0)
+        step = ensure_authorities(work, &settings, job);
+    return step == STEP_NEXT ? ensure_secret(work, build, job) : step;
 }
 
 enum step job_create(struct work *work, struct group *group, struct build *build)
 {
-    CLEANUP(json_ptr) json_t *job = NULL;
-    enum step step = ensure_job(work, group, build, &job);
-    if (step == STEP_NEXT)
-        step = ensure_secret(work, build, job);
+    enum step step = ensure_all(work, group, build);
     if (step != STEP_NEXT)
         return step;
     CLEANUP(free_ptr) char *path = build_context_path(work->pipeline, build);
@@ -266,20 +277,6 @@ static enum step job_failed(struct work *work, struct group *group, struct build
     return work_failed(work, *result->reason ? result->reason : "build-failed");
 }
 
-static bool confirm(const struct config *config, const struct image_reference *image,
-                    const char *digest, struct error *err)
-{
-    const struct config_registry *registry = config_registry(config, image->registry);
-    struct registry_access access = {0};
-    if (registry) {
-        access.auth = registry->auth.text;
-        access.ca_file = or_null(registry->ca_file);
-        access.plain_http = registry->plain_http;
-    }
-    access.plain_http |= config->builds.insecure;
-    return registry_confirm(image, digest, &access, REGISTRY_TIMEOUT_MS, err);
-}
-
 bool pipeline_confirm_image(const struct pipeline *pipeline, const char *reference,
                             struct error *err)
 {
@@ -290,7 +287,7 @@ bool pipeline_confirm_image(const struct pipeline *pipeline, const char *referen
         return error_set(err, ERR_UNSUPPORTED, "%s has no digest", reference);
     CLEANUP(settings_drop_ptr)
     const struct config *config = settings_hold(pipeline->parts.settings);
-    return confirm(config, &image, image.digest, err);
+    return registries_confirm(config, &image, image.digest, err);
 }
 
 static enum step job_succeeded(struct work *work, struct group *group, struct build *build,
@@ -299,7 +296,7 @@ static enum step job_succeeded(struct work *work, struct group *group, struct bu
     struct image_reference image;
     if (!image_parse(group->recipe.image, &image, &work->err))
         return work_failed(work, "build-failed");
-    if (!confirm(work->config, &image, result->digest, &work->err)) {
+    if (!registries_confirm(work->config, &image, result->digest, &work->err)) {
         error_wrap(&work->err, "the registry does not confirm the pushed digest");
         return work_failed(work, "digest-unconfirmed");
     }

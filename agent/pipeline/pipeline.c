@@ -217,7 +217,7 @@ static char *make_directory(const struct config *config, const char *name, struc
     return directory_make(path, err) ? TAKE(path) : NULL;
 }
 
-// Of archives whose maker or taker died: each is made anew when it is wanted.
+// Of what is made anew when it is wanted, such as archives whose maker or taker died.
 static char *make_empty_directory(const struct config *config, const char *name, struct error *err)
 {
     CLEANUP(free_ptr) char *path = xasprintf("%s/%s", config->state_directory, name);
@@ -233,7 +233,9 @@ bool pipeline_create(const struct pipeline_parts *parts, struct pipeline **out, 
     pipeline->context_directory = make_empty_directory(config, "contexts", err);
     pipeline->mirror_directory = make_directory(config, "mirrors", err);
     pipeline->log_directory = make_directory(config, "logs/builds", err);
-    if (!pipeline->context_directory || !pipeline->mirror_directory || !pipeline->log_directory) {
+    pipeline->ssh_directory = make_empty_directory(config, "ssh", err);
+    if (!pipeline->context_directory || !pipeline->mirror_directory || !pipeline->log_directory ||
+        !pipeline->ssh_directory) {
         pipeline_destroy(pipeline);
         return false;
     }
@@ -269,6 +271,7 @@ void pipeline_destroy(struct pipeline *pipeline)
     free(pipeline->context_directory);
     free(pipeline->mirror_directory);
     free(pipeline->log_directory);
+    free(pipeline->ssh_directory);
     free(pipeline);
 }
 

@@ -30,6 +30,7 @@ struct pipeline {
     char *context_directory;
     char *log_directory; // of builds: a directory each, a file for each pod
     char *mirror_directory;
+    char *ssh_directory; // the known hosts, as the Git child wants them
 };
 
 // How a step ended.

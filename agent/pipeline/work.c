@@ -1,5 +1,6 @@
 #include "agent/base/text.h"
 #include "agent/pipeline/steps.h"
+#include "build/mirror.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -116,14 +117,6 @@ static void group_finish(struct group *group)
     free(group->services);
 }
 
-static bool can_be_fetched(const char *url)
-{
-    const char *host = text_starts(url, "https://")  ? url + strlen("https://")
-                       : text_starts(url, "http://") ? url + strlen("http://")
-                                                     : NULL;
-    return host && host[strcspn(host, "@/")] != '@';
-}
-
 // How a service wants to be built. The caller finishes *out, also after false.
 static bool read_recipe(const struct config *config, const struct service *service,
                         char repository[static STORE_REPOSITORY_SIZE], struct group *out,
@@ -133,10 +126,9 @@ static bool read_recipe(const struct config *config, const struct service *servi
         return error_set(err, ERR_INVALID, "%s", service->problem);
     if (!repository_identify(service->repository, repository, err))
         return false;
-    if (!can_be_fetched(service->repository))
-        return error_set(err, ERR_UNSUPPORTED,
-                         "annotation %s: only https:// and http:// without a user can be fetched",
-                         ANNOTATION_REPOSITORY);
+    struct git_url url;
+    if (!git_url_parse(service->repository, &url, err))
+        return error_wrap(err, "annotation %s", ANNOTATION_REPOSITORY);
     out->recipe = (struct recipe){.repository = repository,
                                   .branch = service->branch,
                                   .dockerfile = service->dockerfile,
@@ -320,12 +312,19 @@ static int compare_credentials(const void *a, const void *b)
     return strcmp(one->recipe.credential, other->recipe.credential);
 }
 
-// The services may write it in different ways: with TLS goes before without.
+static int url_rank(const char *url)
+{
+    return text_starts(url, "https:") ? 2 : !text_starts(url, "http:");
+}
+
+// The services may write it in different ways: what protects goes before plain HTTP, and the same
+// one is taken each time.
 static void prefer_url(struct source *source, const struct group *group)
 {
     for (size_t i = 0; i < group->count; i++) {
         const char *url = group->services[i]->repository;
-        if (!source->url || (text_starts(url, "https:") && !text_starts(source->url, "https:")))
+        if (!source->url || url_rank(url) > url_rank(source->url) ||
+            (url_rank(url) == url_rank(source->url) && strcmp(url, source->url) < 0))
             source->url = url;
     }
 }

@@ -12,8 +12,11 @@
 //   With both of the last two: when between each of those commits and "commit" no file differs that
 //   matches a pattern, the answer is "unchanged" and nothing is packed. A commit that the mirror
 //   does not have differs. Patterns mean what Git's ":(glob)" pathspecs do; see changes.h.
-//   remote: "url", "branch", "username"?, "password"?, "ca_file"?, "proxy"?, "seconds" (deadline;
-//   the program ends itself by SIGALRM)
+//   remote: "url", "branch", "seconds" (deadline; the program ends itself by SIGALRM), and
+//     for http and https  "username"? with "password", "ca_file"?
+//     for https           "proxy"?, "proxy_username"? with "proxy_password"
+//     for SSH             "ssh_key" (as in its file), "ssh_passphrase"?, "known_hosts" (likewise),
+//                         "ssh_directory": where libgit2 may be given those, which are no secret
 //
 // Answers:
 //   {"event": "head", "commit": "<hex>", "ms": N}
@@ -30,11 +33,15 @@
 #ifndef CRONWRIGHT_BUILD_GIT_PROTOCOL_H
 #define CRONWRIGHT_BUILD_GIT_PROTOCOL_H
 
-#define GIT_REQUEST_MAX     ((size_t)64 << 10) // bytes of a request
+#include "build/git/url.h"
+
+#define GIT_REQUEST_MAX     ((size_t)96 << 10) // bytes of a request
 #define GIT_ANSWER_LINE_MAX ((size_t)16 << 10) // bytes of one answer line, with its newline
 #define GIT_NOTES_MAX       20                 // "note" lines of one run; the rest is counted only
 
-#define GIT_URL_MAX        512
+#define GIT_SSH_KEY_MAX     ((size_t)16 << 10) // bytes of an SSH key's file
+#define GIT_KNOWN_HOSTS_MAX ((size_t)24 << 10) // bytes of a known_hosts file
+
 #define GIT_CREDENTIAL_MAX 8192
 #define GIT_COMMIT_SIZE    65 // 40 or 64 hex digits, with NUL
 #define GIT_SUBJECT_SIZE   256
@@ -54,6 +61,9 @@
 #define GIT_ERROR_WORD_UNAVAILABLE  "unavailable"        // cannot be reached, 5xx, 429
 #define GIT_ERROR_WORD_TIMEOUT      "timeout"            //
 #define GIT_ERROR_WORD_TLS          "tls"                // certificate not trusted
+#define GIT_ERROR_WORD_HOST_KEY     "host-key"           // of SSH: unknown, or another one
+#define GIT_ERROR_WORD_PROXY        "proxy"              // refuses the login, or to connect
+#define GIT_ERROR_WORD_REDIRECT     "redirect"           // to where it is not followed
 #define GIT_ERROR_WORD_PROTOCOL     "protocol"           // no Git server, or a broken one
 #define GIT_ERROR_WORD_TOO_LARGE    "too-large"          // repository over its cap
 #define GIT_ERROR_WORD_CONTEXT_SIZE "context-too-large"  //

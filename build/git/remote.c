@@ -3,6 +3,8 @@
 #include "agent/base/buffer.h"
 #include "agent/base/crypto.h"
 #include "agent/base/text.h"
+#include "build/git/hostkey.h"
+#include "build/git/tunnel.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -11,6 +13,8 @@
 // remote may replace the one by the other at any time.
 #define LOCAL_REF_SIZE (sizeof "refs/cronwright/" + SHA256_HEX_SIZE)
 
+#define SSH_LOGIN_FAILS "Failed to authenticate SSH session: " // then follow libssh2's words
+
 struct remote {
     const struct git_request *request;
     git_repository *repository;
@@ -18,6 +22,7 @@ struct remote {
     struct answers *answers; // while fetching
     unsigned int tried;      // kinds of credentials already given
     bool too_large;
+    struct fault told; // by a callback, when it has a word
 };
 
 // --- what went wrong ---
@@ -33,6 +38,13 @@ static const char *word_of_status(long status)
     return GIT_ERROR_WORD_PROTOCOL;
 }
 
+// With SSH there is no status: what Git, GitHub and GitLab say.
+static bool is_missing_by_ssh(const char *message)
+{
+    return strstr(message, "does not appear to be a git repository") ||
+           strcasestr(message, "repository not found") || strstr(message, "could not be found");
+}
+
 // libgit2 keeps an HTTP status only in its text.
 static const char *word_of_error(int code, const git_error *error)
 {
@@ -45,6 +57,8 @@ static const char *word_of_error(int code, const git_error *error)
     if (at)
         return word_of_status(strtol(at + strlen(status), NULL, 10));
     if (code == GIT_ENOTFOUND) // a local path
+        return GIT_ERROR_WORD_NOT_FOUND;
+    if (is_missing_by_ssh(error->message))
         return GIT_ERROR_WORD_NOT_FOUND;
     if (strstr(error->message, "redirect"))
         return GIT_ERROR_WORD_PROTOCOL;
@@ -60,22 +74,55 @@ static const char *word_of_error(int code, const git_error *error)
     }
 }
 
+// What a callback found, which libgit2's own words would hide.
+static bool is_told(const struct remote *remote, struct fault *fault)
+{
+    if (remote->told.word)
+        *fault = remote->told;
+    return remote->told.word != NULL;
+}
+
+static const char *why_refused(const struct git_request *request)
+{
+    if (request->ssh_key)
+        return "refuses the SSH key that is configured for it";
+    return request->username ? "refuses the login that is configured for it" : "needs a login";
+}
+
+// "cannot redirect from '<host or scheme>' to '<another>'"
+static bool redirect_fault(const char *url, const char *message, struct fault *fault)
+{
+    const char *from = strstr(message, "from '");
+    const char *to = strstr(message, " to '");
+    from = from ? from + strlen("from '") : message;
+    to = to ? to + strlen(" to '") : message;
+    return fault_set(fault, GIT_ERROR_WORD_REDIRECT,
+                     "%s redirects from %.*s to %.*s, which is not followed: use the URL that it "
+                     "leads to",
+                     url, (int)strcspn(from, "'"), from, (int)strcspn(to, "'"), to);
+}
+
 static bool network_fault(const struct remote *remote, int code, struct fault *fault)
 {
     static const git_error unknown = {(char *)"no reason given", GIT_ERROR_NONE};
     const git_error *error = git_error_last();
+    if (is_told(remote, fault))
+        return false;
     if (!error || !error->message)
         error = &unknown;
     const char *word = word_of_error(code, error);
     const char *url = remote->request->url;
+    if (strstr(error->message, "cannot redirect"))
+        return redirect_fault(url, error->message, fault);
+    if (text_starts(error->message, SSH_LOGIN_FAILS))
+        return fault_set(fault, GIT_ERROR_WORD_UNAUTHORIZED,
+                         "the SSH key that is configured for %s cannot be used: %s", url,
+                         error->message[strlen(SSH_LOGIN_FAILS)]
+                             ? error->message + strlen(SSH_LOGIN_FAILS)
+                             : "is it encrypted?");
     if (strcmp(word, GIT_ERROR_WORD_UNAUTHORIZED) == 0)
-        return fault_set(
-            fault, word,
-            remote->request->username
-                ? "%s refuses the login that is configured for it, or there is no such "
-                  "repository"
-                : "%s needs a login, or there is no such repository",
-            url);
+        return fault_set(fault, word, "%s %s, or there is no such repository", url,
+                         why_refused(remote->request));
     if (strcmp(word, GIT_ERROR_WORD_NOT_FOUND) == 0)
         return fault_set(fault, word, "there is no repository at %s", url);
     return fault_set(fault, word, "%s: %s", url, error->message);
@@ -91,19 +138,51 @@ static size_t origin_length(const char *url)
     return (size_t)(host - url) + strcspn(host, "/");
 }
 
+static bool is_own_origin(const struct git_request *request, const char *url)
+{
+    size_t origin = origin_length(request->url);
+    return origin_length(url) == origin && strncmp(url, request->url, origin) == 0;
+}
+
+// Each kind of credential is given once: what a server refused it would refuse again.
 static int on_credentials(git_credential **out, const char *url, const char *username_from_url,
                           unsigned int allowed, void *payload)
 {
     struct remote *remote = payload;
     const struct git_request *request = remote->request;
-    size_t origin = origin_length(request->url);
-    (void)username_from_url;
-    if (!request->username || !(allowed & GIT_CREDENTIAL_USERPASS_PLAINTEXT) ||
-        (remote->tried & GIT_CREDENTIAL_USERPASS_PLAINTEXT) || origin_length(url) != origin ||
-        strncmp(url, request->url, origin) != 0)
+    unsigned int kind =
+        request->ssh_key ? GIT_CREDENTIAL_SSH_MEMORY : GIT_CREDENTIAL_USERPASS_PLAINTEXT;
+    if (!(allowed & kind) || (remote->tried & kind))
         return GIT_EAUTH;
-    remote->tried |= GIT_CREDENTIAL_USERPASS_PLAINTEXT;
+    remote->tried |= kind;
+    // With SSH, the host has proven to be the one of the URL.
+    if (request->ssh_key)
+        return git_credential_ssh_key_memory_new(out, username_from_url, NULL, request->ssh_key,
+                                                 request->ssh_passphrase);
+    if (!request->username || !is_own_origin(request, url))
+        return GIT_EAUTH;
     return git_credential_userpass_plaintext_new(out, request->username, request->password);
+}
+
+// TLS is judged by libgit2 alone. Of SSH it knows the user's own known_hosts only.
+static int on_certificate(git_cert *certificate, int valid, const char *host, void *payload)
+{
+    struct remote *remote = payload;
+    const struct git_request *request = remote->request;
+    const git_cert_hostkey *key = (const git_cert_hostkey *)(const void *)certificate;
+    (void)valid;
+    (void)host;
+    if (certificate->cert_type == GIT_CERT_X509)
+        return GIT_PASSTHROUGH;
+    if (certificate->cert_type != GIT_CERT_HOSTKEY_LIBSSH2 || !request->known_hosts ||
+        !(key->type & GIT_CERT_SSH_RAW)) {
+        fault_set(&remote->told, GIT_ERROR_WORD_HOST_KEY, "%s shows no host key", request->host);
+        return GIT_ECERTIFICATE;
+    }
+    return hostkey_check(request->known_hosts, request->remote.host, request->remote.port,
+                         key->hostkey, key->hostkey_len, &remote->told)
+               ? 0
+               : GIT_ECERTIFICATE;
 }
 
 static int on_transfer(const git_indexer_progress *progress, void *payload)
@@ -121,20 +200,23 @@ static int on_transfer(const git_indexer_progress *progress, void *payload)
 static void set_callbacks(struct remote *remote, git_remote_callbacks *callbacks)
 {
     callbacks->credentials = on_credentials;
+    callbacks->certificate_check = on_certificate;
     callbacks->transfer_progress = on_transfer;
     callbacks->payload = remote;
 }
 
-// libgit2 tunnels https through a proxy; with plain http it would talk to the server directly, in
-// words meant for a proxy.
-static void set_proxy(const struct remote *remote, git_proxy_options *proxy)
-{
-    bool usable = remote->request->proxy && text_starts(remote->request->url, "https://");
-    proxy->type = usable ? GIT_PROXY_SPECIFIED : GIT_PROXY_NONE;
-    proxy->url = remote->request->proxy;
-}
-
 // --- the remote ---
+
+// Plain HTTP goes to the server itself: what would a proxy be good for inside a network?
+static bool prepare(struct remote *remote, struct fault *fault)
+{
+    const struct git_request *request = remote->request;
+    if (request->known_hosts)
+        return hostkey_prefer(request->known_hosts, request->ssh_directory, fault);
+    if (request->proxy && request->remote.kind == GIT_URL_HTTPS)
+        return tunnel_begin(request, &remote->told, fault);
+    return true;
+}
 
 bool remote_open(const struct git_request *request, git_repository *repository, struct remote **out,
                  struct fault *fault)
@@ -142,10 +224,14 @@ bool remote_open(const struct git_request *request, git_repository *repository, 
     struct remote *remote = xalloc(sizeof *remote);
     remote->request = request;
     remote->repository = repository;
+    if (!prepare(remote, fault)) {
+        remote_close(remote);
+        return false;
+    }
     git_remote_connect_options options;
     git_remote_connect_options_init(&options, GIT_REMOTE_CONNECT_OPTIONS_VERSION);
     set_callbacks(remote, &options.callbacks);
-    set_proxy(remote, &options.proxy_opts);
+    options.proxy_opts.type = GIT_PROXY_NONE; // tunnel.c's matter
     options.follow_redirects = GIT_REMOTE_REDIRECT_NONE;
     int code = repository ? git_remote_create_anonymous(&remote->remote, repository, request->url)
                           : git_remote_create_detached(&remote->remote, request->url);
@@ -165,6 +251,7 @@ void remote_close(struct remote *remote)
     if (!remote)
         return;
     git_remote_free(remote->remote);
+    tunnel_end();
     free(remote);
 }
 
@@ -219,7 +306,7 @@ bool remote_fetch(struct remote *remote, struct answers *answers, const git_oid 
     git_fetch_options options;
     git_fetch_options_init(&options, GIT_FETCH_OPTIONS_VERSION);
     set_callbacks(remote, &options.callbacks);
-    set_proxy(remote, &options.proxy_opts);
+    options.proxy_opts.type = GIT_PROXY_NONE; // tunnel.c's matter
     options.follow_redirects = GIT_REMOTE_REDIRECT_NONE;
     options.download_tags = GIT_REMOTE_DOWNLOAD_TAGS_NONE;
     options.update_fetchhead = 0;

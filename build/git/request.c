@@ -10,7 +10,6 @@
 #include <strings.h>
 
 #define FILE_PATH_MAX 4000
-#define URL_RULE      "an http or https URL without user, query or fragment"
 
 static bool invalid(struct fault *fault, const char *field, const char *why)
 {
@@ -19,23 +18,10 @@ static bool invalid(struct fault *fault, const char *field, const char *why)
 
 // --- kinds of fields ---
 
-static bool is_plain(const char *text, const char *also_refused)
+static bool is_proxy(const char *url)
 {
-    for (const char *at = text; *at; at++)
-        if ((unsigned char)*at <= ' ' || *at == 0x7f || strchr(also_refused, *at))
-            return false;
-    return true;
-}
-
-static bool is_web_url(const char *url)
-{
-    const char *rest = text_starts(url, "https://")  ? url + strlen("https://")
-                       : text_starts(url, "http://") ? url + strlen("http://")
-                                                     : NULL;
-    if (!rest || strlen(url) > GIT_URL_MAX || !is_plain(url, "?#\\"))
-        return false;
-    size_t host = strcspn(rest, "/");
-    return host > 0 && !memchr(rest, '@', host);
+    struct git_url parsed;
+    return git_url_parse(url, &parsed, NULL) && parsed.kind == GIT_URL_HTTP;
 }
 
 static bool is_absolute(const char *path)
@@ -63,6 +49,16 @@ static bool is_tree_path(const char *path)
 static bool is_credential(const char *text)
 {
     return *text && strlen(text) <= GIT_CREDENTIAL_MAX && !strpbrk(text, "\r\n");
+}
+
+static bool is_ssh_key(const char *text)
+{
+    return *text && strlen(text) <= GIT_SSH_KEY_MAX;
+}
+
+static bool is_known_hosts(const char *text)
+{
+    return *text && strlen(text) <= GIT_KNOWN_HOSTS_MAX;
 }
 
 static bool is_commit(const char *text)
@@ -105,12 +101,18 @@ static const struct {
     const char *must;
 } texts[] = {
 #define TEXT(member) #member, offsetof(struct git_request, member)
-    {TEXT(url), NULL, true, true, URL_RULE}, // checked last, by what is allowed
+    {TEXT(url), NULL, true, true, "a text"}, // checked last, by what is allowed
     {TEXT(branch), is_branch, true, true, "a branch's short name"},
     {TEXT(username), is_credential, false, false, "one line"},
     {TEXT(password), is_credential, false, false, "one line"},
     {TEXT(ca_file), is_absolute, false, false, "an absolute path"},
-    {TEXT(proxy), is_web_url, false, false, "an http or https URL"},
+    {TEXT(proxy), is_proxy, false, false, "an http URL"},
+    {TEXT(proxy_username), is_credential, false, false, "one line"},
+    {TEXT(proxy_password), is_credential, false, false, "one line"},
+    {TEXT(ssh_key), is_ssh_key, false, false, "the text of a key's file"},
+    {TEXT(ssh_passphrase), is_credential, false, false, "one line"},
+    {TEXT(known_hosts), is_known_hosts, false, false, "the text of a known_hosts file"},
+    {TEXT(ssh_directory), is_absolute, false, false, "an absolute path"},
     {TEXT(commit), is_commit, false, true, "40 lower-case hex digits"},
     {TEXT(mirror), is_absolute, false, true, "an absolute path"},
     {TEXT(subdirectory), is_directory_path, false, true, "a plain path in the repository"},
@@ -225,16 +227,40 @@ static bool is_local_url(const char *url)
     return url[0] == '/' || text_starts(url, "file:///");
 }
 
-static bool check_whole(struct git_request *request, bool allow_local, struct fault *fault)
+// Each kind of URL with what belongs to it, and nothing else.
+static bool check_login(const struct git_request *request, struct fault *fault)
 {
-    bool local = allow_local && is_local_url(request->url);
-    if (!local && !is_web_url(request->url))
-        return invalid(fault, "url", URL_RULE);
+    bool ssh = request->remote.kind == GIT_URL_SSH;
     if (!request->username != !request->password)
         return invalid(fault, "username", "comes together with \"password\"");
+    if (!request->proxy_username != !request->proxy_password ||
+        (request->proxy_username && !request->proxy))
+        return invalid(fault, "proxy_username", "comes with \"proxy_password\" and \"proxy\"");
+    if (ssh && request->username)
+        return invalid(fault, "username", "is none of SSH, whose user is in the URL");
+    if (ssh != (request->known_hosts != NULL) || ssh != (request->ssh_directory != NULL))
+        return invalid(fault, "known_hosts", "comes with \"ssh_directory\" and a URL of SSH");
+    if (ssh != (request->ssh_key != NULL) || (request->ssh_passphrase && !ssh))
+        return invalid(fault, "ssh_key", "comes with a URL of SSH");
+    return true;
+}
+
+static bool check_whole(struct git_request *request, bool allow_local, struct fault *fault)
+{
+    struct error err;
+    bool local = allow_local && is_local_url(request->url);
+    if (!local && !git_url_parse(request->url, &request->remote, &err))
+        return invalid(fault, "url", err.text);
+    if (!check_login(request, fault))
+        return false;
     const char *host = strstr(request->url, "://");
-    host = local || !host ? "this machine" : host + strlen("://");
-    snprintf(request->host, sizeof request->host, "%.*s", (int)strcspn(host, "/"), host);
+    host = host ? host + strlen("://") : request->url;
+    if (local)
+        snprintf(request->host, sizeof request->host, "this machine");
+    else if (request->remote.kind == GIT_URL_SSH)
+        snprintf(request->host, sizeof request->host, "%s", request->remote.host);
+    else
+        snprintf(request->host, sizeof request->host, "%.*s", (int)strcspn(host, "/"), host);
     snprintf(request->reference, sizeof request->reference, "refs/heads/%s", request->branch);
     return true;
 }

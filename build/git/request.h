@@ -20,6 +20,12 @@ struct git_request {
     const char *password;
     const char *ca_file;
     const char *proxy;
+    const char *proxy_username;
+    const char *proxy_password;
+    const char *ssh_key;
+    const char *ssh_passphrase;
+    const char *known_hosts;
+    const char *ssh_directory;
     int64_t seconds;
     const char *commit;
     const char *mirror;
@@ -32,6 +38,7 @@ struct git_request {
     const json_t *paths;                // patterns
     char reference[GIT_REFERENCE_SIZE]; // "refs/heads/<branch>"
     char host[GIT_URL_MAX + 1];         // of the URL, with its port: for texts
+    struct git_url remote;              // the URL's parts; all 0 for a local path
 };
 
 // `allow_local` also takes absolute paths and file:// as URLs: tests do, the program never does.

@@ -47,6 +47,7 @@ ADAPTERS = {
     "yajl/yajl_parse.h": {"webhooks/payload.c"},
     "glib.h": {"agent/base/zone.c"},
     "zlib.h": {"agent/base/gzip.c"},
+    "libssh2.h": {"build/git/hostkey.c"},
 }
 
 

@@ -163,7 +163,7 @@ static void each_failure_has_its_word(void **state)
         {"/forbidden/git", GIT_ERROR_WORD_UNAUTHORIZED, "needs a login"},
         {"/busy/git", GIT_ERROR_WORD_UNAVAILABLE, "503"},
         {"/dumb.git", GIT_ERROR_WORD_PROTOCOL, "content-type"},
-        {"/elsewhere/origin.git", GIT_ERROR_WORD_PROTOCOL, "redirect"},
+        {"/elsewhere/origin.git", GIT_ERROR_WORD_REDIRECT, "from 127.0.0.1 to localhost"},
     };
     for (size_t i = 0; i < sizeof failures / sizeof failures[0]; i++)
         assert_error(ask_program(head_request(failures[i].path)), failures[i].word,

@@ -12,6 +12,11 @@ static const char CONTEXT[] =
     "\"subdirectory\":\".\",\"dockerfile\":\"docker/Dockerfile\",\"seconds\":9,\"max_bytes\":1,"
     "\"max_repository_bytes\":1}";
 
+static const char SSH[] =
+    "{\"op\":\"head\",\"url\":\"git@git.example:acme/report\",\"branch\":\"main\",\"seconds\":9,"
+    "\"ssh_key\":\"a key\\n\",\"known_hosts\":\"git.example ssh-ed25519 AAAA\\n\","
+    "\"ssh_directory\":\"/ssh\"}";
+
 #define SINCE "89abcdef0123456789abcdef0123456789abcdef"
 static const char FILTERED[] =
     "{\"op\":\"context\",\"url\":\"http://git.example:8080/a\",\"branch\":\"feature/x\","
@@ -37,6 +42,13 @@ static void good_requests_are_read(void **state)
     assert_string_equal(request.dockerfile, "docker/Dockerfile");
     assert_int_equal(request.max_bytes, 1);
     assert_null(request.paths);
+    git_request_finish(&request);
+
+    assert_true(git_request_read(SSH, strlen(SSH), false, &request, &fault));
+    assert_string_equal(request.host, "git.example");
+    assert_int_equal(request.remote.kind, GIT_URL_SSH);
+    assert_string_equal(request.remote.user, "git");
+    assert_string_equal(request.ssh_key, "a key\n");
     git_request_finish(&request);
 
     assert_true(git_request_read(FILTERED, strlen(FILTERED), false, &request, &fault));
@@ -105,8 +117,15 @@ static const struct {
     {HEAD, "url", "\"https:///path\""},
     {HEAD, "url", "\"file:///etc\""},
     {HEAD, "url", "\"/etc\""},
-    {HEAD, "url", "\"ssh://git@git.example/a\""},
-    {HEAD, "url", "\"git@git.example:a\""},
+    {HEAD, "known_hosts", "\"git.example ssh-ed25519 AAAA\""},
+    {HEAD, "ssh_key", "\"key\""},
+    {SSH, "known_hosts", NULL},
+    {SSH, "known_hosts", "\"\""},
+    {SSH, "ssh_key", NULL},
+    {SSH, "ssh_key", "\"\""},
+    {SSH, "ssh_directory", "\"ssh\""},
+    {SSH, "ssh_passphrase", "\"two\\nlines\""},
+    {SSH, "username", "\"ana\""},
     {HEAD, "url", "\"git://git.example/a\""},
     {HEAD, "url", "\"ext::sh -c id\""},
     {HEAD, "url", "\"HTTPS://git.example/a\""},
@@ -133,6 +152,8 @@ static const struct {
     {HEAD, "password", "\"word\""},
     {HEAD, "ca_file", "\"ca.pem\""},
     {HEAD, "proxy", "\"socks5://localhost\""},
+    {HEAD, "proxy", "\"http://user:word@localhost\""},
+    {HEAD, "proxy_username", "\"ana\""},
     {HEAD, "seconds", NULL},
     {HEAD, "seconds", "0"},
     {HEAD, "seconds", "3601"},

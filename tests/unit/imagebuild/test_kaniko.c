@@ -110,6 +110,8 @@ static void everything_set(void **state)
     (void)state;
     static const char *const plain_http[] = {"registry.example:5000"};
     static const char *const more[] = {"--compressed-caching=false"};
+    static const struct kaniko_authority authorities[] = {{"tls.example:5000", "first\n"},
+                                                          {"other.example", "second\n"}};
     json_t *selector = json_pack("{s:s}", "pool", "build");
     json_t *tolerations = json_pack("[{s:s, s:s}]", "key", "build", "operator", "Exists");
     json_t *resources =
@@ -123,6 +125,10 @@ static void everything_set(void **state)
     settings.cache_repository = "registry.example:5000/cache";
     settings.plain_http_registries = plain_http;
     settings.plain_http_count = 1;
+    settings.authorities = authorities;
+    settings.authorities_count = 2;
+    settings.proxy = "http://proxy.example:3128";
+    settings.no_proxy = "registry.example,.internal";
     settings.insecure = true;
     settings.extra_args = more;
     settings.extra_args_count = 1;
@@ -146,6 +152,8 @@ static void everything_set(void **state)
         "--insecure-pull",
         "--skip-tls-verify",
         "--insecure-registry=registry.example:5000",
+        "--registry-certificate=tls.example:5000=/kaniko/authorities/0.pem",
+        "--registry-certificate=other.example=/kaniko/authorities/1.pem",
         "--compressed-caching=false",
     };
     for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++)
@@ -164,6 +172,16 @@ static void everything_set(void **state)
     assert_string_equal(
         json_text_at(pod, "containers", "0", "volumeMounts", "1", "mountPath", NULL),
         "/kaniko/.docker");
+    CLEANUP(free_ptr)
+    char *authorities_secret =
+        xasprintf("%s-authorities", json_text_at(job, "metadata", "name", NULL));
+    assert_string_equal(json_text_at(pod, "volumes", "2", "secret", "secretName", NULL),
+                        authorities_secret);
+    const json_t *env = json_at(pod, "containers", "0", "env", NULL);
+    assert_int_equal(json_array_size(env), 4);
+    assert_string_equal(json_text_at(env, "2", "name", NULL), "HTTPS_PROXY");
+    assert_string_equal(json_text_at(env, "2", "value", NULL), "http://proxy.example:3128");
+    assert_string_equal(json_text_at(env, "3", "value", NULL), "registry.example,.internal");
     json_decref(job);
     json_decref(selector);
     json_decref(tolerations);
@@ -196,6 +214,33 @@ static void bad_settings_make_no_job(void **state)
     char *text = json_write(job);
     assert_null(strstr(text, "secret@"));
     free(text);
+    json_decref(job);
+}
+
+static void the_authorities_have_a_secret(void **state)
+{
+    (void)state;
+    struct kaniko_authority authorities[] = {{"a.example", "first\n"}, {"b.example", "second\n"}};
+    struct kaniko_settings settings = plain_settings();
+    settings.authorities = authorities;
+    settings.authorities_count = 2;
+    json_t *job = json_pack("{s:{s:s, s:s, s:s}}", "metadata", "name", "cw-x-1", "namespace",
+                            "builds", "uid", "1-2-3");
+    json_t *secret = NULL;
+    struct error err;
+    assert_true(kaniko_authorities_secret(job, &settings, &secret, &err));
+    assert_string_equal(json_text_at(secret, "metadata", "name", NULL), "cw-x-1-authorities");
+    assert_string_equal(json_text_at(secret, "metadata", "ownerReferences", "0", "uid", NULL),
+                        "1-2-3");
+    assert_string_equal(json_text_at(secret, "data", "0.pem", NULL), "Zmlyc3QK");
+    assert_string_equal(json_text_at(secret, "data", "1.pem", NULL), "c2Vjb25kCg==");
+    json_decref(secret);
+    char *large = xalloc(KANIKO_AUTHORITIES_MAX + 1);
+    memset(large, 'x', KANIKO_AUTHORITIES_MAX);
+    authorities[0].pem = large;
+    assert_false(kaniko_authorities_secret(job, &settings, &secret, &err));
+    assert_int_equal(err.code, ERR_TOO_LARGE);
+    free(large);
     json_decref(job);
 }
 
@@ -555,6 +600,7 @@ int main(void)
         cmocka_unit_test(a_plain_job),
         cmocka_unit_test(everything_set),
         cmocka_unit_test(bad_settings_make_no_job),
+        cmocka_unit_test(the_authorities_have_a_secret),
         cmocka_unit_test(the_context_secret_belongs_to_the_job),
         cmocka_unit_test(an_existing_job_means),
         cmocka_unit_test(recorded_jobs_are_judged),

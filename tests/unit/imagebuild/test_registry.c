@@ -6,6 +6,8 @@
 #include "build/registry.h"
 #include "tests/unit/scratch.h"
 
+#include <fcntl.h>
+
 #define TIMEOUT_MS 10000
 
 #define NO_DIGEST "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -97,40 +99,55 @@ static void logins_are_found(void **state)
         "\"https://Upper.example:5000\": {\"username\": \"ben\", \"password\": \"word\"},"
         "\"https://index.docker.io/v1/\": {\"auth\": \"aHViOnB3\", \"email\": \"x\"},"
         "\"path.example/project\": {\"auth\": \"YW5hOng=\"},"
+        "\"path.example/project/deep\": {\"username\": \"deep\", \"password\": \"d\"},"
+        "\"identity.example\": {\"auth\": \"YW5hOng=\", \"identitytoken\": \"tok\"},"
         "\"empty.example\": {},"
         "\"bad.example\": {\"auth\": \"!\"},"
         "\"nocolon.example\": {\"auth\": \"YW5h\"},"
         "\"nul.example\": {\"auth\": \"YToAYg==\"}}}";
     static const struct {
-        const char *registry, *username, *password; // NULL: none
+        const char *registry, *path, *username, *password; // NULL: none
         bool wrong;
     } cases[] = {
-        {"registry.example", "ana", "se:cret", false}, {"upper.example:5000", "ben", "word", false},
-        {"upper.example", NULL, NULL, false},          {"docker.io", "hub", "pw", false},
-        {"path.example", NULL, NULL, false},           {"empty.example", NULL, NULL, false},
-        {"other.example", NULL, NULL, false},          {"bad.example", NULL, NULL, true},
-        {"nocolon.example", NULL, NULL, true},         {"nul.example", NULL, NULL, true},
+        {"registry.example", "a", "ana", "se:cret", false},
+        {"upper.example:5000", "a", "ben", "word", false},
+        {"upper.example", "a", NULL, NULL, false},
+        {"docker.io", "library/a", "hub", "pw", false},
+        {"path.example", "a", NULL, NULL, false},
+        {"path.example", "project2/a", NULL, NULL, false},
+        {"path.example", "project", "ana", "x", false},
+        {"path.example", "project/a/b", "ana", "x", false},
+        {"path.example", "project/deep/b", "deep", "d", false},
+        {"identity.example", "a", NULL, NULL, false},
+        {"empty.example", "a", NULL, NULL, false},
+        {"other.example", "a", NULL, NULL, false},
+        {"bad.example", "a", NULL, NULL, true},
+        {"nocolon.example", "a", NULL, NULL, true},
+        {"nul.example", "a", NULL, NULL, true},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        char *username, *password;
+        struct registry_login login;
         struct error err;
-        bool good = registry_login(config, cases[i].registry, &username, &password, &err);
+        bool good = registry_login_find(config, cases[i].registry, cases[i].path, &login, &err);
         assert_int_equal(good, !cases[i].wrong);
         if (cases[i].username) {
-            assert_string_equal(username, cases[i].username);
-            assert_string_equal(password, cases[i].password);
+            assert_string_equal(login.username, cases[i].username);
+            assert_string_equal(login.password, cases[i].password);
         } else {
-            assert_null(username);
-            assert_null(password);
+            assert_null(login.username);
+            assert_null(login.password);
         }
-        secret_free(username);
-        secret_free(password);
+        if (strcmp(cases[i].registry, "identity.example") == 0)
+            assert_string_equal(login.identity_token, "tok");
+        else
+            assert_null(login.identity_token);
+        registry_login_finish(&login);
     }
-    char *username, *password;
+    struct registry_login login;
     struct error err;
-    assert_false(registry_login("se:cret", "x", &username, &password, &err));
+    assert_false(registry_login_find("se:cret", "x", "a", &login, &err));
     assert_null(strstr(err.text, "se:cret"));
-    assert_false(registry_login("{\"credsStore\": \"x\"}", "x", &username, &password, &err));
+    assert_false(registry_login_find("{\"credsStore\": \"x\"}", "x", "a", &login, &err));
     assert_int_equal(err.code, ERR_INVALID);
 }
 
@@ -376,7 +393,8 @@ static void a_registry_with_tls(void **state)
 
 // --- answers that a real one does not give ---
 
-// A child that answers the next connections with these texts, one each.
+// A child that answers the next connections with these texts, one each, and keeps the requests in
+// the file "requests".
 static pid_t scripted(const char *const answers[], int *port)
 {
     int listening = socket_on_free_port(true, port);
@@ -387,9 +405,12 @@ static pid_t scripted(const char *const answers[], int *port)
         for (; *answers; answers++) {
             char request[4096];
             int fd = accept(listening, NULL, NULL);
-            if (fd < 0 || read(fd, request, sizeof request) <= 0 ||
+            ssize_t len = fd < 0 ? -1 : read(fd, request, sizeof request);
+            int kept = open("requests", O_WRONLY | O_CREAT | O_APPEND, 0600);
+            if (len <= 0 || write(kept, request, (size_t)len) != len ||
                 write(fd, *answers, strlen(*answers)) < 0)
                 _exit(1);
+            close(kept);
             close(fd);
         }
         _exit(0);
@@ -444,6 +465,45 @@ static void odd_answers(void **state)
     }
 }
 
+static void an_identity_token_is_exchanged(void **state)
+{
+    (void)state;
+    int token_server, registry;
+    sh("rm -f requests");
+    pid_t giver = scripted((const char *const[]){"HTTP/1.1 200 OK\r\nConnection: close\r\n"
+                                                 "Content-Length: 25\r\n\r\n"
+                                                 "{\"access_token\": \"good\"} \n",
+                                                 NULL},
+                           &token_server);
+    char *challenge = xasprintf(
+        "HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nContent-Length: 0\r\n"
+        "WWW-Authenticate: Bearer realm=\"http://localhost:%d/token\",service=\"s\"\r\n\r\n",
+        token_server);
+    pid_t pid = scripted((const char *const[]){challenge,
+                                               "HTTP/1.1 200 OK\r\nConnection: close\r\n"
+                                               "Content-Length: 0\r\n\r\n",
+                                               NULL},
+                         &registry);
+    char *auth = xasprintf("{\"auths\": {\"localhost:%d\": {\"auth\": \"eDp5\", "
+                           "\"identitytoken\": \"to&ken\"}}}",
+                           registry);
+    struct registry_access access = {.plain_http = true, .auth = auth};
+    struct error err;
+    assert_int_equal(ask(registry, "acme/report", NO_DIGEST, &access, &err), ERR_NONE);
+    waitpid(pid, NULL, 0);
+    waitpid(giver, NULL, 0);
+    char *requests = sh_output("cat requests");
+    assert_non_null(strstr(requests, "POST /token HTTP/1.1\r\n"));
+    assert_non_null(strstr(requests, "\r\n\r\ngrant_type=refresh_token&client_id=cronwright&"
+                                     "service=s&scope=repository%3Aacme%2Freport%3Apull&"
+                                     "refresh_token=to%26ken"));
+    assert_non_null(strstr(requests, "Authorization: Bearer good\r\n"));
+    assert_null(strstr(requests, "Authorization: Basic"));
+    free(requests);
+    free(auth);
+    free(challenge);
+}
+
 static void nobody_there_and_nothing_said(void **state)
 {
     (void)state;
@@ -473,6 +533,7 @@ int main(void)
         cmocka_unit_test(a_registry_with_tokens),
         cmocka_unit_test(a_registry_with_tls),
         cmocka_unit_test(odd_answers),
+        cmocka_unit_test(an_identity_token_is_exchanged),
         cmocka_unit_test(nobody_there_and_nothing_said),
     };
     return cmocka_run_group_tests(tests, servers_start, servers_stop);

@@ -38,6 +38,7 @@ static int make(void **state)
     put_file("secret", "It's a Secret\r\n");
     put_file("signing", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n");
     put_file("signing-bad", "whsec_not base64\n");
+    put_file("revoked", "a.example ssh-ed25519 AAAA\n@revoked a.example ssh-ed25519 AAAA\n");
     return 0;
 }
 
@@ -342,11 +343,11 @@ static void test_wrong_values(void **state)
         {"allow: [{namespaces: [], repositories: ['*'], images: ['*']}]\n",
          "22  allow[0].namespaces: must not be empty"},
         {"allow: [{namespaces: [a], repositories: [git.example], images: ['*']}]\n",
-         "42  allow[0].repositories[0]: must be a prefix such as https://git.example/acme, or "
-         "\"*\""},
+         "42  allow[0].repositories[0]: must be a prefix such as https://git.example/acme or "
+         "ssh://git@git.example/acme, or \"*\""},
         {"allow: [{namespaces: [a], repositories: ['https://u@git.example'], images: ['*']}]\n",
-         "42  allow[0].repositories[0]: must be a prefix such as https://git.example/acme, or "
-         "\"*\""},
+         "42  allow[0].repositories[0]: must be a prefix such as https://git.example/acme or "
+         "ssh://git@git.example/acme, or \"*\""},
         {"allow: [{namespaces: [a], repositories: ['*'], images: ['a*']}]\n",
          "57  allow[0].images[0]: must be a prefix such as registry.example/acme, or \"*\""},
         {"registries: [{host: a}, {host: b}, {host: a}]\n",
@@ -675,6 +676,8 @@ static void test_credentials(void **state)
                  "  - {url: 'https://git.example', username: all, passwordFile: secret}\n"
                  "  - {url: 'https://git.example/acme', username: acme, passwordFile: secret}\n"
                  "  - {url: 'https://git.example/acme/x', username: x, passwordFile: secret}\n"
+                 "  - {url: 'https://token.example', tokenFile: secret}\n"
+                 "  - {url: 'git@git.example:acme', sshKeyFile: secret, knownHostsFile: secret}\n"
                  "registries:\n"
                  "- host: registry.example\n"
                  "- {host: 'registry.example:5000', plainHttp: true}\n",
@@ -682,10 +685,20 @@ static void test_credentials(void **state)
     static const struct {
         const char *url, *username; // NULL: none
     } cases[] = {
-        {"https://git.example/acme/report", "acme"}, {"https://git.example/acme/x.git", "x"},
-        {"https://git.example/acme2/report", "all"}, {"https://git.example/", "all"},
-        {"https://git.example.evil/acme", NULL},     {"http://git.example/acme", NULL},
-        {"https://git.example:444/acme", NULL},      {"https://git.example/a/../acme", NULL},
+        {"https://git.example/acme/report", "acme"},
+        {"https://git.example/acme/x.git", "x"},
+        {"https://git.example/acme2/report", "all"},
+        {"https://git.example/", "all"},
+        {"https://git.example.evil/acme", NULL},
+        {"http://git.example/acme", NULL},
+        {"https://git.example:444/acme", NULL},
+        {"https://git.example/a/../acme", NULL},
+        {"https://token.example/a", ""},
+        {"ssh://git@git.example/acme/report", ""},
+        {"git@git.example:acme/report.git", ""},
+        {"git@git.example:/acme", ""},
+        {"ssh://ana@git.example/acme/report", NULL},
+        {"ssh://git@git.example/acme2", NULL},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const struct config_credential *found = config_credential(&config, "", cases[i].url);
@@ -697,6 +710,92 @@ static void test_credentials(void **state)
     assert_true(config_registry(&config, "registry.example:5000")->plain_http);
     assert_null(config_registry(&config, "example"));
     config_finish(&config);
+}
+
+static void test_git_proxy(void **state)
+{
+    (void)state;
+    struct config config;
+    assert_loads("git:\n"
+                 "  helper: /bin/true\n"
+                 "  proxy: http://proxy.example:3128\n"
+                 "  noProxy: [git.example, .Internal, '10.0.0.1', '::1']\n",
+                 &config);
+    static const struct {
+        const char *url;
+        bool proxy;
+    } cases[] = {
+        {"https://github.com/acme/report", true}, {"http://github.com/acme/report", false},
+        {"ssh://git@github.com/acme", false},     {"git@github.com:acme", false},
+        {"https://git.example/acme", false},      {"https://GIT.example:8443/acme", false},
+        {"https://sub.git.example/acme", true},   {"https://git.example.evil/acme", true},
+        {"https://a.b.internal/acme", false},     {"https://internal/acme", true},
+        {"https://10.0.0.1/acme", false},         {"https://10.0.0.10/acme", true},
+        {"https://[::1]:8443/acme", false},       {"https://[::2]/acme", true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        if ((config_git_proxy(&config, cases[i].url) != NULL) != cases[i].proxy)
+            fail_msg("%s", cases[i].url);
+    config_finish(&config);
+    assert_loads("git: {helper: /bin/true, proxy: 'http://proxy.example', noProxy: ['*']}\n",
+                 &config);
+    assert_null(config_git_proxy(&config, "https://github.com/acme"));
+    config_finish(&config);
+}
+
+// What only shows when several settings of git are seen together.
+static void test_git_together(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *yaml, *error; // after the helper; after the place
+    } cases[] = {
+        {"credentials: [{url: 'https://a.example', username: u}]",
+         "git.credentials[0].passwordFile: is required, or a tokenFile"},
+        {"credentials: [{url: 'https://a.example', passwordFile: secret}]",
+         "git.credentials[0].username: is required with a passwordFile"},
+        {"credentials: [{url: 'https://a.example', tokenFile: secret, sshKeyFile: "
+         "secret}]",
+         "git.credentials[0].sshKeyFile: is for URLs such as ssh://git@git.example/acme"},
+        {"credentials: [{url: 'https://a.example', username: u, passwordFile: secret, "
+         "tokenFile: signing-bad}]",
+         "git.credentials[0].tokenFile: comes instead of passwordFile, not with it"},
+        {"credentials: [{url: 'ssh://git@a.example', sshKeyFile: secret}]",
+         "git.credentials[0].knownHostsFile: is required with a URL of SSH: host keys are "
+         "always checked"},
+        {"credentials: [{url: 'git@a.example:acme', knownHostsFile: secret}]",
+         "git.credentials[0].sshKeyFile: is required with a URL of SSH"},
+        {"credentials: [{url: 'git@a.example:', sshKeyFile: secret, "
+         "knownHostsFile: revoked}]",
+         "git.credentials[0].knownHostsFile: has a line that begins with @ (@cert-authority, "
+         "@revoked), which is not understood"},
+        {"credentials: [{url: 'git@a.example:', tokenFile: secret, sshKeyFile: secret, "
+         "knownHostsFile: secret}]",
+         "git.credentials[0].url: one of SSH has its user in it, and neither password nor "
+         "token"},
+        {"credentials: [{url: 'git@a.example', tokenFile: secret}]",
+         "git.credentials[0].url: must be a prefix such as https://git.example/acme or "
+         "ssh://git@git.example/acme"},
+        {"proxy: 'https://proxy.example'",
+         "git.proxy: must be a proxy such as http://proxy.example:3128"},
+        {"proxy: 'http://u:s3cret@proxy.example'",
+         "git.proxy: must be a proxy such as http://proxy.example:3128"},
+        {"proxy: 'http://proxy.example', proxyUsername: u",
+         "git.proxyUsername: comes together with git.proxyPasswordFile"},
+        {"noProxy: [a.example]", "git.proxy: is required with the other settings of a proxy"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        CLEANUP(free_ptr)
+        char *yaml = xasprintf("git: {helper: /bin/true, %s}\n", cases[i].yaml);
+        struct config config;
+        struct config_errors errors;
+        if (load(yaml, &config, &errors))
+            fail_msg("no error in: %s", yaml);
+        assert_int_equal(errors.count, 1);
+        assert_string_equal(errors.items[0].text, cases[i].error);
+        assert_int_equal(errors.items[0].line, 1);
+        config_errors_finish(&errors);
+    }
 }
 
 // --- documents from the table ---
@@ -750,7 +849,7 @@ static void test_example_values(void **state)
     for (size_t i = 0; i < errors.count; i++)
         if (!strstr(errors.items[i].text, ": No such file or directory"))
             fail_msg("%d: %s", errors.items[i].line, errors.items[i].text);
-    assert_int_equal(errors.count, 10); // as many as there are files
+    assert_int_equal(errors.count, 11); // as many as there are files
     config_errors_finish(&errors);
 }
 
@@ -792,6 +891,8 @@ int main(void)
         cmocka_unit_test(test_credentials_of_entries),
         cmocka_unit_test(test_token_hashes),
         cmocka_unit_test(test_credentials),
+        cmocka_unit_test(test_git_proxy),
+        cmocka_unit_test(test_git_together),
         cmocka_unit_test(test_example_file),
         cmocka_unit_test(test_example_values),
         cmocka_unit_test(test_help_and_manual),
