@@ -34,11 +34,19 @@ struct kaniko_settings {
     const char *service_account;  // not set: the namespace's default; its token is never mounted
     const json_t *node_selector;  // object
     const json_t *tolerations;    // array, as in a pod
+    const json_t *affinity;       // object, as in a pod
+    const char *priority_class;   //
+    const json_t *labels;         // objects of texts, of the pods: ours go before these
+    const json_t *annotations;    //
     const json_t *resources;      // object, as in a container; ephemeral-storage too
     int64_t deadline_seconds;     // of the whole Job
     int64_t ttl_seconds;          // how long a finished Job stays
     bool cache;                   // layer cache
     const char *cache_repository; // not set: "<destination>/cache"
+    // Where base images of Docker Hub are looked for first: "host[:port][/path]".
+    const char *const *registry_mirrors;
+    size_t registry_mirrors_count;
+    const json_t *registry_maps; // object: other registry → such a mirror
     // "host[:port]" of registries that are spoken to in plain HTTP.
     const char *const *plain_http_registries;
     size_t plain_http_count;
