@@ -82,7 +82,8 @@ static bool is_image(const char *text)
 static bool is_mirror(const char *text)
 {
     size_t len = strlen(text);
-    return !is_everything(text) && is_image_prefix_or_all(text) && text[len - 1] != '/';
+    return !is_everything(text) && is_image_prefix_or_all(text) && !strstr(text, "//") &&
+           text[len - 1] != '/';
 }
 
 static bool is_registry_host(const char *text)

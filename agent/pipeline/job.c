@@ -231,17 +231,17 @@ static void follow_log(struct work *work, const struct build *build, const char 
                  err.text, NULL);
 }
 
-// The end of the build's log, once it is whole or the deadline passed.
-static void read_log_end(struct work *work, const struct build *build, struct buffer *out)
+void pipeline_build_log_end(const struct pipeline *pipeline, int64_t build, int64_t wait_ms,
+                            struct buffer *out)
 {
-    CLEANUP(free_ptr) char *path = pipeline_build_log(work->pipeline, build->id);
+    CLEANUP(free_ptr) char *path = pipeline_build_log(pipeline, build);
     if (!path)
         return;
     CLEANUP(podlog_reader_ptr) struct podlog_reader *reader = NULL;
     struct error err;
-    if (!podlog_reader_open(work->pipeline->parts.logs, path, 0, false, &reader, &err))
+    if (!podlog_reader_open(pipeline->parts.logs, path, 0, false, &reader, &err))
         return;
-    struct mono_time deadline = mono_after(LOG_END_WAIT_MS);
+    struct mono_time deadline = mono_after(wait_ms);
     struct podlog_end end;
     char chunk[LOG_END_MAX / 4];
     size_t len;
@@ -294,7 +294,7 @@ static enum step job_failed(struct work *work, struct group *group, struct build
                             struct kaniko_result *result)
 {
     CLEANUP(buffer_finish) struct buffer log = {0};
-    read_log_end(work, build, &log);
+    pipeline_build_log_end(work->pipeline, build->id, LOG_END_WAIT_MS, &log);
     kaniko_explain_wait(build->reason, build->detail, result);
     kaniko_explain(buffer_text(&log), log.len, result);
     if (result->transient && build->attempt < BUILD_ATTEMPTS_MAX) {

@@ -313,7 +313,8 @@ static bool conclude(struct work *work, struct build *build, enum step step, str
 // The older one's end wakes this key.
 static enum step wait_for_older(struct work *work, struct build *build)
 {
-    return build_explain(work, build, "queued", "waits for the branch's build before it")
+    return build_explain(work, build, "queued",
+                         "not until the build of this branch before it has ended")
                ? STEP_WAIT
                : STEP_TRY;
 }

@@ -54,12 +54,12 @@ static bool explain_wait(struct work *work, struct build *build, const struct pl
         snprintf(before, sizeof before, "; %zu came before it", answer->ahead);
     if (answer->repository_full)
         snprintf(detail, sizeof detail,
-                 "waits for its turn: of this repository %zu may be built at once "
+                 "not until fewer than %" PRId64 " builds of this repository are under way "
                  "(builds.maxConcurrentPerRepository)%s",
-                 (size_t)taken->max_per_repository, before);
+                 taken->max_per_repository, before);
     else
         snprintf(detail, sizeof detail,
-                 "waits for its turn: %" PRId64 " may be built at once (builds.maxConcurrent)%s",
+                 "not until fewer than %" PRId64 " builds are under way (builds.maxConcurrent)%s",
                  taken->max, before);
     return build_explain(work, build, "queued", detail);
 }
