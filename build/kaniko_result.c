@@ -388,5 +388,9 @@ void kaniko_result(const json_t *job, const json_t *pod, struct kaniko_result *o
         judge(out, KANIKO_FAILED, "no-digest",
               "the Job succeeded, but its pod and digest are gone");
         out->transient = true;
+    } else if (being_deleted(pod) && out->state == KANIKO_FAILED) {
+        // A Job that meets its deadline has its pod killed first, and then says so.
+        judge(out, KANIKO_RUNNING, "", "%s", "");
+        out->transient = false;
     }
 }

@@ -596,6 +596,17 @@ static void a_deadline_is_explained(void **state)
     static const char log[] = "level=info msg=\"RUN sleep 99\"\n";
     record = recorded("deadline");
     job = json_object_get(record, "job");
+    // Its pod is killed before the Job says so.
+    json_t *early = json_deep_copy(record);
+    json_t *killed = json_array_get(json_object_get(early, "pods"), 0);
+    json_object_del(json_object_get(early, "job"), "status");
+    kaniko_result(json_object_get(early, "job"), killed, &result);
+    assert_int_equal(result.state, KANIKO_FAILED);
+    json_object_set_new(json_object_get(killed, "metadata"), "deletionTimestamp",
+                        json_string("2026-11-24T08:01:10Z"));
+    kaniko_result(json_object_get(early, "job"), killed, &result);
+    assert_int_equal(result.state, KANIKO_RUNNING);
+    json_decref(early);
     kaniko_result(job, kaniko_newest_pod(job, json_object_get(record, "pods")), &result);
     kaniko_explain_wait("unschedulable", "that is past: it ran", &result);
     for (int twice = 0; twice < 2; twice++)
