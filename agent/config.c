@@ -303,6 +303,7 @@ bool config_load(const char *path, struct config *out, struct config_errors *err
     check_allow(&load, &config);
     config_check_git(&load, &config);
     check_listeners(&load, &config);
+    config_check_kaniko_options(&load, &config.builds.extra_args);
     widen_namespaces(&config.kubernetes.namespaces);
     if (errors->count > 0) {
         config_finish(&config);

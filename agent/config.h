@@ -139,13 +139,20 @@ struct config {
         char *push_secret;     // "": none
         json_t *node_selector; // object of texts, as in a Pod's spec
         json_t *tolerations;   // list of objects, as in a Pod's spec
+        json_t *affinity;      // object, as in a Pod's spec
+        char *priority_class;  // "": the cluster's default
+        json_t *labels;        // objects of texts: of the Jobs' pods, beside ours
+        json_t *annotations;   //
         json_t *resources;     // {"requests": {…}, "limits": {…}} of texts, as in a container's
         char *platform;        // "linux/amd64"; "": the node's
         int64_t timeout_ms;
         int64_t ttl_ms; // whole seconds: ttlSecondsAfterFinished
         int64_t max_concurrent;
+        int64_t max_concurrent_per_repository; // 0: no bound of its own
         bool cache;
         char *cache_repository; // "": beside the image
+        struct config_texts registry_mirrors; // "host[:port][/path]", for Docker Hub
+        json_t *registry_maps;                // registry → "host[:port][/path]", texts
         int64_t max_context_bytes;
         struct config_texts extra_args;
         char *proxy;                  // "": none

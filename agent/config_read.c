@@ -441,7 +441,8 @@ static void read_list(const struct reading *reading, const json_t *value, void *
     read_each(reading, value, reading->setting->item_size, read_item, field);
 }
 
-// A new object of texts; numbers become texts, as Kubernetes takes quantities.
+// A new object of texts; numbers become texts, as Kubernetes takes quantities, unless the texts have
+// a form.
 static json_t *text_map(const struct reading *reading, const json_t *value)
 {
     if (!json_is_object(value)) {
@@ -453,8 +454,14 @@ static json_t *text_map(const struct reading *reading, const json_t *value)
     const json_t *item;
     json_object_foreach(json_unconst(value), key, item)
     {
-        if (!json_is_string(item) && !json_is_number(item)) {
+        const struct config_form *form = reading->setting->form;
+        const char *text = json_string_value(item);
+        if ((!text && !json_is_number(item)) || (form && !text)) {
             FAIL(reading, "\"%s\" must be a text", key);
+            return NULL;
+        }
+        if (form && !form->matches(text)) {
+            FAIL(reading, "\"%s\" must be %s", key, form->wants);
             return NULL;
         }
         CLEANUP(free_ptr) char *number = json_is_number(item) ? json_write(item) : NULL;
@@ -466,6 +473,14 @@ static json_t *text_map(const struct reading *reading, const json_t *value)
 static void read_text_map(const struct reading *reading, const json_t *value, void *field)
 {
     *(json_t **)field = text_map(reading, value);
+}
+
+static void read_object(const struct reading *reading, const json_t *value, void *field)
+{
+    if (json_is_object(value))
+        *(json_t **)field = json_deep_copy(value);
+    else
+        FAIL(reading, "must be an object");
 }
 
 static void read_objects(const struct reading *reading, const json_t *value, void *field)
@@ -542,6 +557,7 @@ static const struct {
     [CONFIG_SECRETS] = {read_secrets, free_secret, sizeof(struct config_secret)},
     [CONFIG_TEXTS] = {read_texts, free_ptr, sizeof(char *)},
     [CONFIG_TEXT_MAP] = {read_text_map, free_json, 0},
+    [CONFIG_OBJECT] = {read_object, free_json, 0},
     [CONFIG_OBJECTS] = {read_objects, free_json, 0},
     [CONFIG_RESOURCES] = {read_resources, free_json, 0},
     [CONFIG_LIST] = {read_list, NULL, 0},

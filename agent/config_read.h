@@ -42,4 +42,8 @@ void config_fail(struct config_load *load, const char *pointer, const char *fmt,
 void config_errors_add(struct config_errors *errors, struct yaml_place place, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
 
+// config_kaniko.c: adds an error for each of builds.extraArgs that would break a build's contract:
+// where its context, image, digest and log are.
+void config_check_kaniko_options(struct config_load *load, const struct config_texts *options);
+
 #endif

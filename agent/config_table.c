@@ -91,6 +91,13 @@ static bool is_image(const char *text)
     return isalnum((unsigned char)text[0]) && only(text, LOWER UPPER DIGIT ".-_:/@");
 }
 
+static bool is_mirror(const char *text)
+{
+    size_t len = strlen(text);
+    return !is_everything(text) && is_image_prefix_or_all(text) && !strstr(text, "//") &&
+           text[len - 1] != '/';
+}
+
 static bool is_registry_host(const char *text)
 {
     return (isalnum((unsigned char)text[0]) || text[0] == '[') &&
@@ -145,6 +152,7 @@ FORM(a_proxy, is_proxy, "a proxy such as http://proxy.example:3128");
 FORM(a_proxy_exception, is_proxy_exception, "a host, a .domain, or \"*\"");
 FORM(an_image, is_image, "an image such as registry.example/tool:1.0");
 FORM(an_image_prefix, is_image_prefix_or_all, "a prefix such as registry.example/acme, or \"*\"");
+FORM(a_mirror, is_mirror, "a host such as mirror.example:5000, with a path if need be");
 FORM(a_registry, is_registry_host, "a host such as registry.example:5000");
 FORM(a_platform, is_platform, "a platform such as linux/amd64");
 FORM(an_option, is_option, "an option such as --single-snapshot");
@@ -338,6 +346,18 @@ const struct config_setting config_settings[] = {
      .help = "As in a Pod.", .example = "{kubernetes.io/arch: amd64}"},
     {"builds.tolerations", CONFIG_OBJECTS, AT(builds.tolerations), .standard = "[]",
      .help = "As in a Pod.", .example = "[{key: builds, operator: Exists}]"},
+    {"builds.affinity", CONFIG_OBJECT, AT(builds.affinity), .standard = "{}",
+     .help = "As in a Pod.",
+     .example = "{podAntiAffinity: {preferredDuringSchedulingIgnoredDuringExecution: []}}"},
+    {"builds.priorityClass", CONFIG_TEXT, AT(builds.priority_class), .standard = "\"\"",
+     .form = &a_subdomain,
+     .help = "The PriorityClass of their pods; without it, the cluster's default.",
+     .example = "low"},
+    {"builds.labels", CONFIG_TEXT_MAP, AT(builds.labels), .standard = "{}",
+     .help = "Labels of their pods, beside cronwright's own.", .example = "{team: platform}"},
+    {"builds.annotations", CONFIG_TEXT_MAP, AT(builds.annotations), .standard = "{}",
+     .help = "Annotations of their pods, beside cronwright's own.",
+     .example = "{sidecar.istio.io/inject: \"false\"}"},
     {"builds.resources", CONFIG_RESOURCES, AT(builds.resources),
      .standard = "{requests: {cpu: 250m, memory: 512Mi, ephemeral-storage: 1Gi}, "
                  "limits: {memory: 4Gi, ephemeral-storage: 20Gi}}",
@@ -350,12 +370,24 @@ const struct config_setting config_settings[] = {
     {"builds.ttl", CONFIG_DURATION, AT(builds.ttl_ms), .standard = "10m", .min = SECONDS(10),
      .max = HOURS(24 * 7), .help = "How long a finished Job stays in the cluster."},
     {"builds.maxConcurrent", CONFIG_INT, AT(builds.max_concurrent), .standard = "4", .min = 1,
-     .max = 1000, .help = "Builds at once."},
+     .max = 1000, .help = "Builds at once. The others wait, and start in the order they came."},
+    {"builds.maxConcurrentPerRepository", CONFIG_INT, AT(builds.max_concurrent_per_repository),
+     .standard = "0", .min = 0, .max = 1000,
+     .help = "Builds of one repository at once, all branches together; those of other repositories "
+             "go past the ones that wait for this. 0: only maxConcurrent counts."},
     {"builds.cache", CONFIG_BOOL, AT(builds.cache), .standard = "false",
      .help = "Keep layers in a registry for the next build."},
     {"builds.cacheRepository", CONFIG_TEXT, AT(builds.cache_repository), .standard = "\"\"",
      .max = 512, .form = &an_image, .help = "Without it, <image>/cache.",
      .example = "registry.example/cache"},
+    {"builds.registryMirrors", CONFIG_TEXTS, AT(builds.registry_mirrors), .standard = "[]",
+     .form = &a_mirror,
+     .help = "Where Kaniko looks for base images of Docker Hub first, in this order.",
+     .example = "[mirror.example]"},
+    {"builds.registryMaps", CONFIG_TEXT_MAP, AT(builds.registry_maps), .standard = "{}",
+     .form = &a_mirror,
+     .help = "Mirrors of other registries: where Kaniko looks for their base images first.",
+     .example = "{quay.io: mirror.example/quay}"},
     {"builds.maxContextBytes", CONFIG_SIZE, AT(builds.max_context_bytes), .standard = "900KiB",
      .min = KIB(1), .max = KIB(900),
      .help = "Largest context, compressed: it travels in a Secret."},

@@ -20,6 +20,7 @@ enum config_type {
     CONFIG_SECRETS,   // struct config_secrets
     CONFIG_TEXTS,     // struct config_texts
     CONFIG_TEXT_MAP,  // json_t *: object of texts
+    CONFIG_OBJECT,    // json_t *: object of anything
     CONFIG_OBJECTS,   // json_t *: list of objects
     CONFIG_RESOURCES, // json_t *: as in a container's spec
     CONFIG_LIST,      // items of the struct that the rows with this key and "[]" describe

@@ -68,6 +68,19 @@ static void add_image_args(json_t *args, const struct kaniko_build *build, const
     }
 }
 
+static void add_mirror_args(json_t *args, const struct kaniko_settings *settings)
+{
+    for (size_t i = 0; i < settings->registry_mirrors_count; i++)
+        add_arg(args, "--registry-mirror", settings->registry_mirrors[i]);
+    const char *registry;
+    json_t *mirror;
+    json_object_foreach(json_unconst(settings->registry_maps), registry, mirror)
+    {
+        CLEANUP(free_ptr) char *pair = xasprintf("%s=%s", registry, json_string_value(mirror));
+        add_arg(args, "--registry-map", pair);
+    }
+}
+
 static void add_registry_args(json_t *args, const struct kaniko_settings *settings)
 {
     static const char *const insecure[] = {"--insecure", "--insecure-pull", "--skip-tls-verify",
@@ -76,6 +89,7 @@ static void add_registry_args(json_t *args, const struct kaniko_settings *settin
         add_arg(args, insecure[i], NULL);
     for (size_t i = 0; i < settings->plain_http_count; i++)
         add_arg(args, "--insecure-registry", settings->plain_http_registries[i]);
+    add_mirror_args(args, settings);
     if (!settings->cache)
         return;
     add_arg(args, "--cache", "true");
@@ -178,6 +192,10 @@ static json_t *pod_spec(const struct kaniko_settings *settings, const struct kan
         json_object_set_new(spec, "serviceAccountName", json_string(settings->service_account));
     if (json_array_size(settings->tolerations))
         json_object_set_new(spec, "tolerations", json_deep_copy(settings->tolerations));
+    if (json_object_size(settings->affinity))
+        json_object_set_new(spec, "affinity", json_deep_copy(settings->affinity));
+    if (is_set(settings->priority_class))
+        json_object_set_new(spec, "priorityClassName", json_string(settings->priority_class));
     return spec;
 }
 
@@ -194,6 +212,13 @@ static json_t *annotations(const struct kaniko_build *build, const char *recipe,
                      KANIKO_ANNOTATION_COMMIT, build->commit, KANIKO_ANNOTATION_REPO,
                      build->recipe->repository, KANIKO_ANNOTATION_BRANCH, build->recipe->branch,
                      KANIKO_ANNOTATION_IMAGE, image);
+}
+
+// Of the pod: ours by which it is found, and the settings' own.
+static json_t *with_settings(json_t *ours, const json_t *more)
+{
+    json_object_update_missing(ours, json_unconst(more));
+    return ours;
 }
 
 // One pod is the attempt: another attempt is another Job. Only a pod that the cluster itself took
@@ -227,13 +252,16 @@ bool kaniko_job(const struct kaniko_settings *settings, const struct kaniko_buil
     struct build_name name;
     if (!build_name(build->commit, recipe, build->attempt, &name, err))
         return false;
-    json_t *marks = annotations(build, recipe, name.tag);
-    json_t *template = json_pack("{s:{s:o, s:O}, s:o}", "metadata", "labels", labels(name.job),
-                                 "annotations", marks, "spec", pod_spec(settings, build, &name));
+    json_t *template =
+        json_pack("{s:{s:o, s:o}, s:o}", "metadata", "labels",
+                  with_settings(labels(name.job), settings->labels), "annotations",
+                  with_settings(annotations(build, recipe, name.tag), settings->annotations),
+                  "spec", pod_spec(settings, build, &name));
     json_t *job =
         json_pack("{s:s, s:s, s:{s:s, s:s, s:o, s:o}, s:o}", "apiVersion", "batch/v1", "kind",
                   "Job", "metadata", "name", name.job, "namespace", settings->namespace, "labels",
-                  labels(name.job), "annotations", marks, "spec", job_spec(settings, template));
+                  labels(name.job), "annotations", annotations(build, recipe, name.tag), "spec",
+                  job_spec(settings, template));
     if (!job)
         return error_set(err, ERR_INVALID, "Kaniko Job: a text that is not UTF-8");
     kaniko_reach(settings, job);

@@ -43,11 +43,19 @@ struct kaniko_settings {
     const char *service_account;  // not set: the namespace's default; its token is never mounted
     const json_t *node_selector;  // object
     const json_t *tolerations;    // array, as in a pod
+    const json_t *affinity;       // object, as in a pod
+    const char *priority_class;   //
+    const json_t *labels;         // objects of texts, of the pods: ours go before these
+    const json_t *annotations;    //
     const json_t *resources;      // object, as in a container; ephemeral-storage too
     int64_t deadline_seconds;     // of the whole Job
     int64_t ttl_seconds;          // how long a finished Job stays
     bool cache;                   // layer cache
     const char *cache_repository; // not set: "<destination>/cache"
+    // Where base images of Docker Hub are looked for first: "host[:port][/path]".
+    const char *const *registry_mirrors;
+    size_t registry_mirrors_count;
+    const json_t *registry_maps; // object: other registry → such a mirror
     // "host[:port]" of registries that are spoken to in plain HTTP.
     const char *const *plain_http_registries;
     size_t plain_http_count;
@@ -114,9 +122,9 @@ enum kaniko_state {
 struct kaniko_result {
     enum kaniko_state state;
     char digest[IMAGE_DIGEST_SIZE]; // when succeeded
-    // Why pending or failed, as a word: "pulling-image", "unschedulable", "waiting-for-context",
-    // "quota", … ; "build-failed", "out-of-memory", "image-pull", "deadline", "evicted",
-    // "disrupted", "deleted", "no-digest", … Empty while running and when succeeded.
+    // Why pending or failed, as a word: "pulling-image", "unschedulable", "quota", "mount", … ;
+    // "build-failed", "out-of-memory", "image-pull", "deadline", "evicted", "disrupted", "deleted",
+    // "no-digest", … Empty while running and when succeeded.
     char reason[KANIKO_REASON_SIZE];
     char detail[KANIKO_DETAIL_SIZE]; // one sentence for people
     int exit_code;                   // of the container; -1 when it has not ended
@@ -134,14 +142,36 @@ void kaniko_result(const json_t *job, const json_t *pod, struct kaniko_result *o
 // verdicts stay as they are.
 void kaniko_explain(const char *log, size_t len, struct kaniko_result *result);
 
+// A build that met its deadline before it ran failed by what it was last seen to wait for, a
+// pending verdict's reason and detail: its pod does not say any more, being deleted. "" is "not
+// known".
+void kaniko_explain_wait(const char *reason, const char *detail, struct kaniko_result *result);
+
+// Whether the events about a pending build's pod, or about its Job when it has none, may say more.
+bool kaniko_wants_events(const struct kaniko_result *result);
+// Adds what the newest of those says.
+void kaniko_hindered(const json_t *event, struct kaniko_result *result);
+
 // The pod to judge by out of a PodList's items: the newest of this Job's. NULL when there is none.
 const json_t *kaniko_newest_pod(const json_t *job, const json_t *pods);
 
-// From the end of Kaniko's log the shortest useful cause: "RUN pip install foo: exit 1", "app.py:
-// not in the build context", "FROM python:3.99: not found", "push to registry.example/x: dial tcp
+// From the end of Kaniko's log the shortest useful cause: "RUN pip install foo: exit 1: ERROR: No
+// matching distribution found for foo" (with the last line that the command wrote), "app.py: not in
+// the build context", "FROM python:3.99: not found", "push to registry.example/x: dial tcp
 // …: connection refused". False when nothing was recognised. `room` is the size of `out`; the text
 // is valid UTF-8 without control characters. Looks at the last 64 KiB at most.
 bool kaniko_log_reason(const char *log, size_t len, char *out, size_t room);
+
+// What Kaniko was at when its log ended: "RUN make", "Pushing image to registry.example/x:1". False
+// when it had not begun. As above.
+bool kaniko_log_doing(const char *log, size_t len, char *out, size_t room);
+
+#define KANIKO_OUTPUT_LINES 10
+#define KANIKO_OUTPUT_MAX   512 // bytes of a line, with NUL
+
+// The last lines that the last command of the Dockerfile wrote: an array of texts, oldest first,
+// empty when there are none. The caller owns it.
+json_t *kaniko_log_output(const char *log, size_t len) __attribute__((returns_nonnull));
 
 // Does such a cause speak of the network or a registry's trouble, so that another attempt may help?
 bool kaniko_cause_is_transient(const char *cause);

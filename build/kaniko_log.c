@@ -11,11 +11,21 @@
 #define TAIL_MAX        ((size_t)64 << 10)
 #define LINE_MAX_BYTES  ((size_t)2 << 10)
 #define INSTRUCTION_MAX 48
+#define SAID_MAX        160 // bytes of a command's last line, within a sentence
+
+struct line {
+    const char *text; // in the log
+    size_t len;
+};
 
 struct findings {
     char instruction[LINE_MAX_BYTES]; // the last one that was begun: "RUN pip install …"
     char image[LINE_MAX_BYTES];       // the last base image that was asked for
-    char error[LINE_MAX_BYTES];       // Kaniko's last words
+    char doing[LINE_MAX_BYTES]; // what was begun last: an instruction, or "Pushing image to …"
+    char error[LINE_MAX_BYTES]; // Kaniko's last words
+    // What the last command wrote, the newest KANIKO_OUTPUT_LINES of `output_count` lines.
+    struct line output[KANIKO_OUTPUT_LINES];
+    size_t output_count;
 };
 
 static bool starts_with_instruction(const char *text)
@@ -50,18 +60,43 @@ static bool message_of(const char *line, char *out, size_t room)
     return true;
 }
 
-static void take_line(const char *line, struct findings *found)
+// What Kaniko says of its work, and takes long at times.
+static bool is_work(const char *message)
+{
+    static const char *const words[] = {"Retrieving image ", "Unpacking rootfs ",
+                                        "Taking snapshot ", "Pushing ", NULL};
+    for (size_t i = 0; words[i]; i++)
+        if (text_starts(message, words[i]))
+            return true;
+    return false;
+}
+
+static void take_message(const char *message, struct findings *found)
+{
+    static const char retrieving[] = "Retrieving image manifest ";
+    bool instruction = starts_with_instruction(message);
+    found->output_count = 0;
+    if (instruction)
+        text_copy(found->instruction, sizeof found->instruction, message);
+    else if (text_starts(message, retrieving))
+        text_copy(found->image, sizeof found->image, message + strlen(retrieving));
+    else if (text_starts(message, "Running: ")) // a command, after a snapshot that goes before it
+        text_copy(found->doing, sizeof found->doing, found->instruction);
+    if (instruction || is_work(message))
+        text_copy(found->doing, sizeof found->doing, message);
+}
+
+static void take_line(const char *line, struct line raw, struct findings *found)
 {
     char message[LINE_MAX_BYTES];
     if (message_of(line, message, sizeof message)) {
-        static const char retrieving[] = "Retrieving image manifest ";
-        if (starts_with_instruction(message))
-            text_copy(found->instruction, sizeof found->instruction, message);
-        else if (text_starts(message, retrieving))
-            text_copy(found->image, sizeof found->image, message + strlen(retrieving));
-    } else if (text_starts(line, "error ") || text_starts(line, "Error: ")) {
-        text_copy(found->error, sizeof found->error, line);
+        take_message(message, found);
+        return;
     }
+    if (text_starts(line, "error ") || text_starts(line, "Error: "))
+        text_copy(found->error, sizeof found->error, line);
+    if (!text_starts(line, "error building image: ") && line[strspn(line, " ")])
+        found->output[found->output_count++ % KANIKO_OUTPUT_LINES] = raw;
 }
 
 static void read_tail(const char *log, size_t len, struct findings *found)
@@ -75,7 +110,7 @@ static void read_tail(const char *log, size_t len, struct findings *found)
         const char *stop = newline ? newline : end;
         char line[LINE_MAX_BYTES];
         printable_copy(line, sizeof line, log, (size_t)(stop - log));
-        take_line(line, found);
+        take_line(line, (struct line){log, (size_t)(stop - log)}, found);
         log = newline ? newline + 1 : end;
     }
 }
@@ -142,8 +177,13 @@ static bool failed_instruction(const struct findings *found, char *out, size_t r
     if (text_starts(at, wait))
         at += strlen(wait);
     bool has_status = text_starts(at, status);
-    snprintf(out, room, "%s: %s%s", found->instruction, has_status ? "exit " : "",
-             has_status ? at + strlen(status) : at);
+    char said[SAID_MAX] = "";
+    if (found->output_count > 0) {
+        struct line last = found->output[(found->output_count - 1) % KANIKO_OUTPUT_LINES];
+        printable_copy(said, sizeof said, last.text, last.len);
+    }
+    snprintf(out, room, "%s: %s%s%s%s", found->instruction, has_status ? "exit " : "",
+             has_status ? at + strlen(status) : at, *said ? ": " : "", said);
     return true;
 }
 
@@ -256,6 +296,31 @@ bool kaniko_cause_is_transient(const char *cause)
         if (strstr(cause, words[i]))
             return true;
     return false;
+}
+
+bool kaniko_log_doing(const char *log, size_t len, char *out, size_t room)
+{
+    struct findings found = {0};
+    read_tail(log, len, &found);
+    shorten(found.doing);
+    text_copy(out, room, found.doing);
+    return *out;
+}
+
+json_t *kaniko_log_output(const char *log, size_t len)
+{
+    struct findings found = {0};
+    json_t *lines = json_array();
+    read_tail(log, len, &found);
+    size_t first =
+        found.output_count > KANIKO_OUTPUT_LINES ? found.output_count - KANIKO_OUTPUT_LINES : 0;
+    for (size_t i = first; i < found.output_count && found.instruction[0]; i++) {
+        struct line line = found.output[i % KANIKO_OUTPUT_LINES];
+        char text[KANIKO_OUTPUT_MAX];
+        printable_copy(text, sizeof text, line.text, line.len);
+        json_array_append_new(lines, json_string(text));
+    }
+    return lines;
 }
 
 bool kaniko_log_reason(const char *log, size_t len, char *out, size_t room)

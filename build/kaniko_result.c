@@ -153,7 +153,7 @@ static void judge_exit(const json_t *pod, const json_t *terminated, struct kanik
         json_text_at(pod, "spec", "containers", "0", "resources", "limits", "memory", NULL);
     if (same_text(json_text_at(terminated, "reason", NULL), "OOMKilled"))
         judge(out, KANIKO_FAILED, "out-of-memory", "out of memory%s%s%s", limit ? " (limit " : "",
-              limit ? limit : "", limit ? ")" : "");
+              limit ? limit : "", limit ? ", builds.resources)" : "");
     else
         judge(out, KANIKO_FAILED, "build-failed", "Kaniko ended with exit %d", out->exit_code);
     // The log's end, when Kaniko failed before it wrote a digest there.
@@ -161,23 +161,45 @@ static void judge_exit(const json_t *pod, const json_t *terminated, struct kanik
         kaniko_explain(message, strlen(message), out);
 }
 
+// Adds to the verdict, in place of what was added earlier.
+static void explain_by(struct kaniko_result *result, const char *joint, const char *cause)
+{
+    char known[KANIKO_DETAIL_SIZE];
+    char *earlier = strstr(result->detail, joint);
+    if (earlier)
+        *earlier = '\0';
+    text_copy(known, sizeof known, result->detail);
+    judge(result, result->state, result->reason, "%s%s%s", known, joint, cause);
+}
+
 void kaniko_explain(const char *log, size_t len, struct kaniko_result *result)
 {
     char cause[KANIKO_DETAIL_SIZE];
-    bool build_failed = strcmp(result->reason, "build-failed") == 0;
-    bool no_memory = strcmp(result->reason, "out-of-memory") == 0;
-    if (result->state != KANIKO_FAILED || (!build_failed && !no_memory) ||
-        !kaniko_log_reason(log, len, cause, sizeof cause))
+    if (result->state != KANIKO_FAILED)
         return;
-    if (build_failed) {
+    if (same_text(result->reason, "build-failed")) {
+        if (!kaniko_log_reason(log, len, cause, sizeof cause))
+            return;
         text_copy(result->detail, sizeof result->detail, cause);
         result->transient = kaniko_cause_is_transient(cause);
-    } else {
-        result->detail[strcspn(result->detail, ":")] = '\0'; // an earlier explanation
-        char known[KANIKO_DETAIL_SIZE];
-        text_copy(known, sizeof known, result->detail);
-        judge(result, KANIKO_FAILED, "out-of-memory", "%s: %s", known, cause);
+    } else if (same_text(result->reason, "out-of-memory")) {
+        if (kaniko_log_reason(log, len, cause, sizeof cause) ||
+            kaniko_log_doing(log, len, cause, sizeof cause))
+            explain_by(result, ": ", cause);
+    } else if (same_text(result->reason, "deadline") || same_text(result->reason, "evicted")) {
+        if (kaniko_log_doing(log, len, cause, sizeof cause))
+            explain_by(result, "; it was at ", cause);
     }
+}
+
+void kaniko_explain_wait(const char *reason, const char *detail, struct kaniko_result *result)
+{
+    if (result->state != KANIKO_FAILED || !same_text(result->reason, "deadline") ||
+        result->started.ms || !*reason)
+        return;
+    char known[KANIKO_DETAIL_SIZE];
+    text_copy(known, sizeof known, result->detail);
+    judge(result, KANIKO_FAILED, reason, "%s; it was still waiting: %s", known, detail);
 }
 
 // Waiting reasons of a container that its kubelet goes on trying.
@@ -186,11 +208,13 @@ static const struct {
     const char *reason;
     const char *words;
 } waits[] = {
-    {"ErrImagePull", "image-pull", "Kaniko's image cannot be pulled"},
-    {"ImagePullBackOff", "image-pull", "Kaniko's image cannot be pulled"},
-    {"ErrImageNeverPull", "image-pull", "Kaniko's image is not on the node"},
-    {"InvalidImageName", "image-pull", "Kaniko's image has an invalid name"},
-    {"RegistryUnavailable", "image-pull", "Kaniko's image cannot be pulled"},
+    {"ErrImagePull", "image-pull", "Kaniko's own image (builds.kanikoImage) cannot be pulled"},
+    {"ImagePullBackOff", "image-pull", "Kaniko's own image (builds.kanikoImage) cannot be pulled"},
+    {"ErrImageNeverPull", "image-pull",
+     "Kaniko's own image (builds.kanikoImage) is not on the node"},
+    {"InvalidImageName", "image-pull", "Kaniko's own image (builds.kanikoImage) has a wrong name"},
+    {"RegistryUnavailable", "image-pull",
+     "Kaniko's own image (builds.kanikoImage) cannot be pulled"},
     {"CreateContainerConfigError", "container-config", "the container cannot be made"},
     {"CreateContainerError", "container-config", "the container cannot be made"},
     {"RunContainerError", "container-config", "the container cannot be started"},
@@ -247,8 +271,8 @@ static bool judge_taken_pod(const json_t *pod, struct kaniko_result *out)
     // A container over its ephemeral-storage limit is evicted too: that is the build's own doing.
     bool own = message && strstr(message, "phemeral");
     out->transient = !own;
-    judge(out, KANIKO_FAILED, same_text(reason, "Evicted") ? "evicted" : "pod-failed", "%s: %s",
-          reason, or_unknown(message));
+    judge(out, KANIKO_FAILED, same_text(reason, "Evicted") ? "evicted" : "pod-failed", "%s%s: %s",
+          reason, own ? " (builds.resources)" : "", or_unknown(message));
     return true;
 }
 
@@ -283,18 +307,56 @@ static void judge_failed_job(const json_t *job, const json_t *condition, bool ha
     const char *reason = json_text_at(condition, "reason", NULL);
     const char *message = json_text_at(condition, "message", NULL);
     if (same_text(reason, "DeadlineExceeded")) {
-        char waited[KANIKO_DETAIL_SIZE + 32] = "";
-        if (out->state == KANIKO_PENDING && has_pod && strcmp(out->reason, "starting") != 0)
-            snprintf(waited, sizeof waited, "; it was still waiting: %s", out->detail);
-        judge(out, KANIKO_FAILED, "deadline", "the build took longer than its deadline of %lld s%s",
-              (long long)json_int_or(json_at(job, "spec", "activeDeadlineSeconds", NULL), 0),
-              waited);
+        struct kaniko_result before = *out;
+        judge(out, KANIKO_FAILED, "deadline", "the build took longer than its deadline of %lld s",
+              (long long)json_int_or(json_at(job, "spec", "activeDeadlineSeconds", NULL), 0));
         out->transient = false;
+        if (before.state == KANIKO_PENDING && has_pod && strcmp(before.reason, "starting") != 0)
+            kaniko_explain_wait(before.reason, before.detail, out);
     } else if (!has_pod || out->state != KANIKO_FAILED) {
         judge(out, KANIKO_FAILED, "pod-lost", "the Job failed and its pod is gone: %s",
               or_unknown(message));
         out->transient = true;
     }
+}
+
+// What hinders a pod, as the events about it, or about its Job, say.
+static const struct {
+    const char *kubernetes; // the event's reason
+    const char *mark;       // in its message; NULL: any
+    const char *reason;
+    const char *words;
+} hindrances[] = {
+    {"FailedCreate", "exceeded quota", "quota", "a quota of the builds' namespace is used up"},
+    {"FailedCreate", "violates PodSecurity", "pod-security",
+     "the builds' namespace does not admit Kaniko's pod"},
+    {"FailedCreate", NULL, "pod-refused", "the cluster refuses Kaniko's pod"},
+    {"FailedMount", NULL, "mount", "a volume of Kaniko's pod cannot be mounted"},
+    {"FailedCreatePodSandBox", NULL, "sandbox", "the node cannot make the pod"},
+    {"Pulling", NULL, "pulling-image", "Kaniko's own image is being pulled"},
+};
+
+bool kaniko_wants_events(const struct kaniko_result *result)
+{
+    return result->state == KANIKO_PENDING &&
+           (same_text(result->reason, "no-pod") || same_text(result->reason, "starting"));
+}
+
+void kaniko_hindered(const json_t *event, struct kaniko_result *result)
+{
+    const char *reason = json_text_at(event, "reason", NULL);
+    const char *message = json_text_at(event, "message", NULL);
+    if (!kaniko_wants_events(result) || !message)
+        return;
+    const char *forbidden = strstr(message, " is forbidden: "); // after the pod's made-up name
+    const char *cause = forbidden ? forbidden + strlen(" is forbidden: ") : message;
+    for (size_t i = 0; i < sizeof hindrances / sizeof hindrances[0]; i++)
+        if (same_text(reason, hindrances[i].kubernetes) &&
+            (!hindrances[i].mark || strstr(message, hindrances[i].mark))) {
+            judge(result, KANIKO_PENDING, hindrances[i].reason, "%s: %s", hindrances[i].words,
+                  cause);
+            return;
+        }
 }
 
 void kaniko_result(const json_t *job, const json_t *pod, struct kaniko_result *out)
@@ -326,5 +388,9 @@ void kaniko_result(const json_t *job, const json_t *pod, struct kaniko_result *o
         judge(out, KANIKO_FAILED, "no-digest",
               "the Job succeeded, but its pod and digest are gone");
         out->transient = true;
+    } else if (being_deleted(pod) && out->state == KANIKO_FAILED) {
+        // A Job that meets its deadline has its pod killed first, and then says so.
+        judge(out, KANIKO_RUNNING, "", "%s", "");
+        out->transient = false;
     }
 }

@@ -1,6 +1,7 @@
 #include "agent/admin/admin.h"
 #include "agent/admin/logs.h"
 #include "agent/pipeline/pipeline.h"
+#include "build/kaniko.h"
 
 json_t *admin_build_json(const struct build *build)
 {
@@ -90,6 +91,14 @@ static bool add_patch(void *user, const struct patch_record *patch)
     return true;
 }
 
+// What the command that failed wrote last, as far as its log is kept.
+static json_t *last_lines(const struct admin *admin, const struct build *build)
+{
+    CLEANUP(buffer_finish) struct buffer log = {0};
+    pipeline_build_log_end(admin->pipeline, build->id, 0, &log);
+    return kaniko_log_output(buffer_text(&log), log.len);
+}
+
 static void get_build(struct server_request *req, void *user)
 {
     const struct admin *admin = user;
@@ -106,6 +115,8 @@ static void get_build(struct server_request *req, void *user)
     json_t *json = admin_build_json(&build);
     admin_hide_detail(admin, list.token, json);
     json_object_set(json, "patches", patches);
+    if (build.state == BUILD_FAILED)
+        json_object_set_new(json, "lastLines", last_lines(admin, &build));
     server_answer_json(req, 200, json);
 }
 

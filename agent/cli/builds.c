@@ -57,6 +57,9 @@ static void add_build(struct table *table, const json_t *build)
                    detail[0] ? detail : field_or_dash(build, "reason"), id);
     } else if (strcmp(state, "superseded") == 0 || strcmp(state, "filtered") == 0) {
         table_rest(table, MARK_SKIPPED, "%s", detail[0] ? detail : state);
+    } else if (detail[0] != '\0') { // what it waits for
+        const char *reason = field(build, "reason");
+        table_rest(table, MARK_WAITING, "%s: %s", reason[0] ? reason : state, detail);
     } else {
         table_mark(table, strcmp(state, "waiting") == 0 ? MARK_WAITING : MARK_RUNNING, "%s", state);
     }
@@ -115,10 +118,15 @@ static int list_builds(struct session *session)
 
 static void show_build(const struct session *session, const json_t *build)
 {
-    static const char *const names[] = {"build",  "state",   "detail",  "repository", "branch",
-                                        "commit", "subject", "author",  "image",      "digest",
-                                        "job",    "created", "started", "finished",   NULL};
+    static const char *const names[] = {
+        "build",  "state", "reason", "detail", "repository", "branch",  "commit",   "subject",
+        "author", "image", "digest", "job",    "created",    "started", "finished", NULL};
     print_fields(session, build, names);
+    const json_t *lines = json_at(build, "lastLines", NULL);
+    for (size_t i = 0; i < json_array_size(lines); i++) {
+        CLEANUP(free_ptr) char *line = text_clean(json_string_value(json_array_get(lines, i)));
+        (void)printf("%-10s  %s\n", i == 0 ? "last lines" : "", line);
+    }
     const json_t *patches = json_at(build, "patches", NULL);
     for (size_t i = 0; i < json_array_size(patches); i++) {
         const json_t *patch = json_array_get(patches, i);

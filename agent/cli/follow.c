@@ -397,6 +397,8 @@ static const char *build_waits_for(const json_t *build)
     } waits[] = {{"waiting", "its turn"},
                  {"fetching", "fetching the source"},
                  {"pushed", "the services to get the image"}};
+    if (field(build, "reason")[0] != '\0' && !build_has_ended(build))
+        return field(build, "detail"); // a place, a node, an image: it says itself
     for (size_t i = 0; i < sizeof(waits) / sizeof(waits[0]); i++) {
         if (field_is(build, "state", waits[i].state))
             return waits[i].text;

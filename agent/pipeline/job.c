@@ -4,14 +4,16 @@
 #include "agent/base/text.h"
 #include "agent/pipeline/registries.h"
 #include "agent/pipeline/steps.h"
+#include "deploy/kube/events.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#define LOG_END_MAX     ((size_t)64 << 10) // enough to name the failing instruction
-#define LOG_END_WAIT_MS 3000               // for the rest of a log whose pod has ended
+#define LOG_END_MAX       ((size_t)64 << 10) // enough to name the failing instruction
+#define EVENTS_RECHECK_MS 5000               // while it is not known why a build waits
+#define LOG_END_WAIT_MS   3000               // for the rest of a log whose pod has ended
 
 static struct kaniko_settings kaniko_settings(const struct config *config)
 {
@@ -21,11 +23,18 @@ static struct kaniko_settings kaniko_settings(const struct config *config)
         .service_account = config->builds.service_account,
         .node_selector = config->builds.node_selector,
         .tolerations = config->builds.tolerations,
+        .affinity = config->builds.affinity,
+        .priority_class = config->builds.priority_class,
+        .labels = config->builds.labels,
+        .annotations = config->builds.annotations,
         .resources = config->builds.resources,
         .deadline_seconds = config->builds.timeout_ms / 1000,
         .ttl_seconds = config->builds.ttl_ms / 1000,
         .cache = config->builds.cache,
         .cache_repository = config->builds.cache_repository,
+        .registry_mirrors = (const char *const *)config->builds.registry_mirrors.items,
+        .registry_mirrors_count = config->builds.registry_mirrors.count,
+        .registry_maps = config->builds.registry_maps,
         .insecure = config->builds.insecure,
         .extra_args = (const char *const *)config->builds.extra_args.items,
         .extra_args_count = config->builds.extra_args.count,
@@ -169,7 +178,7 @@ enum step job_create(struct work *work, struct group *group, struct build *build
         return step;
     CLEANUP(free_ptr) char *path = build_context_path(work->pipeline, build);
     build->state = BUILD_RUNNING;
-    build->detail[0] = '\0'; // what had to be tried again is past
+    build->reason[0] = build->detail[0] = '\0'; // what it waited for, or was tried again, is past
     if (!store_build_put(work->pipeline->parts.store, build, &work->err))
         return work_failed(work, "store-failed");
     unlink(path);
@@ -232,17 +241,17 @@ static void follow_log(struct work *work, const struct build *build, const char 
                  err.text, NULL);
 }
 
-// The end of the build's log, once it is whole or the deadline passed.
-static void read_log_end(struct work *work, const struct build *build, struct buffer *out)
+void pipeline_build_log_end(const struct pipeline *pipeline, int64_t build, int64_t wait_ms,
+                            struct buffer *out)
 {
-    CLEANUP(free_ptr) char *path = pipeline_build_log(work->pipeline, build->id);
+    CLEANUP(free_ptr) char *path = pipeline_build_log(pipeline, build);
     if (!path)
         return;
     CLEANUP(podlog_reader_ptr) struct podlog_reader *reader = NULL;
     struct error err;
-    if (!podlog_reader_open(work->pipeline->parts.logs, path, 0, false, &reader, &err))
+    if (!podlog_reader_open(pipeline->parts.logs, path, 0, false, &reader, &err))
         return;
-    struct mono_time deadline = mono_after(LOG_END_WAIT_MS);
+    struct mono_time deadline = mono_after(wait_ms);
     struct podlog_end end;
     char chunk[LOG_END_MAX / 4];
     size_t len;
@@ -256,16 +265,54 @@ static void read_log_end(struct work *work, const struct build *build, struct bu
     }
 }
 
+// --- waiting for it ---
+
+// Asks why it waits, once it has done so for a while.
+static void ask_events(struct work *work, const json_t *job, const json_t *pod,
+                       struct kaniko_result *result)
+{
+    const json_t *object = pod ? pod : job;
+    const char *uid = json_text_at(object, "metadata", "uid", NULL);
+    const char *created = json_text_at(object, "metadata", "creationTimestamp", NULL);
+    struct wall_time since;
+    if (!kaniko_wants_events(result) || !uid || !created || !wall_parse(created, &since))
+        return;
+    int64_t age = wall_now().ms - since.ms;
+    work_again(work, age < KUBE_EVENTS_AFTER_MS ? KUBE_EVENTS_AFTER_MS : EVENTS_RECHECK_MS);
+    if (age < KUBE_EVENTS_AFTER_MS)
+        return;
+    CLEANUP(json_ptr) json_t *event = NULL;
+    struct error err;
+    if (!kube_event_about(work->pipeline->parts.kube,
+                          work->config->builds.namespace, uid, &event, &err))
+        log_line(LOG_WARNING, "why a build waits cannot be told", "error", err.text, NULL);
+    kaniko_hindered(event, result);
+}
+
+// While it waits the build says why; the deadline's verdict goes by that, too.
+static enum step keep_waiting(struct work *work, struct build *build,
+                              const struct kaniko_result *result)
+{
+    bool told = result->state == KANIKO_PENDING && !kaniko_wants_events(result);
+    work_again(work, RECHECK_MS);
+    return build_explain(work, build, told ? result->reason : "", told ? result->detail : "")
+               ? STEP_WAIT
+               : STEP_TRY;
+}
+
 static enum step job_failed(struct work *work, struct group *group, struct build *build,
                             struct kaniko_result *result)
 {
     CLEANUP(buffer_finish) struct buffer log = {0};
-    read_log_end(work, build, &log);
+    pipeline_build_log_end(work->pipeline, build->id, LOG_END_WAIT_MS, &log);
+    kaniko_explain_wait(build->reason, build->detail, result);
     kaniko_explain(buffer_text(&log), log.len, result);
     if (result->transient && build->attempt < BUILD_ATTEMPTS_MAX) {
         log_line(LOG_WARNING, "build failed through no fault of its own: next attempt", "job",
                  build->job, "reason", result->reason, NULL);
         build->state = BUILD_WAITING;
+        build->reason[0] = '\0';
+        text_copy(build->detail, sizeof build->detail, result->detail);
         if (build_next_attempt(build, &group->recipe, &work->err) &&
             store_build_put(work->pipeline->parts.store, build, &work->err)) {
             work_again(work, 1);
@@ -304,7 +351,7 @@ static enum step job_succeeded(struct work *work, struct group *group, struct bu
     // Kubernetes' times are whole seconds; this one has the scheduling and pulling in it too.
     build->kaniko_ms = wall_now().ms - build->started.ms - build->fetch_ms - build->context_ms;
     build->state = BUILD_PUSHED;
-    build->detail[0] = '\0';
+    build->reason[0] = build->detail[0] = '\0';
     if (!store_build_put(work->pipeline->parts.store, build, &work->err))
         return work_failed(work, "store-failed");
     work->progressed = true;
@@ -325,8 +372,8 @@ enum step step_job(struct work *work, struct group *group, struct build *build)
     switch (result.state) {
     case KANIKO_PENDING:
     case KANIKO_RUNNING:
-        work_again(work, RECHECK_MS);
-        return STEP_WAIT;
+        ask_events(work, job, pod, &result);
+        return keep_waiting(work, build, &result);
     case KANIKO_FAILED:
         return job_failed(work, group, build, &result);
     case KANIKO_SUCCEEDED:

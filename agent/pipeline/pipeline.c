@@ -228,7 +228,8 @@ bool pipeline_create(const struct pipeline_parts *parts, struct pipeline **out, 
 {
     struct pipeline *pipeline = xalloc(sizeof *pipeline);
     pipeline->parts = *parts;
-    pthread_mutex_init(&pipeline->places, NULL);
+    pthread_mutex_init(&pipeline->places_lock, NULL);
+    pipeline->places = places_create();
     CLEANUP(settings_drop_ptr) const struct config *config = settings_hold(parts->settings);
     pipeline->context_directory = make_empty_directory(config, "contexts", err);
     pipeline->mirror_directory = make_directory(config, "mirrors", err);
@@ -256,6 +257,7 @@ void pipeline_start(struct pipeline *pipeline)
     options.resource = &KUBE_PODS;
     pipeline->pods = kube_watch_create(pipeline->parts.kube, pipeline->parts.loop, &options,
                                        &build_events, pipeline);
+    turn_restore(pipeline);
     work_queue_start(pipeline->queue, WORKERS);
     pipeline_sweep(pipeline);
 }
@@ -267,7 +269,8 @@ void pipeline_destroy(struct pipeline *pipeline)
     kube_watch_destroy(pipeline->jobs);
     kube_watch_destroy(pipeline->pods);
     work_queue_destroy(pipeline->queue);
-    pthread_mutex_destroy(&pipeline->places);
+    pthread_mutex_destroy(&pipeline->places_lock);
+    places_destroy(pipeline->places);
     free(pipeline->context_directory);
     free(pipeline->mirror_directory);
     free(pipeline->log_directory);

@@ -59,6 +59,9 @@ void pipeline_sweep(struct pipeline *pipeline);
 // File of a build's Kaniko log (see podlog.h), of its newest pod; NULL when there is none yet. The
 // caller frees.
 char *pipeline_build_log(const struct pipeline *pipeline, int64_t build);
+// Appends the end of that log, 64 KiB at most: as far as it is there, or comes within `wait_ms`.
+void pipeline_build_log_end(const struct pipeline *pipeline, int64_t build, int64_t wait_ms,
+                            struct buffer *out);
 
 // Why a service is not built, for people: what its annotations lack, or that the settings' allow
 // table does not have it. False: it can be built.

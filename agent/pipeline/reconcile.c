@@ -44,6 +44,17 @@ bool build_end(struct work *work, struct build *build, enum build_state state, c
     return true;
 }
 
+bool build_explain(struct work *work, struct build *build, const char *reason, const char *detail)
+{
+    struct build told = *build;
+    text_copy(told.reason, sizeof told.reason, reason);
+    text_copy(told.detail, sizeof told.detail, detail);
+    if (strcmp(told.reason, build->reason) == 0 && strcmp(told.detail, build->detail) == 0)
+        return true;
+    *build = told;
+    return store_build_put(work->pipeline->parts.store, build, &work->err);
+}
+
 // --- deciding what to build ---
 
 // Whether some service of the group lacks the head's image by its own annotations.
@@ -169,33 +180,12 @@ static enum step know_head(struct work *work)
 
 // --- advancing builds ---
 
-// Counting and taking are one under the lock: workers of other keys do the same.
-static enum step take_place(struct work *work, struct build *build)
-{
-    struct pipeline *pipeline = work->pipeline;
-    int64_t under_way;
-    enum step step;
-    pthread_mutex_lock(&pipeline->places);
-    if (!store_builds_under_way(pipeline->parts.store, &under_way, &work->err)) {
-        step = STEP_TRY;
-    } else if (under_way >= work->config->builds.max_concurrent) {
-        work_again(work, PLACE_RECHECK_MS);
-        step = STEP_WAIT;
-    } else {
-        build->state = BUILD_FETCHING;
-        build->started = wall_now();
-        step = store_build_put(pipeline->parts.store, build, &work->err) ? STEP_NEXT : STEP_TRY;
-    }
-    pthread_mutex_unlock(&pipeline->places);
-    return step;
-}
-
 // Runs a build's steps until one waits or fails.
 static enum step advance(struct work *work, struct group *group, struct build *build)
 {
     enum step step = STEP_NEXT;
     if (build->state == BUILD_WAITING)
-        step = take_place(work, build);
+        step = turn_take(work, build);
     if (step == STEP_NEXT && build->state == BUILD_FETCHING) {
         step = step_context(work, group, build);
         if (step == STEP_NEXT && build->state == BUILD_FETCHING)
@@ -263,6 +253,8 @@ static enum step supersede(struct work *work, struct group *group, struct build 
         return step == STEP_NEXT ? step_patch(work, group, build) : step;
     }
     context_cancel(work, build);
+    if (!group) // else the newer one takes its turn over
+        turn_drop(work->pipeline, build->recipe);
     if (running && !job_delete(work, build, &work->err))
         return STEP_TRY;
     char detail[STORE_DETAIL_SIZE];
@@ -285,18 +277,15 @@ struct pass {
     char detail[STORE_DETAIL_SIZE];
 };
 
-static void wake_waiting(struct pipeline *pipeline);
-
 // While a build's step is tried again, the build says why.
 static void explain_trying(struct work *work, struct build *build)
 {
-    struct error err;
-    if (build->id == 0 || build->state >= BUILD_DONE ||
-        strncmp(build->detail, work->err.text, sizeof build->detail - 1) == 0)
+    struct error why = work->err;
+    if (build->id == 0 || build->state >= BUILD_DONE)
         return;
-    text_copy(build->detail, sizeof build->detail, work->err.text);
-    if (!store_build_put(work->pipeline->parts.store, build, &err))
-        log_line(LOG_WARNING, "a build's state cannot be stored", "error", err.text, NULL);
+    if (!build_explain(work, build, "", why.text))
+        log_line(LOG_WARNING, "a build's state cannot be stored", "error", work->err.text, NULL);
+    work->err = why;
 }
 
 // Takes a step's end over into the pass. False: it must be tried again.
@@ -321,6 +310,15 @@ static bool conclude(struct work *work, struct build *build, enum step step, str
         break;
     }
     return false;
+}
+
+// The older one's end wakes this key.
+static enum step wait_for_older(struct work *work, struct build *build)
+{
+    return build_explain(work, build, "queued",
+                         "not until the build of this branch before it has ended")
+               ? STEP_WAIT
+               : STEP_TRY;
 }
 
 // Advances what is under way. While the head is not `settled` (it is being asked for, or cannot be
@@ -348,12 +346,12 @@ static bool advance_unfinished(struct work *work, bool settled, struct pass *pas
         if (settled && !current)
             step = supersede(work, group, build, &going_on);
         else if ((going_on || (group && group->held)) && build->state == BUILD_WAITING)
-            step = STEP_WAIT; // the older one's end wakes this key
+            step = wait_for_older(work, build);
         else
             step = advance(work, group, build);
         good &= conclude(work, build, step, pass);
         if (build->state >= BUILD_DONE)
-            wake_waiting(work->pipeline);
+            turn_wake(work->pipeline);
     }
     return good;
 }
@@ -517,18 +515,4 @@ struct reconciled reconcile(struct pipeline *pipeline, const char *key, int trie
                               : work->waiting && !work->progressed ? WORK_WAITING
                                                                    : WORK_DONE;
     return (struct reconciled){.result = result, .again_ms = work->again_ms};
-}
-
-// A place may have become free: the one that has waited longest may take it.
-static void wake_waiting(struct pipeline *pipeline)
-{
-    struct build next;
-    struct error err;
-    if (store_build_next(pipeline->parts.store, &next, &err)) {
-        char key[KEY_SIZE];
-        key_write(next.repository, next.branch, key);
-        work_queue_add(pipeline->queue, key);
-    } else if (err.code != ERR_NOT_FOUND) {
-        log_line(LOG_WARNING, "the next build cannot be told", "error", err.text, NULL);
-    }
 }

@@ -3,6 +3,7 @@
 #define CRONWRIGHT_PIPELINE_STEPS_H
 
 #include "agent/pipeline/pipeline.h"
+#include "agent/pipeline/places.h"
 #include "build/kaniko.h"
 #include "build/recipe.h"
 #include "deploy/kube/watch.h"
@@ -13,7 +14,6 @@
 #define BUILD_ATTEMPTS_MAX 3 // of one commit when nobody asks again
 #define HEAD_TRIES         5 // then a head that cannot be told ends the deliveries that wait for it
 #define RECHECK_MS         30000 // a Job is looked at this often even when no watch speaks
-#define PLACE_RECHECK_MS   5000  // and a build that waits for a place
 #define HEAD_AGAIN_MS      5000
 #define GROUPS_MAX         64 // different recipes on one branch
 
@@ -26,7 +26,8 @@ struct pipeline {
     struct work_queue *queue;
     struct kube_watch *jobs;
     struct kube_watch *pods;
-    pthread_mutex_t places; // held while the builds under way are counted and one is added
+    pthread_mutex_t places_lock; // held while the builds under way are counted and one is added
+    struct places *places;       // under that lock
     char *context_directory;
     char *log_directory; // of builds: a directory each, a file for each pod
     char *mirror_directory;
@@ -157,9 +158,22 @@ char *build_log_directory(const struct pipeline *pipeline, int64_t build);
 bool build_next_attempt(struct build *build, const struct recipe *recipe,
                         struct error *err) MUST_CHECK;
 char *build_context_path(const struct pipeline *pipeline, const struct build *build);
+// What an unfinished build waits for, or meets: "" for nothing. Stored when it is news.
+bool build_explain(struct work *work, struct build *build, const char *reason,
+                   const char *detail) MUST_CHECK;
 // Ends a build and stores it.
 bool build_end(struct work *work, struct build *build, enum build_state state, const char *reason,
                const char *detail, struct error *err) MUST_CHECK;
+
+// --- turns.c: how many builds run at once ---
+// STEP_NEXT: the build is under way now. STEP_WAIT: it says what it waits for.
+enum step turn_take(struct work *work, struct build *build);
+// Nothing of this recipe waits any more.
+void turn_drop(struct pipeline *pipeline, const char *recipe);
+// A place may have become free: the one whose turn it is asks for it.
+void turn_wake(struct pipeline *pipeline);
+// Those that waited when the agent ended keep their turns.
+void turn_restore(struct pipeline *pipeline);
 
 // --- reconcile.c ---
 struct reconciled {

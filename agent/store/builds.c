@@ -152,27 +152,20 @@ bool store_build_list(struct store *store, const struct build_filter *filter,
     return step == DB_DONE;
 }
 
-bool store_builds_under_way(struct store *store, int64_t *count, struct error *err)
+bool store_builds_under_way(struct store *store, void (*each)(void *user, const char *repository),
+                            void *user, struct error *err)
 {
-    static const char sql[] = "SELECT COUNT(*) FROM builds WHERE state NOT IN " DB_BUILD_ENDED " "
+    static const char sql[] = "SELECT repository FROM builds WHERE state NOT IN " DB_BUILD_ENDED " "
                               "AND state IN ('fetching', 'running')";
     CLEANUP(store_reader_release) struct db *db = store_reader(store);
     CLEANUP(db_reset) struct statement *statement = db_prepare(db, sql, err);
-    if (!statement || !db_one(statement, err))
+    if (!statement)
         return false;
-    *count = db_int(statement, 0);
-    return true;
-}
-
-bool store_build_next(struct store *store, struct build *out, struct error *err)
-{
-    static const char sql[] =
-        "SELECT id, " COLUMNS " FROM builds WHERE state NOT IN " DB_BUILD_ENDED " "
-        "AND state = 'waiting' ORDER BY id LIMIT 1";
-    CLEANUP(store_reader_release) struct db *db = store_reader(store);
-    CLEANUP(db_reset) struct statement *statement = db_prepare(db, sql, err);
-    if (!statement || !db_one(statement, err))
-        return false;
-    read_build(statement, out);
-    return true;
+    enum db_step step;
+    while ((step = db_step(statement, err)) == DB_ROW) {
+        char repository[STORE_REPOSITORY_SIZE];
+        db_text(statement, 0, repository, sizeof repository);
+        each(user, repository);
+    }
+    return step == DB_DONE;
 }

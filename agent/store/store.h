@@ -199,10 +199,10 @@ bool store_build_list(struct store *store, const struct build_filter *filter,
                       bool (*each)(void *user, const struct build *), void *user,
                       struct error *err) MUST_CHECK;
 
-// How many are being fetched or run.
-bool store_builds_under_way(struct store *store, int64_t *count, struct error *err) MUST_CHECK;
-// The one that has waited longest. ERR_NOT_FOUND when none waits.
-bool store_build_next(struct store *store, struct build *out, struct error *err) MUST_CHECK;
+// The repositories of those that are being fetched or run: one call for each build. `each` must not
+// call the store.
+bool store_builds_under_way(struct store *store, void (*each)(void *user, const char *repository),
+                            void *user, struct error *err) MUST_CHECK;
 
 // --- patches: which service got which image from which build ---
 

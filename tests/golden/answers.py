@@ -137,6 +137,8 @@ def build(clock, number, **more):
              "created": clock.ago("2h10m50s"), "started": clock.ago("2h10m50s"),
              "finished": clock.ago("2h9m19s"), "fetchSeconds": 0.4, "contextSeconds": 0.2,
              "kanikoSeconds": 87.25, "patchSeconds": 0.1, "services": 1}
+    if more.get("state", "done") in ("waiting", "fetching", "running", "pushed"):
+        value.update({"reason": None, "detail": None})
     value.update(more)
     return value
 
@@ -144,6 +146,10 @@ def build(clock, number, **more):
 def builds(clock):
     nothing = {"fetchSeconds": None, "contextSeconds": None, "kanikoSeconds": None, "patchSeconds": None}
     return {"builds": [
+        build(clock, 54, state="waiting", commit=B77, **nothing, reason="queued",
+              detail="not until fewer than 4 builds are under way (builds.maxConcurrent)"),
+        build(clock, 53, state="running", commit=B77, **nothing, reason="unschedulable",
+              detail="no node takes the pod: 0/3 nodes are available: 3 Insufficient memory."),
         build(clock, 52, state="fetching", commit=B77, **nothing),
         build(clock, 51),
         build(clock, 50, state="superseded", commit=E90, detail="superseded by b-51", **nothing),

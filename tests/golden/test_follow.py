@@ -402,6 +402,8 @@ def test_build_logs(shell, agent, clock, golden):
     agent.get(f"{path}/logs", Answer(200, b"INFO Unpacking\nERROR pip: exit 1\n", "text/plain"))
     results = [shell.files("cronwright logs --build b-49")]
     states = [answers.build(clock, 49, state=state) for state in ("waiting", "waiting", "fetching", "running")]
+    states.insert(3, answers.build(clock, 49, state="running", reason="unschedulable",
+                                   detail="no node takes the pod: 0/3 nodes are available."))
     agent.get(path, *states, answers.build(clock, 49, state="pushed"), answers.build(clock, 49))
     agent.get(f"{path}/logs", Log(b"INFO Unpacking\nINFO Pushed\n", 15))
     results.append(shell.files("cronwright logs --follow --build b-49"))

@@ -145,10 +145,14 @@ def test_builds(shell, agent, clock, golden):
     agent.get("/v1/builds/b-51", {**answers.build(clock, 51), "patches": [
         {"namespace": "reports", "name": "nightly-report", "at": clock.ago("2h9m19s"),
          "oldImage": "registry.example/acme/report:b-48", "newImage": "registry.example/acme/report:b-51"}]})
+    agent.get("/v1/builds/b-49", {**answers.build(clock, 49, state="failed", reason="build-failed", digest=None,
+                                                  detail="RUN pip install -r requirements.txt: exit 1: ERROR: 404"),
+                                  "patches": [], "lastLines": ["Collecting numbers", "\x1b[31mERROR: 404\x1b[0m"]})
     golden("builds",
            shell.terminal("cronwright builds"),
            shell.files("LC_ALL=C cronwright builds"),
-           shell.terminal("cronwright builds b-51"))
+           shell.terminal("cronwright builds b-51"),
+           shell.terminal("cronwright builds b-49"))
 
 
 def test_builds_are_chosen(shell, agent):

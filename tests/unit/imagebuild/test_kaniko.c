@@ -132,6 +132,19 @@ static void everything_set(void **state)
     settings.insecure = true;
     settings.extra_args = more;
     settings.extra_args_count = 1;
+    static const char *const mirrors[] = {"mirror.example", "mirror.example:5000/hub"};
+    json_t *maps = json_pack("{s:s}", "quay.io", "mirror.example/quay");
+    json_t *affinity = json_pack("{s:{}}", "podAntiAffinity");
+    json_t *more_labels =
+        json_pack("{s:s, s:s}", "team", "platform", KANIKO_LABEL_BUILD, "somebody else's");
+    json_t *more_annotations = json_pack("{s:s}", "example.com/note", "by hand");
+    settings.registry_mirrors = mirrors;
+    settings.registry_mirrors_count = 2;
+    settings.registry_maps = maps;
+    settings.affinity = affinity;
+    settings.priority_class = "low";
+    settings.labels = more_labels;
+    settings.annotations = more_annotations;
     struct recipe r = recipe();
     struct kaniko_build build = {.recipe = &r,
                                  .commit = COMMIT,
@@ -154,12 +167,24 @@ static void everything_set(void **state)
         "--insecure-registry=registry.example:5000",
         "--registry-certificate=tls.example:5000=/kaniko/authorities/0.pem",
         "--registry-certificate=other.example=/kaniko/authorities/1.pem",
+        "--registry-mirror=mirror.example",
+        "--registry-mirror=mirror.example:5000/hub",
+        "--registry-map=quay.io=mirror.example/quay",
         "--compressed-caching=false",
     };
     for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++)
         if (!has_arg(job, wanted[i]))
             fail_msg("no %s", wanted[i]);
     const json_t *pod = json_at(job, "spec", "template", "spec", NULL);
+    const json_t *metadata = json_at(job, "spec", "template", "metadata", NULL);
+    const char *name = json_text_at(job, "metadata", "name", NULL);
+    assert_string_equal(json_text_at(metadata, "labels", "team", NULL), "platform");
+    assert_string_equal(json_text_at(metadata, "labels", KANIKO_LABEL_BUILD, NULL), name);
+    assert_string_equal(json_text_at(metadata, "annotations", "example.com/note", NULL), "by hand");
+    assert_string_equal(json_text_at(metadata, "annotations", KANIKO_ANNOTATION_COMMIT, NULL),
+                        COMMIT);
+    assert_true(json_equal(json_at(pod, "affinity", NULL), affinity));
+    assert_string_equal(json_text_at(pod, "priorityClassName", NULL), "low");
     assert_string_equal(json_text_at(pod, "serviceAccountName", NULL), "builder");
     assert_true(json_equal(json_at(pod, "tolerations", NULL), tolerations));
     assert_true(json_equal(json_at(pod, "containers", "0", "resources", NULL), resources));
@@ -183,6 +208,10 @@ static void everything_set(void **state)
     assert_string_equal(json_text_at(env, "2", "value", NULL), "http://proxy.example:3128");
     assert_string_equal(json_text_at(env, "3", "value", NULL), "registry.example,.internal");
     json_decref(job);
+    json_decref(maps);
+    json_decref(affinity);
+    json_decref(more_labels);
+    json_decref(more_annotations);
     json_decref(selector);
     json_decref(tolerations);
     json_decref(resources);
@@ -346,21 +375,25 @@ static void recorded_jobs_are_judged(void **state)
     } cases[] = {
         {"ok", KANIKO_SUCCEEDED, "", "", 0, false},
         {"runfail", KANIKO_FAILED, "build-failed",
-         "RUN [\"/bin/busybox\",\"sh\",\"-c\",\"echo…: exit 7", 7, false},
+         "RUN [\"/bin/busybox\",\"sh\",\"-c\",\"echo…: exit 7: ERROR: No matching distribution "
+         "found",
+         7, false},
         {"nofile1", KANIKO_FAILED, "build-failed", "app.py: not in the build context", 1, false},
         {"pushrefused", KANIKO_FAILED, "build-failed",
          "push to registry.example:1/acme/report: dial tcp registry.example:1: connect: connection "
          "refused",
          1, true},
         {"oom", KANIKO_FAILED, "out-of-memory",
-         "out of memory (limit 128Mi): RUN [\"/bin/busybox\",\"sh\",\"-c\",\"x=a; while…: signal: "
+         "out of memory (limit 128Mi, builds.resources): RUN "
+         "[\"/bin/busybox\",\"sh\",\"-c\",\"x=a; while…: signal: "
          "killed",
          255, false},
         {"deadline", KANIKO_FAILED, "deadline", "the build took longer than its deadline of 6 s", 2,
          false},
         {"disk", KANIKO_FAILED, "evicted",
-         "Evicted: Pod ephemeral local storage usage exceeds the total limit of containers 1Gi.", 2,
-         false},
+         "Evicted (builds.resources): Pod ephemeral local storage usage exceeds the total limit of "
+         "containers 1Gi.",
+         2, false},
         {"unsched", KANIKO_FAILED, "deadline", "the build took longer than its deadline of 6 s", -1,
          false},
         {"pull", KANIKO_FAILED, "deadline", "the build took longer than its deadline of 10 s", -1,
@@ -447,10 +480,11 @@ static void a_log_explains_a_failed_build(void **state)
     assert_non_null(strstr(result.detail, "connection refused"));
 
     judge_state("{\"terminated\": {\"exitCode\": 255, \"reason\": \"OOMKilled\"}}", &result);
-    assert_string_equal(result.detail, "out of memory (limit 512Mi)");
+    assert_string_equal(result.detail, "out of memory (limit 512Mi, builds.resources)");
     for (int twice = 0; twice < 2; twice++) {
         kaniko_explain(run, strlen(run), &result);
-        assert_string_equal(result.detail, "out of memory (limit 512Mi): RUN make: exit 2");
+        assert_string_equal(result.detail,
+                            "out of memory (limit 512Mi, builds.resources): RUN make: exit 2");
         assert_string_equal(result.reason, "out-of-memory");
     }
 
@@ -475,7 +509,9 @@ static void pending_says_why(void **state)
         &result);
     assert_int_equal(result.state, KANIKO_PENDING);
     assert_string_equal(result.reason, "image-pull");
-    assert_string_equal(result.detail, "Kaniko's image cannot be pulled: Back-off pulling");
+    assert_string_equal(
+        result.detail,
+        "Kaniko's own image (builds.kanikoImage) cannot be pulled: Back-off pulling");
     judge_state("{\"waiting\": {\"reason\": \"Strange\"}}", &result);
     assert_string_equal(result.detail, "the container waits: Strange");
     judge_state("{\"running\": {\"startedAt\": \"2026-11-24T08:01:10Z\"}}", &result);
@@ -536,6 +572,94 @@ static void pods_that_the_cluster_took(void **state)
         json_decref(pod);
     }
     json_decref(job);
+}
+
+// What a build without a pod, or with one that does not start, is told to wait for.
+static void events_say_what_hinders(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *reason, *message;
+        const char *expected, *detail;
+    } cases[] = {
+        {"FailedCreate",
+         "Error creating: pods \"cw-1-x\" is forbidden: exceeded quota: small, requested: "
+         "pods=1, used: pods=0, limited: pods=0",
+         "quota",
+         "a quota of the builds' namespace is used up: exceeded quota: small, requested: pods=1, "
+         "used: pods=0, limited: pods=0"},
+        {"FailedCreate",
+         "Error creating: pods \"cw-1-x\" is forbidden: violates PodSecurity "
+         "\"restricted:latest\": "
+         "runAsNonRoot != true",
+         "pod-security",
+         "the builds' namespace does not admit Kaniko's pod: violates PodSecurity "
+         "\"restricted:latest\": runAsNonRoot != true"},
+        {"FailedCreate", "no", "pod-refused", "the cluster refuses Kaniko's pod: no"},
+        {"FailedMount", "secret \"push\" not found", "mount",
+         "a volume of Kaniko's pod cannot be mounted: secret \"push\" not found"},
+        {"Pulling", "Pulling image \"k\"", "pulling-image",
+         "Kaniko's own image is being pulled: Pulling image \"k\""},
+        {"Started", "Started container", "no-pod", "the Job has no pod yet"},
+        {"FailedCreate", NULL, "no-pod", "the Job has no pod yet"},
+    };
+    json_t *job = json_pack("{s:{s:s}}", "metadata", "name", "cw-x-1");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct kaniko_result result;
+        kaniko_result(job, NULL, &result);
+        assert_true(kaniko_wants_events(&result));
+        json_t *event =
+            json_pack("{s:s, s:s*}", "reason", cases[i].reason, "message", cases[i].message);
+        kaniko_hindered(event, &result);
+        assert_int_equal(result.state, KANIKO_PENDING);
+        assert_string_equal(result.reason, cases[i].expected);
+        assert_string_equal(result.detail, cases[i].detail);
+        json_decref(event);
+    }
+    struct kaniko_result result;
+    kaniko_result(job, NULL, &result);
+    kaniko_hindered(NULL, &result);
+    assert_string_equal(result.reason, "no-pod");
+    json_decref(job);
+}
+
+static void a_deadline_is_explained(void **state)
+{
+    (void)state;
+    json_t *record = recorded("unsched");
+    json_t *job = json_object_get(record, "job");
+    struct kaniko_result result;
+    kaniko_result(job, NULL, &result);
+    kaniko_explain_wait("", "", &result);
+    assert_string_equal(result.reason, "deadline");
+    kaniko_explain_wait("unschedulable", "no node takes the pod: 0/1 nodes", &result);
+    assert_string_equal(result.reason, "unschedulable");
+    assert_string_equal(result.detail, "the build took longer than its deadline of 6 s; it was "
+                                       "still waiting: no node takes the pod: 0/1 nodes");
+    json_decref(record);
+
+    static const char log[] = "level=info msg=\"RUN sleep 99\"\n";
+    record = recorded("deadline");
+    job = json_object_get(record, "job");
+    // Its pod is killed before the Job says so.
+    json_t *early = json_deep_copy(record);
+    json_t *killed = json_array_get(json_object_get(early, "pods"), 0);
+    json_object_del(json_object_get(early, "job"), "status");
+    kaniko_result(json_object_get(early, "job"), killed, &result);
+    assert_int_equal(result.state, KANIKO_FAILED);
+    json_object_set_new(json_object_get(killed, "metadata"), "deletionTimestamp",
+                        json_string("2026-11-24T08:01:10Z"));
+    kaniko_result(json_object_get(early, "job"), killed, &result);
+    assert_int_equal(result.state, KANIKO_RUNNING);
+    json_decref(early);
+    kaniko_result(job, kaniko_newest_pod(job, json_object_get(record, "pods")), &result);
+    kaniko_explain_wait("unschedulable", "that is past: it ran", &result);
+    for (int twice = 0; twice < 2; twice++)
+        kaniko_explain(log, strlen(log), &result);
+    assert_string_equal(result.reason, "deadline");
+    assert_string_equal(result.detail,
+                        "the build took longer than its deadline of 6 s; it was at RUN sleep 99");
+    json_decref(record);
 }
 
 static void jobs_that_are_gone(void **state)
@@ -608,6 +732,8 @@ int main(void)
         cmocka_unit_test(a_log_explains_a_failed_build),
         cmocka_unit_test(pending_says_why),
         cmocka_unit_test(pods_that_the_cluster_took),
+        cmocka_unit_test(events_say_what_hinders),
+        cmocka_unit_test(a_deadline_is_explained),
         cmocka_unit_test(jobs_that_are_gone),
         cmocka_unit_test(the_newest_pod_of_this_job_counts),
     };

@@ -20,9 +20,10 @@ static void recorded_logs_give_their_cause(void **state)
         const char *cause; // NULL: none
     } cases[] = {
         {"ok", NULL},
-        {"runfail", "RUN [\"/bin/busybox\",\"sh\",\"-c\",\"echo…: exit 7"},
-        {"noshell", "RUN pip install -r requirements.txt…: exit 127"},
-        {"multi", "RUN set -e; echo a; exit 3: exit 3"},
+        {"runfail", "RUN [\"/bin/busybox\",\"sh\",\"-c\",\"echo…: exit 7: ERROR: No matching "
+                    "distribution found"},
+        {"noshell", "RUN pip install -r requirements.txt…: exit 127: /bin/sh: pip: not found"},
+        {"multi", "RUN set -e; echo a; exit 3: exit 3: a"},
         {"killed", "RUN [\"/bin/busybox\",\"sh\",\"-c\",\"kill -9 $$\"]: signal: killed"},
         {"nocmd",
          "RUN [\"/bin/nothing\", \"x\"]: starting command: fork/exec /bin/nothing: no such "
@@ -98,13 +99,63 @@ static void the_end_of_a_long_log_is_enough(void **state)
     memcpy(log + size - strlen(end), end, strlen(end));
     char cause[64];
     assert_true(kaniko_log_reason(log, size, cause, sizeof cause));
-    assert_string_equal(cause, "RUN make all: exit 2");
+    assert_string_equal(cause, "RUN make all: exit 2: noise");
     // Cut to fit, and still whole characters.
     assert_true(kaniko_log_reason(log, size, cause, 12));
     assert_string_equal(cause, "RUN make…");
     assert_false(kaniko_log_reason(log, size - strlen(end), cause, sizeof cause));
     assert_false(kaniko_log_reason("", 0, cause, sizeof cause));
     free(log);
+}
+
+static void assert_output(const char *log, const char *expected)
+{
+    CLEANUP(json_ptr) json_t *lines = kaniko_log_output(log, strlen(log));
+    CLEANUP(free_ptr) char *text = json_write(lines);
+    assert_string_equal(text, expected);
+}
+
+static void the_last_lines_of_the_last_command(void **state)
+{
+    (void)state;
+    assert_output("", "[]");
+    assert_output("noise before Kaniko\n", "[]");
+    assert_output("level=info msg=\"RUN make\"\nlevel=info msg=\"Running: [make]\"\ncc a.c\n\n  \n"
+                  "error made by a.c\r\nerror building image: error building stage: failed\n",
+                  "[\"cc a.c\",\"error made by a.c \"]");
+    assert_output("level=info msg=\"RUN make\"\nold\nlevel=info msg=\"Taking snapshot\"\n", "[]");
+    struct buffer log = {0};
+    assert_true(buffer_printf(&log, NULL, "level=info msg=\"RUN make\"\n"));
+    for (int i = 1; i <= 25; i++)
+        assert_true(buffer_printf(&log, NULL, "line %d\n", i));
+    CLEANUP(json_ptr) json_t *lines = kaniko_log_output(log.data, log.len);
+    assert_int_equal(json_array_size(lines), KANIKO_OUTPUT_LINES);
+    assert_string_equal(json_string_value(json_array_get(lines, 0)), "line 16");
+    assert_string_equal(json_string_value(json_array_get(lines, 9)), "line 25");
+    buffer_finish(&log);
+}
+
+static void assert_doing(const char *log, const char *expected)
+{
+    char doing[512] = "";
+    assert_int_equal(kaniko_log_doing(log, strlen(log), doing, sizeof doing), *expected != '\0');
+    assert_string_equal(doing, expected);
+}
+
+static void what_it_was_at(void **state)
+{
+    (void)state;
+    assert_doing("", "");
+    assert_doing("level=info msg=\"Retrieving image manifest a:1\"\n",
+                 "Retrieving image manifest a:1");
+    assert_doing("level=info msg=\"RUN sleep 99\"\nlevel=info msg=\"Taking snapshot of full "
+                 "filesystem...\"\n",
+                 "Taking snapshot of full filesystem...");
+    assert_doing("level=info msg=\"RUN sleep 99\"\nlevel=info msg=\"Taking snapshot of full "
+                 "filesystem...\"\nlevel=info msg=\"Running: [sleep 99]\"\nzzz\n",
+                 "RUN sleep 99");
+    assert_doing("level=info msg=\"CMD []\"\nlevel=info msg=\"Pushing image to r.example/a:1\"\n",
+                 "Pushing image to r.example/a:1");
 }
 
 static void some_causes_pass(void **state)
@@ -123,6 +174,8 @@ int main(void)
         cmocka_unit_test(recorded_logs_give_their_cause),
         cmocka_unit_test(causes_that_the_cluster_could_not_be_made_to_give),
         cmocka_unit_test(the_end_of_a_long_log_is_enough),
+        cmocka_unit_test(the_last_lines_of_the_last_command),
+        cmocka_unit_test(what_it_was_at),
         cmocka_unit_test(some_causes_pass),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

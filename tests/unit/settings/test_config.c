@@ -313,6 +313,19 @@ static void test_wrong_values(void **state)
          "23  builds.kanikoImage: must be an image such as registry.example/tool:1.0"},
         {"builds: {platform: amd64}\n",
          "20  builds.platform: must be a platform such as linux/amd64"},
+        {"builds: {extraArgs: [--cache-ttl=1h, --destination=registry.example/mine]}\n",
+         "38  builds.extraArgs[1]: --destination is not to be given: images go where the "
+         "service's annotation and the allow table say"},
+        {"builds: {extraArgs: [--no-push]}\n",
+         "22  builds.extraArgs[0]: --no-push is not to be given: an image that is not pushed "
+         "cannot be run"},
+        {"builds: {registryMirrors: [\"https://mirror.example\"]}\n",
+         "28  builds.registryMirrors[0]: must be a host such as mirror.example:5000, with a path "
+         "if need be"},
+        {"builds: {registryMaps: {quay.io: \"*\"}}\n",
+         "24  builds.registryMaps: \"quay.io\" must be a host such as mirror.example:5000, with a "
+         "path if need be"},
+        {"builds: {affinity: [x]}\n", "20  builds.affinity: must be an object"},
         {"builds: {extraArgs: [-x]}\n",
          "22  builds.extraArgs[0]: must be an option such as --single-snapshot"},
         {"builds: {nodeSelector: [a]}\n", "24  builds.nodeSelector: must be a map of texts"},

@@ -204,20 +204,27 @@ static bool is_key(void *user, const char *repository, const char *branch)
     return true;
 }
 
+static void count_repository(void *user, const char *repository)
+{
+    int *count = user;
+    assert_string_equal(repository, "r");
+    (*count)++;
+}
+
 static void test_work_of_the_first_version_goes_on(void **state)
 {
     (void)state;
     struct store *store;
     struct build build;
     struct delivery delivery;
-    int64_t under_way;
+    int under_way = 0;
     int keys = 0;
     make_first_version();
     assert_true(store_open(directory, &store, NULL));
     assert_true(store_build_get(store, 7, &build, NULL));
     assert_string_equal(build.job, "cw-1");
     assert_int_equal(build.state, BUILD_RUNNING);
-    assert_true(store_builds_under_way(store, &under_way, NULL));
+    assert_true(store_builds_under_way(store, count_repository, &under_way, NULL));
     assert_int_equal(under_way, 1);
     assert_true(store_delivery_get(store, "old", &delivery, NULL));
     assert_true(delivery.pending);
