@@ -25,17 +25,15 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#define CONFIG_PATH_DEFAULT  "/etc/cronwright/cronwright.yaml"
-#define DRAIN_MS             20000
-#define TICK_MS              10000 // the main thread looks at its timers at least this often
-#define PATIENCE_MS          10000 // with a namespace that cannot be listed, before the others begin
-#define ADMIN_CONNECTIONS    64
-#define ADMIN_BODY_MAX       ((size_t)1 << 20)
-#define ADMIN_REQUEST_MS     30000
-#define ADMIN_ANSWER_MS      60000
-#define IDLE_MS              60000
-#define WEBHOOKS_IN_FLIGHT   4 // bodies of the largest size held at once
-#define WEBHOOKS_PER_ADDRESS 0 // forges and proxies send from few addresses
+#define CONFIG_PATH_DEFAULT "/etc/cronwright/cronwright.yaml"
+#define DRAIN_MS            20000
+#define TICK_MS             10000 // the main thread looks at its timers at least this often
+#define PATIENCE_MS         10000 // with a namespace that cannot be listed, before the others begin
+#define ADMIN_CONNECTIONS   64
+#define ADMIN_BODY_MAX      ((size_t)1 << 20)
+#define ADMIN_REQUEST_MS    30000
+#define ADMIN_ANSWER_MS     60000
+#define IDLE_MS             60000
 
 static_assert(TURN_WAIT_MS + RUN_REPLACE_TIMEOUT_MS_DEFAULT + KUBE_TIMEOUT_MS_DEFAULT <
                   ADMIN_ANSWER_MS,
@@ -230,9 +228,9 @@ static bool start_webhooks(struct agent *agent, struct error *err)
         .refused = intake_refused,
         .user = agent->intake,
         .body_max = (size_t)config->webhooks.max_body,
-        .in_flight_max = WEBHOOKS_IN_FLIGHT * (size_t)config->webhooks.max_body,
+        .in_flight_max = (size_t)config->webhooks.max_bytes_in_flight,
         .connections_max = (unsigned)config->webhooks.max_connections,
-        .per_address_max = WEBHOOKS_PER_ADDRESS,
+        .per_address_max = (unsigned)config->webhooks.max_connections_per_address,
         .request_ms = config->webhooks.request_timeout_ms,
         .answer_ms = config->webhooks.request_timeout_ms,
         .idle_ms = IDLE_MS,

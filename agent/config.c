@@ -82,6 +82,12 @@ static void check_listeners(struct config_load *load, const struct config *confi
         config_fail(load, "/admin/listen", "the same as webhooks.listen");
 }
 
+static void check_in_flight(struct config_load *load, const struct config *config)
+{
+    if (config->webhooks.max_bytes_in_flight < config->webhooks.max_body)
+        config_fail(load, "/webhooks/maxBytesInFlight", "less than webhooks.maxBody");
+}
+
 // "*" among the namespaces is the same as none given.
 static void widen_namespaces(struct config_texts *namespaces)
 {
@@ -156,6 +162,7 @@ bool config_load(const char *path, struct config *out, struct config_errors *err
     check_signing_tokens(&load, &config);
     check_twice(&load, &config);
     check_listeners(&load, &config);
+    check_in_flight(&load, &config);
     widen_namespaces(&config.kubernetes.namespaces);
     if (errors->count > 0) {
         config_finish(&config);

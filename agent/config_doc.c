@@ -123,7 +123,8 @@ void config_doc_example(FILE *out)
         "# A line that starts with # and no space shows the default, or an example where there is\n"
         "# none. Durations are 500ms, 10s, 5m, 1h, 7d; sizes 900KiB, 25MiB, 2GiB. Secrets are "
         "read\n"
-        "# from files alone. Relative paths start from this file's directory.\n",
+        "# from files alone. Relative paths start from this file's directory; a path may be a\n"
+        "# credential of the systemd unit (LoadCredential=): \"${CREDENTIALS_DIRECTORY}/NAME\".\n",
         out);
     const char *before = "";
     for (size_t i = 0; i < config_setting_count; i++) {
@@ -204,6 +205,8 @@ void config_doc_man(FILE *out)
             "Durations are written as 500ms, 10s, 5m, 1h or 7d, sizes as 900KiB, 25MiB or 2GiB.\n"
             "Secrets are read from files alone, when the agent starts.\n"
             "Relative paths start from the directory of the settings file.\n"
+            "A path that starts with\n.B ${CREDENTIALS_DIRECTORY}/\n"
+            "is a credential of the systemd unit: see LoadCredential= in\n.BR systemd.exec (5).\n"
             "A dot below leads into a group, [] to each item of a list.\n"
             ".SH SETTINGS\n",
             CRONWRIGHT_VERSION);
