@@ -1,6 +1,7 @@
 // Starts, drains and stops the daemon. The main thread runs the children and waits for signals.
 #include "agent/agent.h"
 #include "agent/admin/admin.h"
+#include "agent/admin/attempts.h"
 #include "agent/admin/turns.h"
 #include "agent/base/file.h"
 #include "agent/base/log.h"
@@ -26,10 +27,12 @@
 #include <unistd.h>
 
 #define CONFIG_PATH_DEFAULT "/etc/cronwright/cronwright.yaml"
-#define DRAIN_MS            20000
+#define DRAIN_MS            20000 // of all listeners; systemd's TimeoutStopSec= is longer
+#define DRAIN_LEAST_MS      5000  // of those that are drained after others
 #define TICK_MS             10000 // the main thread looks at its timers at least this often
 #define PATIENCE_MS         10000 // with a namespace that cannot be listed, before the others begin
 #define ADMIN_CONNECTIONS   64
+#define ADMIN_PER_ADDRESS   48 // of them
 #define ADMIN_BODY_MAX      ((size_t)1 << 20)
 #define ADMIN_REQUEST_MS    30000
 #define ADMIN_ANSWER_MS     60000
@@ -250,6 +253,7 @@ static bool start_admin(struct agent *agent, struct error *err)
         .intake = agent->intake,
         .pipeline = agent->pipeline,
         .recorder = agent->recorder,
+        .attempts = attempts_create(),
         .webhooks_address = server_address(agent->webhooks),
         .ready = ready,
         .ready_user = agent,
@@ -264,6 +268,7 @@ static bool start_admin(struct agent *agent, struct error *err)
         .body_max = ADMIN_BODY_MAX,
         .in_flight_max = ADMIN_CONNECTIONS * ADMIN_BODY_MAX,
         .connections_max = ADMIN_CONNECTIONS,
+        .per_address_max = ADMIN_PER_ADDRESS,
         .request_ms = ADMIN_REQUEST_MS,
         .answer_ms = ADMIN_ANSWER_MS,
         .idle_ms = IDLE_MS,
@@ -352,16 +357,26 @@ static bool start(struct agent *agent, struct error *err)
     return true;
 }
 
+// Webhooks first: nobody sends them again.
+static void drain(struct agent *agent)
+{
+    struct server *const servers[] = {agent->webhooks, agent->admin_server};
+    struct mono_time deadline = mono_after(DRAIN_MS);
+    for (size_t i = 0; i < sizeof servers / sizeof *servers; i++) {
+        int64_t left = mono_left(deadline);
+        if (servers[i])
+            server_drain(servers[i], left > DRAIN_LEAST_MS ? left : DRAIN_LEAST_MS);
+    }
+}
+
 // In the order that leaves nobody with something that is gone. After a start that failed half-way
 // the rest is NULL.
 static void stop(struct agent *agent)
 {
-    if (agent->webhooks)
-        server_drain(agent->webhooks, DRAIN_MS);
-    if (agent->admin_server)
-        server_drain(agent->admin_server, DRAIN_MS);
+    drain(agent);
     server_stop(agent->webhooks);
     server_stop(agent->admin_server);
+    attempts_destroy(agent->admin.attempts);
     intake_destroy(agent->intake);
     for (size_t i = 0; i < agent->watch_count; i++)
         kube_watch_destroy(agent->watches[i].watch);

@@ -281,6 +281,11 @@ const char *server_peer(const struct server_request *req)
     return req->peer->address;
 }
 
+const uint8_t *server_peer_key(const struct server_request *req)
+{
+    return req->peer->visitor.key;
+}
+
 // --- answers ---
 
 void server_add_header(struct server_request *req, const char *name, const char *value)

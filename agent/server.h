@@ -59,6 +59,8 @@ void server_headers(const struct server_request *req,
 const char *server_body(const struct server_request *req, size_t *len);
 // The peer's address without port, "unix" for a local socket.
 const char *server_peer(const struct server_request *req);
+// What it has in common with addresses that count as one with it: door_key().
+const uint8_t *server_peer_key(const struct server_request *req);
 
 // --- the answer ---
 
