@@ -1,6 +1,7 @@
 // Starts, drains and stops the daemon. The main thread runs the children and waits for signals.
 #include "agent/agent.h"
 #include "agent/admin/admin.h"
+#include "agent/admin/attempts.h"
 #include "agent/admin/turns.h"
 #include "agent/base/file.h"
 #include "agent/base/log.h"
@@ -25,17 +26,17 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#define CONFIG_PATH_DEFAULT  "/etc/cronwright/cronwright.yaml"
-#define DRAIN_MS             20000
-#define TICK_MS              10000 // the main thread looks at its timers at least this often
-#define PATIENCE_MS          10000 // with a namespace that cannot be listed, before the others begin
-#define ADMIN_CONNECTIONS    64
-#define ADMIN_BODY_MAX       ((size_t)1 << 20)
-#define ADMIN_REQUEST_MS     30000
-#define ADMIN_ANSWER_MS      60000
-#define IDLE_MS              60000
-#define WEBHOOKS_IN_FLIGHT   4 // bodies of the largest size held at once
-#define WEBHOOKS_PER_ADDRESS 0 // forges and proxies send from few addresses
+#define CONFIG_PATH_DEFAULT "/etc/cronwright/cronwright.yaml"
+#define DRAIN_MS            20000 // of all listeners; systemd's TimeoutStopSec= is longer
+#define DRAIN_LEAST_MS      5000  // of those that are drained after others
+#define TICK_MS             10000 // the main thread looks at its timers at least this often
+#define PATIENCE_MS         10000 // with a namespace that cannot be listed, before the others begin
+#define ADMIN_CONNECTIONS   64
+#define ADMIN_PER_ADDRESS   48 // of them
+#define ADMIN_BODY_MAX      ((size_t)1 << 20)
+#define ADMIN_REQUEST_MS    30000
+#define ADMIN_ANSWER_MS     60000
+#define IDLE_MS             60000
 
 static_assert(TURN_WAIT_MS + RUN_REPLACE_TIMEOUT_MS_DEFAULT + KUBE_TIMEOUT_MS_DEFAULT <
                   ADMIN_ANSWER_MS,
@@ -229,9 +230,9 @@ static bool start_webhooks(struct agent *agent, const struct config *config, str
         .refused = intake_refused,
         .user = agent->intake,
         .body_max = (size_t)config->webhooks.max_body,
-        .in_flight_max = WEBHOOKS_IN_FLIGHT * (size_t)config->webhooks.max_body,
+        .in_flight_max = (size_t)config->webhooks.max_bytes_in_flight,
         .connections_max = (unsigned)config->webhooks.max_connections,
-        .per_address_max = WEBHOOKS_PER_ADDRESS,
+        .per_address_max = (unsigned)config->webhooks.max_connections_per_address,
         .request_ms = config->webhooks.request_timeout_ms,
         .answer_ms = config->webhooks.request_timeout_ms,
         .idle_ms = IDLE_MS,
@@ -251,6 +252,7 @@ static bool start_admin(struct agent *agent, const struct config *config, struct
         .intake = agent->intake,
         .pipeline = agent->pipeline,
         .recorder = agent->recorder,
+        .attempts = attempts_create(),
         .webhooks_address = server_address(agent->webhooks),
         .ready = ready,
         .ready_user = agent,
@@ -265,6 +267,7 @@ static bool start_admin(struct agent *agent, const struct config *config, struct
         .body_max = ADMIN_BODY_MAX,
         .in_flight_max = ADMIN_CONNECTIONS * ADMIN_BODY_MAX,
         .connections_max = ADMIN_CONNECTIONS,
+        .per_address_max = ADMIN_PER_ADDRESS,
         .request_ms = ADMIN_REQUEST_MS,
         .answer_ms = ADMIN_ANSWER_MS,
         .idle_ms = IDLE_MS,
@@ -359,16 +362,26 @@ static bool start(struct agent *agent, struct error *err)
     return true;
 }
 
+// Webhooks first: nobody sends them again.
+static void drain(struct agent *agent)
+{
+    struct server *const servers[] = {agent->webhooks, agent->admin_server};
+    struct mono_time deadline = mono_after(DRAIN_MS);
+    for (size_t i = 0; i < sizeof servers / sizeof *servers; i++) {
+        int64_t left = mono_left(deadline);
+        if (servers[i])
+            server_drain(servers[i], left > DRAIN_LEAST_MS ? left : DRAIN_LEAST_MS);
+    }
+}
+
 // In the order that leaves nobody with something that is gone. After a start that failed half-way
 // the rest is NULL.
 static void stop(struct agent *agent)
 {
-    if (agent->webhooks)
-        server_drain(agent->webhooks, DRAIN_MS);
-    if (agent->admin_server)
-        server_drain(agent->admin_server, DRAIN_MS);
+    drain(agent);
     server_stop(agent->webhooks);
     server_stop(agent->admin_server);
+    attempts_destroy(agent->admin.attempts);
     intake_destroy(agent->intake);
     for (size_t i = 0; i < agent->watch_count; i++)
         kube_watch_destroy(agent->watches[i].watch);

@@ -225,6 +225,12 @@ static void check_listeners(struct config_load *load, const struct config *confi
         config_fail(load, "/admin/listen", "the same as webhooks.listen");
 }
 
+static void check_in_flight(struct config_load *load, const struct config *config)
+{
+    if (config->webhooks.max_bytes_in_flight < config->webhooks.max_body)
+        config_fail(load, "/webhooks/maxBytesInFlight", "less than webhooks.maxBody");
+}
+
 // "*" among the namespaces is the same as none given.
 static void widen_namespaces(struct config_texts *namespaces)
 {
@@ -304,6 +310,7 @@ bool config_load(const char *path, struct config *out, struct config_errors *err
     config_check_git(&load, &config);
     check_listeners(&load, &config);
     config_check_kaniko_options(&load, &config.builds.extra_args);
+    check_in_flight(&load, &config);
     widen_namespaces(&config.kubernetes.namespaces);
     if (errors->count > 0) {
         config_finish(&config);

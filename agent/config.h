@@ -3,7 +3,8 @@
 //
 // After config_load() the struct is read-only and may be read by any thread. Durations are kept in
 // milliseconds, sizes in bytes. No text is NULL unless said so: an optional text that is not set is
-// "". Relative paths were resolved from the settings file's directory.
+// "". Relative paths were resolved from the settings file's directory, and those that start with
+// "${CREDENTIALS_DIRECTORY}/" from what systemd has set that variable to.
 #ifndef CRONWRIGHT_CONFIG_H
 #define CRONWRIGHT_CONFIG_H
 
@@ -94,6 +95,8 @@ struct config {
         bool gitlab_accept_unsigned; // a token alone will do although there are signing tokens
         int64_t max_body;
         int64_t max_connections;
+        int64_t max_connections_per_address; // 0: any number
+        int64_t max_bytes_in_flight;         // ≥ max_body
         int64_t request_timeout_ms;
     } webhooks;
     struct {

@@ -125,7 +125,8 @@ void config_doc_example(FILE *out)
         "# A line that starts with # and no space shows the default, or an example where there is\n"
         "# none. Durations are 500ms, 10s, 5m, 1h, 7d; sizes 900KiB, 25MiB, 2GiB. Secrets are "
         "read\n"
-        "# from files alone. Relative paths start from this file's directory.\n"
+        "# from files alone. Relative paths start from this file's directory; a path may be a\n"
+        "# credential of the systemd unit (LoadCredential=): \"${CREDENTIALS_DIRECTORY}/NAME\".\n"
         "#\n"
         "# SIGHUP (systemctl reload cronwright) has this file and the files it names read again: "
         "all\n"
@@ -215,6 +216,8 @@ void config_doc_man(FILE *out)
             "log.\n"
             "A file with an error changes nothing; the log says what is wrong.\n"
             "Relative paths start from the directory of the settings file.\n"
+            "A path that starts with\n.B ${CREDENTIALS_DIRECTORY}/\n"
+            "is a credential of the systemd unit: see LoadCredential= in\n.BR systemd.exec (5).\n"
             "A dot below leads into a group, [] to each item of a list.\n"
             ".SH SETTINGS\n",
             CRONWRIGHT_VERSION);

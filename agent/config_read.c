@@ -326,8 +326,19 @@ static void read_address(const struct reading *reading, const json_t *value, voi
 
 // --- files ---
 
+#define CREDENTIALS "CREDENTIALS_DIRECTORY" // systemd.exec(5)
+
+// NULL when it cannot be told, after having said so.
 static char *full_path(const struct reading *reading, const char *text)
 {
+    static const char credential[] = "${" CREDENTIALS "}/";
+    if (text_starts(text, credential)) {
+        const char *directory = getenv(CREDENTIALS);
+        if (directory && *directory == '/')
+            return xasprintf("%s/%s", directory, text + sizeof credential - 1);
+        FAIL(reading, CREDENTIALS " is not set: systemd sets it for a unit with LoadCredential=");
+        return NULL;
+    }
     return *text == '/' || *text == '\0' ? xstrdup(text)
                                          : xasprintf("%s/%s", reading->load->directory, text);
 }

@@ -182,7 +182,16 @@ const struct config_setting config_settings[] = {
      .min = KIB(1), .max = MIB(100),
      .help = "Largest request body. The forges send at most 25 MB."},
     {"webhooks.maxConnections", CONFIG_INT, AT(webhooks.max_connections), .restart = true,
-     .standard = "256", .min = 1, .max = 10000, .help = "Connections at once."},
+     .standard = "256", .min = 1, .max = 10000,
+     .help = "Connections at once; further ones are answered with 503."},
+    {"webhooks.maxConnectionsPerAddress", CONFIG_INT, AT(webhooks.max_connections_per_address),
+     .restart = true, .standard = "128", .min = 0, .max = 10000,
+     .help = "Connections at once from one address, an IPv6 /64 being one; 0 for no limit of its "
+             "own. Behind a proxy all come from the proxy's."},
+    {"webhooks.maxBytesInFlight", CONFIG_SIZE, AT(webhooks.max_bytes_in_flight), .restart = true,
+     .standard = "100MiB", .min = KIB(1), .max = GIB(10),
+     .help = "Bytes of all bodies together that are arriving or being looked at; at least maxBody. "
+             "What is beyond is answered with 503."},
     {"webhooks.requestTimeout", CONFIG_DURATION, AT(webhooks.request_timeout_ms), .restart = true,
      .standard = "30s", .min = SECONDS(1), .max = MINUTES(10),
      .help = "How long a request may take to arrive, in all."},

@@ -18,14 +18,17 @@ struct lingering {
 struct connections {
     pthread_t thread;
     int wake_fd; // eventfd: look at the lists again
+    void (*late)(void *user, struct connection *connection);
+    void *user;
 
     pthread_mutex_t lock; // guards what follows; no other lock is taken under it
     pthread_cond_t none;  // the last one has gone
     struct connection *first;
     struct lingering lingering[CONNECTIONS_LINGER_MAX];
     size_t lingering_count;
-    int64_t idle_ms;       // in a hurry; -1: not
-    struct mono_time next; // when the thread looks by itself
+    bool in_hurry;
+    struct connections_hurry hurry; // when in one
+    struct mono_time next;          // when the thread looks by itself
     bool ending;
 };
 
@@ -57,6 +60,9 @@ static void shut_down_late(struct connections *connections)
 {
     for (struct connection *each = connections->first; each; each = each->next) {
         if (mono_past(each->deadline)) {
+            if (each->state == CONNECTION_RECEIVING && !each->late)
+                connections->late(connections->user, each);
+            each->late = true;
             shutdown(each->fd, SHUT_RDWR); // the server's own thread sees it and closes
             each->deadline.ms = INT64_MAX;
         }
@@ -127,10 +133,12 @@ static void *watch(void *arg)
 
 // --- from the server ---
 
-struct connections *connections_create(void)
+struct connections *connections_create(void (*late)(void *user, struct connection *connection),
+                                       void *user)
 {
     struct connections *connections = xalloc(sizeof *connections);
-    connections->idle_ms = -1;
+    connections->late = late;
+    connections->user = user;
     connections->next.ms = INT64_MAX;
     connections->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     pthread_mutex_init(&connections->lock, NULL);
@@ -158,12 +166,30 @@ void connections_destroy(struct connections *connections)
     free(connections);
 }
 
+static struct mono_time hurried(const struct connections_hurry *hurry, enum connection_state state)
+{
+    switch (state) {
+    case CONNECTION_NEW:
+        return mono_after(hurry->new_ms);
+    case CONNECTION_IDLE:
+        return mono_after(hurry->idle_ms);
+    case CONNECTION_RECEIVING:
+        return hurry->receiving;
+    case CONNECTION_ANSWERING:
+        break;
+    }
+    return (struct mono_time){INT64_MAX};
+}
+
 // Under the lock.
 static void set_deadline(struct connections *connections, struct connection *connection,
                          struct mono_time deadline)
 {
-    if (!connection->busy && connections->idle_ms >= 0)
-        deadline = mono_after(connections->idle_ms);
+    if (connections->in_hurry) {
+        struct mono_time sooner = hurried(&connections->hurry, connection->state);
+        if (sooner.ms < deadline.ms)
+            deadline = sooner;
+    }
     connection->deadline = deadline;
     expect(connections, deadline);
 }
@@ -180,11 +206,11 @@ void connection_opened(struct connections *connections, struct connection *conne
     pthread_mutex_unlock(&connections->lock);
 }
 
-void connection_set(struct connections *connections, struct connection *connection, bool busy,
-                    struct mono_time deadline)
+void connection_set(struct connections *connections, struct connection *connection,
+                    enum connection_state state, struct mono_time deadline)
 {
     pthread_mutex_lock(&connections->lock);
-    connection->busy = busy;
+    connection->state = state;
     set_deadline(connections, connection, deadline);
     pthread_mutex_unlock(&connections->lock);
 }
@@ -218,15 +244,13 @@ void connection_closed(struct connections *connections, struct connection *conne
     pthread_mutex_unlock(&connections->lock);
 }
 
-void connections_hurry(struct connections *connections, int64_t idle_ms)
+void connections_hurry(struct connections *connections, const struct connections_hurry *hurry)
 {
     pthread_mutex_lock(&connections->lock);
-    connections->idle_ms = idle_ms;
-    struct mono_time deadline = mono_after(idle_ms);
+    connections->in_hurry = true;
+    connections->hurry = *hurry;
     for (struct connection *each = connections->first; each; each = each->next)
-        if (!each->busy && each->deadline.ms > deadline.ms)
-            each->deadline = deadline;
-    expect(connections, deadline);
+        set_deadline(connections, each, each->deadline);
     pthread_mutex_unlock(&connections->lock);
 }
 

@@ -20,8 +20,9 @@ struct intake {
     pthread_mutex_t lock;         // guards what follows
     pthread_cond_t all_told;      // `outstanding` is 0
     size_t outstanding;           // deliveries that the store has still to tell about
-    struct refused_request *ring; // of INTAKE_REFUSED_MAX
-    uint64_t refused;             // in all; the newest is at (refused - 1) % INTAKE_REFUSED_MAX
+    struct refused_request *ring; // of INTAKE_REFUSED_MAX, newest first; those not used come last
+    size_t ring_count;
+    uint64_t refused; // in all
     struct mono_time next_log;
     uint64_t not_logged;
 };
@@ -96,30 +97,84 @@ static void log_refused(const struct refused_request *refused, uint64_t count)
              refused->reason, "count", counted, NULL);
 }
 
+static bool is_such(const struct refused_request *a, const struct refused_request *b)
+{
+    return a->status == b->status && strcmp(a->peer, b->peer) == 0 &&
+           strcmp(a->forge, b->forge) == 0 && strcmp(a->reason, b->reason) == 0;
+}
+
+// The place of one that `refused` adds to or pushes out; otherwise that after the last one.
+static size_t place_for(const struct intake *intake, const struct refused_request *refused)
+{
+    size_t of_peer = 0, oldest_of_peer = 0;
+    for (size_t i = 0; i < intake->ring_count; i++) {
+        if (is_such(&intake->ring[i], refused))
+            return i;
+        if (strcmp(intake->ring[i].peer, refused->peer) == 0) {
+            of_peer++;
+            oldest_of_peer = i;
+        }
+    }
+    if (of_peer == INTAKE_REFUSED_PER_PEER)
+        return oldest_of_peer;
+    return intake->ring_count < INTAKE_REFUSED_MAX ? intake->ring_count : INTAKE_REFUSED_MAX - 1;
+}
+
+// Under the lock.
+static void put_first(struct intake *intake, struct refused_request refused)
+{
+    size_t place = place_for(intake, &refused);
+    if (place == intake->ring_count)
+        intake->ring_count++;
+    const struct refused_request *before = &intake->ring[place];
+    if (is_such(before, &refused)) {
+        refused.since = before->since;
+        refused.count += before->count;
+    }
+    memmove(intake->ring + 1, intake->ring, place * sizeof *intake->ring);
+    intake->ring[0] = refused;
+}
+
 static void remember_refused(struct intake *intake, const struct webhook_provider *provider,
                              struct server_request *req, int status, const char *reason)
 {
     struct webhook_headers headers = {0};
     server_headers(req, add_header, &headers);
     const char *claimed = claimed_delivery(&headers);
-    struct refused_request refused = {.time = wall_now(), .status = status};
+    struct refused_request refused = {.time = wall_now(), .count = 1, .status = status};
+    refused.since = refused.time;
     text_copy(refused.peer, sizeof refused.peer, server_peer(req));
     text_copy(refused.forge, sizeof refused.forge, provider->name);
     printable_copy(refused.delivery, sizeof refused.delivery, claimed, strlen(claimed));
     printable_copy(refused.reason, sizeof refused.reason, reason, strlen(reason));
 
     pthread_mutex_lock(&intake->lock);
-    intake->ring[intake->refused++ % INTAKE_REFUSED_MAX] = refused;
+    intake->refused++;
+    put_first(intake, refused);
     uint64_t count = count_for_log(intake);
     pthread_mutex_unlock(&intake->lock);
     if (count)
         log_refused(&refused, count);
 }
 
+static const struct webhook_provider *provider_by_headers(const struct webhook_headers *headers)
+{
+    for (size_t i = 0; webhook_providers[i]; i++)
+        if (webhook_providers[i]->detect(headers))
+            return webhook_providers[i];
+    return NULL;
+}
+
+// Scanners ask for other paths all day, but a forge does so when its hook has a wrong URL.
 void intake_refused(struct server_request *req, int status, const char *detail, void *user)
 {
     const struct webhook_provider *provider = webhook_provider_at(server_path(req));
-    if (provider) // of other paths scanners ask all day
+    if (!provider) {
+        struct webhook_headers headers = {0};
+        server_headers(req, add_header, &headers);
+        provider = provider_by_headers(&headers);
+    }
+    if (provider)
         remember_refused(user, provider, req, status, detail);
 }
 
@@ -128,10 +183,8 @@ uint64_t intake_refused_list(struct intake *intake, struct refused_request *out,
 {
     pthread_mutex_lock(&intake->lock);
     uint64_t all = intake->refused;
-    size_t kept = all < INTAKE_REFUSED_MAX ? (size_t)all : INTAKE_REFUSED_MAX;
-    *count = kept < room ? kept : room;
-    for (size_t i = 0; i < *count; i++)
-        out[i] = intake->ring[(all - 1 - i) % INTAKE_REFUSED_MAX];
+    *count = intake->ring_count < room ? intake->ring_count : room;
+    memcpy(out, intake->ring, *count * sizeof *out);
     pthread_mutex_unlock(&intake->lock);
     return all;
 }
@@ -258,11 +311,8 @@ static bool check_forge(const struct webhook_provider *provider,
 {
     if (provider->detect(headers))
         return true;
-    for (size_t i = 0; webhook_providers[i]; i++)
-        if (webhook_providers[i]->detect(headers))
-            return error_set(err, ERR_INVALID, "This is a webhook for %s.",
-                             webhook_providers[i]->path);
-    return true;
+    const struct webhook_provider *right = provider_by_headers(headers);
+    return !right || error_set(err, ERR_INVALID, "This is a webhook for %s.", right->path);
 }
 
 static bool understand(const struct intake *intake, const struct webhook_provider *provider,
@@ -286,7 +336,9 @@ static void receive(struct server_request *req, void *user)
     struct intake *intake = user;
     const struct webhook_provider *provider = webhook_provider_at(server_path(req));
     if (!provider) {
-        server_refuse(req, 404, "not-found", "There is no such forge.");
+        static const char NO_FORGE[] = "There is no such forge.";
+        intake_refused(req, 404, NO_FORGE, user);
+        server_refuse(req, 404, "not-found", NO_FORGE);
         return;
     }
     struct webhook_event event;

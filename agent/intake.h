@@ -11,7 +11,8 @@
 #include "agent/settings.h"
 #include "agent/store/store.h"
 
-#define INTAKE_REFUSED_MAX 64 // requests remembered
+#define INTAKE_REFUSED_MAX      64 // kinds of requests remembered
+#define INTAKE_REFUSED_PER_PEER 16 // of them from one peer, so that it does not push out all others
 
 struct intake;
 
@@ -37,16 +38,20 @@ extern const struct server_route intake_routes[];
 // Its `refused`.
 void intake_refused(struct server_request *req, int status, const char *detail, void *user);
 
-// A request that was turned down. Texts are printable; those that the sender claims are cut.
+// A request that was turned down, and how often such a one was: from the same peer, for the same
+// forge, with the same answer. Texts are printable; those that the sender claims are cut.
 struct refused_request {
-    struct wall_time time;
+    struct wall_time time;  // of the newest, like the delivery's id
+    struct wall_time since; // of the first
+    uint64_t count;
     char peer[64];
-    char forge[16];                        // by its path
+    char forge[16];                        // by its path, or else by its headers
     char delivery[STORE_DELIVERY_ID_SIZE]; // as claimed; "" when not
     int status;
     char reason[STORE_DETAIL_SIZE]; // one sentence
 };
-// Newest first, at most `room` of them into `out`; returns how many there were since the start.
+// Newest first, at most `room` of them into `out`; returns how many requests were refused since the
+// start.
 // `count`: how many were written. Any thread.
 uint64_t intake_refused_list(struct intake *intake, struct refused_request *out, size_t room,
                              size_t *count);

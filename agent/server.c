@@ -6,6 +6,7 @@
 #include "agent/base/printable.h"
 #include "agent/base/text.h"
 #include "agent/connections.h"
+#include "agent/door.h"
 #include "agent/listener.h"
 #include "agent/routes.h"
 
@@ -33,6 +34,9 @@
 #define BACKLOG_TAKEN_MAX   4096
 #define STOP_MS             500
 #define DRAIN_IDLE_MS       500 // a request that is on its way when the drain begins may still arrive
+#define DRAIN_NEW_MS        3000 // who has just connected is about to ask
+#define EXCESS_MAX          64   // connections beyond the most, open to be told so
+#define EXCESS_MS           5000 // so long may their request take
 
 enum request_state {
     REQUEST_OPEN,      // MHD's thread has it; no answer yet
@@ -46,6 +50,7 @@ struct server {
     struct MHD_Daemon *mhd;
     struct listener listener;
     struct connections *connections;
+    struct door *door;
     atomic_bool draining;
     atomic_size_t in_flight; // bytes of bodies
     bool quiesced;
@@ -56,8 +61,9 @@ struct server {
 };
 
 struct peer {
-    struct connection connection; // first: found from it
-    bool linger;                  // when closed: the client may still be sending
+    struct connection connection;
+    struct visitor visitor;
+    bool linger; // when closed: the client may still be sending
     char address[INET6_ADDRSTRLEN];
 };
 
@@ -73,6 +79,7 @@ struct server_request {
     char *params[ROUTE_PARAMS_MAX]; // decoded
     bool begun;                     // the headers are in
     bool has_body;                  //
+    bool cut_off;                   // answered around MHD
     struct buffer body;
     size_t charged; // of the body, in server->in_flight
     struct {
@@ -92,6 +99,17 @@ struct server_request {
 
 // --- the life of a request ---
 
+static bool is_excess(const struct peer *peer)
+{
+    return peer->visitor.verdict != DOOR_OPEN;
+}
+
+static struct mono_time request_deadline(const struct server *server, const struct peer *peer)
+{
+    int64_t most = server->options.request_ms;
+    return mono_after(is_excess(peer) && most > EXCESS_MS ? EXCESS_MS : most);
+}
+
 // For MHD's logger: the first that is known of a request is its target.
 static void *make_request(void *cls, const char *target, struct MHD_Connection *mhd)
 {
@@ -104,8 +122,8 @@ static void *make_request(void *cls, const char *target, struct MHD_Connection *
     req->body.cap = server->options.body_max;
     pthread_mutex_init(&req->lock, NULL);
     req->peer = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
-    connection_set(server->connections, &req->peer->connection, true,
-                   mono_after(server->options.request_ms));
+    connection_set(server->connections, &req->peer->connection, CONNECTION_RECEIVING,
+                   request_deadline(server, req->peer));
     return req;
 }
 
@@ -144,19 +162,38 @@ static void unlink_suspended(struct server *server, struct server_request *req)
     pthread_mutex_unlock(&server->lock);
 }
 
+static const char STOPPING[] = "The server stops.";
+static const char TOO_SLOW[] = "The request did not arrive in time.";
+
+// Of a request without an answer of ours: it was too slow, or libmicrohttpd has refused it. Clients
+// that just went away are not told of.
+static void report_unanswered(struct server_request *req, enum MHD_RequestTerminationCode code)
+{
+    const struct server_options *options = &req->server->options;
+    if (req->answer || req->cut_off || !options->refused)
+        return;
+    req->target[strcspn(req->target, "?")] = '\0';
+    if (req->peer->connection.late && req->server->draining)
+        options->refused(req, 503, STOPPING, options->user);
+    else if (req->peer->connection.late)
+        options->refused(req, 408, TOO_SLOW, options->user);
+    else if (code == MHD_REQUEST_TERMINATED_COMPLETED_OK)
+        options->refused(req, 400, "The request is malformed.", options->user);
+}
+
 static void on_completed(void *cls, struct MHD_Connection *mhd, void **context,
                          enum MHD_RequestTerminationCode code)
 {
     (void)mhd;
-    (void)code;
     struct server *server = cls;
     struct server_request *req = *context;
     *context = NULL;
     if (!req)
         return;
     unlink_suspended(server, req);
+    report_unanswered(req, code);
     atomic_fetch_sub(&server->in_flight, req->charged);
-    connection_set(server->connections, &req->peer->connection, false,
+    connection_set(server->connections, &req->peer->connection, CONNECTION_IDLE,
                    mono_after(server->options.idle_ms));
     release_request(req);
 }
@@ -257,6 +294,11 @@ void server_keep(struct server_request *req, void *value, void (*release)(void *
 void *server_kept(const struct server_request *req)
 {
     return req->kept;
+}
+
+const uint8_t *server_peer_key(const struct server_request *req)
+{
+    return req->peer->visitor.key;
 }
 
 // --- answers ---
@@ -428,9 +470,10 @@ static ssize_t read_stream(void *cls, uint64_t position, char *out, size_t room)
     (void)position;
     struct stream *stream = cls;
     struct server *server = stream->server;
-    connection_set(server->connections, stream->connection, true, (struct mono_time){INT64_MAX});
+    connection_set(server->connections, stream->connection, CONNECTION_ANSWERING,
+                   (struct mono_time){INT64_MAX});
     ssize_t got = read_until_something(stream, out, room);
-    connection_set(server->connections, stream->connection, true,
+    connection_set(server->connections, stream->connection, CONNECTION_ANSWERING,
                    mono_after(server->options.answer_ms));
     return got;
 }
@@ -481,8 +524,8 @@ void server_answer_stream(struct server_request *req, const char *content_type,
 static struct MHD_Response *make_stopping_answer(void)
 {
     CLEANUP(json_ptr)
-    json_t *json = problem_json(&(struct server_problem){
-        .status = 503, .reason = "stopping", .detail = "The server stops."});
+    json_t *json = problem_json(
+        &(struct server_problem){.status = 503, .reason = "stopping", .detail = STOPPING});
     struct MHD_Response *answer = make_json(PROBLEM_TYPE, json);
     if (!answer)
         abort();
@@ -644,11 +687,23 @@ static bool check_length(struct server_request *req)
     return true;
 }
 
+// Who is one too many hears so, but is told how the server is.
+static bool check_door(struct server_request *req)
+{
+    if (!is_excess(req->peer) || (req->match.route->flags & SERVER_OPEN))
+        return true;
+    refuse(req, 503, "busy",
+           req->peer->visitor.verdict == DOOR_CROWDED
+               ? "Too many connections from this address are open."
+               : "Too many connections are open.");
+    return false;
+}
+
 static bool check_admission(struct server_request *req)
 {
     const struct server_options *options = &req->server->options;
     if (req->server->draining && !(req->match.route->flags & SERVER_WHILE_DRAINING)) {
-        refuse(req, 503, "stopping", "The server stops.");
+        refuse(req, 503, "stopping", STOPPING);
         return false;
     }
     return (req->match.route->flags & SERVER_OPEN) || !options->admit ||
@@ -664,7 +719,7 @@ static enum MHD_Result queue_answer(struct server_request *req)
     struct MHD_Response *answer = req->answer;
     int status = req->status;
     pthread_mutex_unlock(&req->lock);
-    if (req->server->draining)
+    if (req->server->draining || is_excess(req->peer))
         MHD_add_response_header(answer, "Connection", "close");
     return MHD_queue_response(req->mhd, (unsigned)status, answer);
 }
@@ -682,21 +737,17 @@ static enum MHD_Result begin_request(struct server_request *req, const char *met
         answer_unrouted(req);
         goes_on = false;
     }
-    goes_on = goes_on && check_length(req) && check_admission(req);
+    goes_on = goes_on && check_door(req) && check_length(req) && check_admission(req);
     if (goes_on || !req->has_body)
         return MHD_YES;
     req->peer->linger = true;
     return queue_answer(req);
 }
 
-// MHD takes no answer between the headers and the body's end, so this one goes around it: nothing
-// else is being sent on this connection, and it is closed after it.
-static enum MHD_Result cut_off(struct server_request *req, int status, const char *reason,
-                               const char *detail)
+// A whole answer around MHD, for where it takes none: nothing else is being sent on this
+// connection, which is closed after it.
+static bool send_last_word(int fd, int status, const char *reason, const char *detail)
 {
-    const struct server_options *options = &req->server->options;
-    if (options->refused)
-        options->refused(req, status, detail, options->user);
     CLEANUP(json_ptr)
     json_t *json = problem_json(
         &(struct server_problem){.status = status, .reason = reason, .detail = detail});
@@ -707,9 +758,29 @@ static enum MHD_Result cut_off(struct server_request *req, int status, const cha
                   "%sConnection: close\r\n\r\n%s",
                   status, MHD_get_reason_phrase_for((unsigned)status), strlen(body),
                   status == 503 ? "Retry-After: " RETRY_AFTER_SECONDS "\r\n" : "", body);
-    ssize_t sent = send(req->peer->connection.fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL);
-    req->peer->linger = sent > 0;
+    return send(fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL) > 0;
+}
+
+// Between the headers and the body's end.
+static enum MHD_Result cut_off(struct server_request *req, int status, const char *reason,
+                               const char *detail)
+{
+    const struct server_options *options = &req->server->options;
+    if (options->refused)
+        options->refused(req, status, detail, options->user);
+    req->cut_off = true;
+    req->peer->linger = send_last_word(req->peer->connection.fd, status, reason, detail);
     return MHD_NO;
+}
+
+// On the connections' thread.
+static void on_late(void *user, struct connection *connection)
+{
+    const struct server *server = user;
+    if (server->draining)
+        send_last_word(connection->fd, 503, "stopping", STOPPING);
+    else
+        send_last_word(connection->fd, 408, "too-slow", TOO_SLOW);
 }
 
 static enum MHD_Result take_body(struct server_request *req, const char *bytes, size_t *len)
@@ -717,9 +788,9 @@ static enum MHD_Result take_body(struct server_request *req, const char *bytes, 
     struct server *server = req->server;
     if (!buffer_append(&req->body, bytes, *len, NULL))
         return cut_off(req, 413, "too-large", TOO_LARGE);
+    size_t grown = *len;
     *len = 0;
-    size_t grown = req->body.room - req->charged;
-    req->charged += grown;
+    req->charged += grown; // what is used of the room is what costs memory
     if (atomic_fetch_add(&server->in_flight, grown) + grown > server->options.in_flight_max)
         return cut_off(req, 503, "busy", TOO_BUSY);
     return MHD_YES;
@@ -728,7 +799,7 @@ static enum MHD_Result take_body(struct server_request *req, const char *bytes, 
 static enum MHD_Result handle_request(struct server_request *req)
 {
     const struct server_options *options = &req->server->options;
-    connection_set(req->server->connections, &req->peer->connection, true,
+    connection_set(req->server->connections, &req->peer->connection, CONNECTION_ANSWERING,
                    mono_after(options->answer_ms));
     req->match.route->handle(req, options->user);
 
@@ -788,11 +859,14 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **context,
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
         *context = peer = xalloc(sizeof *peer);
         format_peer(mhd, peer->address);
+        door_enter(server->door, &peer->visitor,
+                   MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr);
         int fd = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
         connection_opened(server->connections, &peer->connection, fd,
-                          mono_after(server->options.request_ms));
+                          request_deadline(server, peer));
     } else {
         connection_closed(server->connections, &peer->connection, peer->linger);
+        door_leave(server->door, &peer->visitor);
         free(peer);
     }
 }
@@ -822,11 +896,10 @@ static bool start_mhd(struct server *server, struct error *err)
     server->mhd = MHD_start_daemon(
         models[options->model] | MHD_USE_ITC | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, server,
         MHD_OPTION_EXTERNAL_LOGGER, log_mhd, NULL, MHD_OPTION_LISTEN_SOCKET, server->listener.fd,
-        MHD_OPTION_CONNECTION_LIMIT, options->connections_max, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
-        options->per_address_max, MHD_OPTION_THREAD_STACK_SIZE, THREAD_STACK,
-        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_URI_LOG_CALLBACK, make_request, server,
-        MHD_OPTION_NOTIFY_COMPLETED, on_completed, server, MHD_OPTION_NOTIFY_CONNECTION,
-        on_connection, server, MHD_OPTION_END);
+        MHD_OPTION_CONNECTION_LIMIT, options->connections_max + EXCESS_MAX,
+        MHD_OPTION_THREAD_STACK_SIZE, THREAD_STACK, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+        MHD_OPTION_URI_LOG_CALLBACK, make_request, server, MHD_OPTION_NOTIFY_COMPLETED,
+        on_completed, server, MHD_OPTION_NOTIFY_CONNECTION, on_connection, server, MHD_OPTION_END);
     if (!server->mhd)
         return error_set(err, ERR_IO, "the HTTP server did not start");
     return true;
@@ -838,7 +911,8 @@ bool server_start(const struct server_options *options, struct server **out, str
     server->options = *options;
     pthread_mutex_init(&server->lock, NULL);
     server->listener.fd = -1;
-    server->connections = connections_create();
+    server->connections = connections_create(on_late, server);
+    server->door = door_create(options->connections_max, options->per_address_max);
     if (!listener_open(options->fd, options->unix_path, options->host, options->port,
                        &server->listener, err) ||
         !start_mhd(server, err)) {
@@ -880,7 +954,10 @@ bool server_drain(struct server *server, int64_t timeout_ms)
             take_backlog(server);
         close_fd(&server->listener.fd);
     }
-    connections_hurry(server->connections, DRAIN_IDLE_MS);
+    connections_hurry(server->connections,
+                      &(struct connections_hurry){.new_ms = DRAIN_NEW_MS,
+                                                  .idle_ms = DRAIN_IDLE_MS,
+                                                  .receiving = {deadline.ms - STOP_MS}});
     return connections_await_none(server->connections, deadline);
 }
 
@@ -897,6 +974,7 @@ void server_stop(struct server *server)
             server->listener.fd = -1; // MHD closed it
     }
     connections_destroy(server->connections);
+    door_destroy(server->door);
     listener_finish(&server->listener);
     pthread_mutex_destroy(&server->lock);
     free(server);

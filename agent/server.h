@@ -7,8 +7,10 @@
 //
 // The server itself answers, as application/problem+json: 404; 405 with Allow; OPTIONS with 204 and
 // Allow; HEAD where there is a GET; 413 as soon as the body is known to be too large; 400 for an
-// ambiguous or badly encoded request; 503 with Retry-After while draining or when too much is in
-// flight. What is no HTTP at all, or has headers beyond 32 KiB, gets libmicrohttpd's own 4xx pages.
+// ambiguous or badly encoded request; 408 for one that is too slow; 503 with Retry-After while
+// draining, when too much is in flight, and on a connection too many, where routes that are
+// SERVER_OPEN are served all the same. What is no HTTP at all, or has headers beyond 32 KiB, gets
+// libmicrohttpd's own 4xx pages.
 #ifndef CRONWRIGHT_SERVER_H
 #define CRONWRIGHT_SERVER_H
 
@@ -60,6 +62,8 @@ const char *server_peer(const struct server_request *req);
 // Keeps a value with the request, once, until its end: then `release` gets it.
 void server_keep(struct server_request *req, void *value, void (*release)(void *value));
 void *server_kept(const struct server_request *req); // NULL: nothing
+// What it has in common with addresses that count as one with it: door_key().
+const uint8_t *server_peer_key(const struct server_request *req);
 
 // --- the answer ---
 
@@ -127,14 +131,15 @@ struct server_options {
     // Asked when the headers are in, before any byte of the body is kept, to check credentials:
     // returns false after having answered. NULL: all are admitted.
     bool (*admit)(struct server_request *req, void *user);
-    // Told of each request that the server itself refuses (404, 405, 413, 503, …); NULL: nobody.
+    // Told of each request that the server itself refuses (404, 405, 408, 413, 503, …), which may
+    // be in the middle of its headers; NULL: nobody.
     void (*refused)(struct server_request *req, int status, const char *detail, void *user);
     void *user; // for admit, refused and handlers
 
     size_t body_max;          // bytes of one request's body; more is a 413
     size_t in_flight_max;     // bytes of all bodies held at once; more is a 503
-    unsigned connections_max; // further ones wait in the backlog
-    unsigned per_address_max; // further ones are closed; 0: no cap (all come from one proxy)
+    unsigned connections_max; // at once; some further ones get a 503, the rest wait in the backlog
+    unsigned per_address_max; // of them from one address; further ones get a 503; 0: no cap
     int64_t request_ms; // from the connection or the request line to the last byte of a request
     int64_t answer_ms;  // from there until the answer is sent; for a stream: each piece of it
     int64_t idle_ms;    // between requests on one connection
@@ -150,7 +155,8 @@ const char *server_address(const struct server *server);
 
 // Stops accepting, refuses new requests with 503 (but for SERVER_WHILE_DRAINING), says
 // "Connection: close" on every answer, ends streams when they have nothing more to say, closes idle
-// connections, and waits until no connection is left: false when some were after `timeout_ms`. A
+// connections, answers requests that still have not arrived shortly before the end with 503, and
+// waits until no connection is left: false when some were after `timeout_ms`. A
 // listening socket from systemd stays open, so that what comes next waits for the successor.
 bool server_drain(struct server *server, int64_t timeout_ms);
 // Answers what is still suspended with 503, closes all connections, ends the threads, frees. A

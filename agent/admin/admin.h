@@ -7,6 +7,7 @@
 #include "agent/settings.h"
 #include "agent/store/store.h"
 
+struct attempts;
 struct intake;
 struct kube_client;
 struct pipeline;
@@ -24,6 +25,7 @@ struct admin {
     struct intake *intake;
     struct pipeline *pipeline;
     struct recorder *recorder;
+    struct attempts *attempts;
     const char *webhooks_address; // as listened on
     // Whether all that the agent needs is there; otherwise the first thing that is not.
     bool (*ready)(void *user, struct error *err);

@@ -1,8 +1,11 @@
 #include "agent/admin/admin.h"
+#include "agent/admin/attempts.h"
 #include "agent/base/crypto.h"
+#include "agent/base/log.h"
 #include "agent/pipeline/pipeline.h"
 #include "webhooks/repository.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -54,6 +57,21 @@ const struct config_token *admin_token(const struct admin *admin, struct server_
     return caller ? caller->token : NULL;
 }
 
+// On the connection's own thread, which may wait.
+static void hold_up_guesses(const struct admin *admin, const struct server_request *req)
+{
+    struct mono_time now = mono_now();
+    int64_t delay = attempts_wrong(admin->attempts, server_peer_key(req), now);
+    uint64_t count = attempts_to_log(admin->attempts, now);
+    char counted[32];
+    snprintf(counted, sizeof counted, "%llu", (unsigned long long)count);
+    if (count)
+        log_line(LOG_WARNING, "wrong admin token", "peer", server_peer(req), "count", counted,
+                 NULL);
+    if (delay)
+        mono_sleep(delay);
+}
+
 bool admin_admit(struct server_request *req, void *user)
 {
     const struct admin *admin = user;
@@ -65,6 +83,8 @@ bool admin_admit(struct server_request *req, void *user)
         server_keep(req, caller, caller_free);
         return true;
     }
+    if (bearer(req))
+        hold_up_guesses(admin, req);
     server_add_header(req, "WWW-Authenticate", "Bearer realm=\"cronwright\"");
     server_refuse(req, 401, "unauthorized",
                   server_header(req, "Authorization")

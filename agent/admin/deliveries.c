@@ -35,8 +35,17 @@ static bool add_delivery(void *user, const struct delivery *delivery)
     return true;
 }
 
+static json_t *refused_json(const struct refused_request *refused)
+{
+    return json_pack("{s:o, s:o, s:I, s:s, s:o, s:o, s:i, s:o}", "time", admin_time(refused->time),
+                     "since", admin_time(refused->since), "count", (json_int_t)refused->count,
+                     "peer", refused->peer, "forge", json_text_or_null(refused->forge), "delivery",
+                     json_text_or_null(refused->delivery), "status", refused->status, "reason",
+                     json_text(refused->reason));
+}
+
 // Requests without a valid signature belong to nobody: only who sees all namespaces sees them.
-static json_t *refused_json(const struct admin *admin, const struct config_token *token)
+static json_t *refused_list(const struct admin *admin, const struct config_token *token)
 {
     json_t *list = json_array();
     if (!admin_sees(token, "*"))
@@ -46,11 +55,7 @@ static json_t *refused_json(const struct admin *admin, const struct config_token
     size_t count;
     intake_refused_list(admin->intake, refused, INTAKE_REFUSED_MAX, &count);
     for (size_t i = 0; i < count; i++)
-        admin_append(list, json_pack("{s:o, s:s, s:o, s:o, s:i, s:o}", "time",
-                                     admin_time(refused[i].time), "peer", refused[i].peer, "forge",
-                                     json_text_or_null(refused[i].forge), "delivery",
-                                     json_text_or_null(refused[i].delivery), "status",
-                                     refused[i].status, "reason", json_text(refused[i].reason)));
+        admin_append(list, refused_json(&refused[i]));
     return list;
 }
 
@@ -71,7 +76,7 @@ static void list_deliveries(struct server_request *req, void *user)
         admin_hide_details(admin, token, list.json);
         server_answer_json(req, 200,
                            json_pack("{s:O, s:o}", "deliveries", list.json, "refused",
-                                     refused_json(admin, token)));
+                                     refused_list(admin, token)));
     } else {
         server_answer_error(req, &err);
     }

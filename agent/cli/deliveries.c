@@ -67,12 +67,20 @@ static void add_refused(struct table *table, const json_t *refused, struct wall_
 {
     add_received(table, field_time(refused, "time"), now);
     table_cell(table, "%s", field_or_dash(refused, "forge"));
-    for (size_t i = 2; i < table->columns - 2; i++) // all between these and the last two
-        table_cell(table, "-");
+    for (size_t i = 2; i < table->columns - 2; i++) { // all between these and the last two
+        bool is_delivery = strcmp(table->headers[i], "DELIVERY") == 0;
+        table_cell(table, "%s", is_delivery ? field_or_dash(refused, "delivery") : "-");
+    }
     table_cell(table, "refused");
-    table_rest(table, MARK_FAILED, "%" JSON_INTEGER_FORMAT ": %s (%s)",
+    char since[TIME_TEXT_SIZE], often[sizeof since + 64] = "";
+    json_int_t count = field_int(refused, "count", 1);
+    wall_short_text(field_time(refused, "since"), now, since);
+    if (count > 1)
+        (void)snprintf(often, sizeof often, ", %" JSON_INTEGER_FORMAT " times since %s", count,
+                       since);
+    table_rest(table, MARK_FAILED, "%" JSON_INTEGER_FORMAT ": %s (%s%s)",
                field_int(refused, "status", 401), field_or_dash(refused, "reason"),
-               field_or_dash(refused, "peer"));
+               field_or_dash(refused, "peer"), often);
 }
 
 // Both lists have the newest first; so has what is printed.

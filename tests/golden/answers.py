@@ -124,8 +124,10 @@ def deliveries(clock):
         delivery(clock, "1d3h", "d-0", forge="gitlab", ref="refs/tags/v1", branch=None, build=None,
                  reason="ignored", detail="a tag, not a branch"),
     ], "refused": [
-        {"time": clock.ago("2h11m58s"), "peer": "203.0.113.9", "forge": "github", "delivery": None,
-         "status": 401, "reason": "signature matches no secret"},
+        {"time": clock.ago("2h11m58s"), "since": clock.ago("3h"), "count": 12, "peer": "203.0.113.9",
+         "forge": "github", "delivery": "d-9", "status": 401, "reason": "signature matches no secret"},
+        {"time": clock.ago("5h"), "since": clock.ago("5h"), "count": 1, "peer": "203.0.113.9",
+         "forge": "gitlab", "delivery": None, "status": 408, "reason": "too slow"},
     ]}
 
 

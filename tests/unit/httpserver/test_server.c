@@ -709,50 +709,61 @@ static void test_too_much_in_flight(void **state)
     close(fds[4]);
 }
 
-static void test_connections_per_address(void **state)
+// Asks on connections that stay open, `good` of them with success, and gives the last one's answer.
+static struct answer ask_on_many(int *fds, int good, const char *last)
 {
-    (void)state;
-    struct server_options options = options_for(SERVER_EVENTS);
-    options.per_address_max = 2;
-    start_with(&options);
-    int fds[3];
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < good; i++) {
         fds[i] = dial();
         struct answer answer = ask_on(fds[i], "GET /echo HTTP/1.1\r\n" HOST "\r\n");
         assert_int_equal(answer.status, 200);
         done(&answer);
     }
-    fds[2] = dial();
+    fds[good] = dial();
+    return ask_on(fds[good], last);
+}
+
+static void check_one_too_many(const struct server_options *options, const char *says)
+{
+    start_with(options);
+    int fds[3];
+    struct answer answer = ask_on_many(fds, 2, "GET /echo HTTP/1.1\r\n" HOST "\r\n");
+    assert_int_equal(answer.status, 503);
+    assert_int_equal(last_refused, 503);
+    assert_non_null(header_of(&answer, "Retry-After"));
+    assert_string_equal(header_of(&answer, "Connection"), "close");
+    assert_non_null(strstr(answer.body, says));
+    done(&answer);
     assert_true(closes_within(fds[2], PATIENCE));
-    for (int i = 0; i < 3; i++)
-        close(fds[i]);
+    close(fds[2]);
+
+    fds[2] = dial(); // its body is not waited for
+    answer = ask_on(fds[2], "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 50000\r\n\r\n");
+    assert_int_equal(answer.status, 503);
+    done(&answer);
+    close(fds[2]);
+    assert_int_equal(status_of("GET /open HTTP/1.1\r\n" HOST "\r\n"), 200);
+
+    close(fds[0]); // once one has left there is a place again
+    struct mono_time deadline = mono_after(PATIENCE);
+    int status = 503;
+    while (status == 503 && !mono_past(deadline))
+        status = status_of("GET /echo HTTP/1.1\r\n" HOST "\r\n");
+    assert_int_equal(status, 200);
+    close(fds[1]);
     server_stop(server);
 }
 
-static void test_connections_in_all(void **state)
+static void test_one_too_many(void **state)
 {
     (void)state;
-    struct server_options options = options_for(SERVER_EVENTS);
-    options.connections_max = 2;
-    start_with(&options);
-    int fds[3];
-    for (int i = 0; i < 3; i++)
-        fds[i] = dial();
-    for (int i = 0; i < 2; i++) {
-        struct answer answer = ask_on(fds[i], "GET /echo HTTP/1.1\r\n" HOST "\r\n");
-        assert_int_equal(answer.status, 200);
-        done(&answer);
+    for (int model = SERVER_EVENTS; model <= SERVER_THREADS; model++) {
+        struct server_options options = options_for((enum server_model)model);
+        options.per_address_max = 2;
+        check_one_too_many(&options, "from this address");
+        options = options_for((enum server_model)model);
+        options.connections_max = 2;
+        check_one_too_many(&options, "Too many connections are open.");
     }
-    assert_true(say(fds[2], "GET /echo HTTP/1.1\r\n" HOST "\r\n"));
-    struct pollfd pollfd = {.fd = fds[2], .events = POLLIN};
-    assert_int_equal(poll(&pollfd, 1, 100), 0); // waits
-    close(fds[0]);
-    struct answer answer = hear(fds[2]);
-    assert_int_equal(answer.status, 200);
-    done(&answer);
-    close(fds[1]);
-    close(fds[2]);
-    server_stop(server);
 }
 
 // --- deadlines ---
@@ -778,6 +789,30 @@ static void test_a_slow_drip_is_cut(void **state)
     check_drip_is_cut("GET /ec", "h");
     check_drip_is_cut("GET /echo HTTP/1.1\r\n" HOST, "X-A: b\r\n");
     check_drip_is_cut("POST /echo HTTP/1.1\r\n" HOST "Content-Length: 60000\r\n\r\n", "x");
+}
+
+static void test_a_slow_request_is_told(void **state)
+{
+    (void)state;
+    static const char *const halves[] = {
+        "POST /echo HTTP/1.1\r\n" HOST "X-A: b",
+        "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 60000\r\n\r\nabc",
+        "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n3\r\nab"};
+    for (size_t i = 0; i < sizeof halves / sizeof *halves; i++) {
+        int fd = dial();
+        struct answer answer = ask_on(fd, halves[i]);
+        assert_int_equal(answer.status, 408);
+        assert_true(answer.whole);
+        assert_non_null(strstr(answer.body, "\"too-slow\""));
+        done(&answer);
+        assert_true(closes_within(fd, PATIENCE));
+        close(fd);
+        struct mono_time deadline = mono_after(PATIENCE);
+        while (atomic_load(&refused_count) <= (int)i && !mono_past(deadline))
+            usleep(1000);
+        assert_int_equal(atomic_load(&refused_count), i + 1);
+        assert_int_equal(last_refused, 408);
+    }
 }
 
 static void test_idle_connections_are_closed(void **state)
@@ -1247,9 +1282,9 @@ int main(void)
         TEST(test_too_large_without_a_length, start_events),
         TEST(test_too_large_without_a_length, start_threads),
         TEST(test_too_much_in_flight, start_events),
-        cmocka_unit_test(test_connections_per_address),
-        cmocka_unit_test(test_connections_in_all),
+        cmocka_unit_test(test_one_too_many),
         TEST(test_a_slow_drip_is_cut, start_impatient),
+        TEST(test_a_slow_request_is_told, start_impatient),
         TEST(test_idle_connections_are_closed, start_impatient),
         cmocka_unit_test(test_a_client_that_takes_nothing_is_cut),
         TEST(test_late_answers, start_events),

@@ -5,6 +5,7 @@
 #include "agent/intake.h"
 #include "webhooks/sign.h"
 
+#include <netinet/in.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -14,6 +15,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -436,9 +439,12 @@ static void test_the_wrong_path(void **state)
     struct answer answer = send_signed(&what, "/webhooks/github", NULL);
     check_refused(answer, 400, "github", 1);
     assert_non_null(strstr(answer.detail, "/webhooks/gitlab"));
-    assert_int_equal(send_signed(&what, "/webhooks/sourceforge", NULL).status, 404);
-    assert_int_equal(send_signed(&what, "/", NULL).status, 404);
-    newest_refused(1); // those two are not remembered
+    check_refused(send_signed(&what, "/webhooks/sourceforge", NULL), 404, "gitlab", 2);
+    check_refused(send_signed(&what, "/", NULL), 404, "gitlab", 3);
+    struct http_request request = {.method = "POST"}; // of no forge
+    assert_int_equal(perform(&request, "/").status, 404);
+    assert_int_equal(perform(&request, "/webhooks/sourceforge").status, 404);
+    newest_refused(3);
 }
 
 // A signature made for bytes that are not what they should be.
@@ -483,9 +489,12 @@ static void test_what_the_server_refuses_is_remembered(void **state)
     assert_string_equal(newest_refused(2).delivery, "evil  [31m? id");
 }
 
-static void test_only_so_many_are_remembered(void **state)
+// The same over and over is one entry, which counts.
+static void test_such_refusals_are_counted(void **state)
 {
     (void)state;
+    struct http_request request = {.method = "GET"};
+    perform(&request, "/webhooks/gitlab");
     enum { SENT = INTAKE_REFUSED_MAX + 10 };
     for (int i = 0; i < SENT; i++) {
         char id[16];
@@ -494,14 +503,64 @@ static void test_only_so_many_are_remembered(void **state)
         what.secret = "wrong";
         assert_int_equal(send_signed(&what, NULL, NULL).status, 401);
     }
-    static struct refused_request list[SENT];
+    struct refused_request list[3];
     size_t count;
-    assert_int_equal(intake_refused_list(intake, list, SENT, &count), SENT);
-    assert_int_equal(count, INTAKE_REFUSED_MAX);
-    for (size_t i = 0; i < count; i++) {
-        char id[16];
-        snprintf(id, sizeof id, "id-%zu", SENT - 1 - i);
-        assert_string_equal(list[i].delivery, id);
+    assert_int_equal(intake_refused_list(intake, list, 3, &count), SENT + 1);
+    assert_int_equal(count, 2);
+    assert_int_equal(list[0].count, SENT);
+    assert_int_equal(list[0].status, 401);
+    assert_string_equal(list[0].delivery, "id-73"); // the newest's
+    assert_true(list[0].since.ms <= list[0].time.ms);
+    assert_true(list[1].since.ms <= list[0].since.ms);
+    assert_int_equal(list[1].count, 1);
+    assert_int_equal(list[1].status, 405);
+
+    perform(&request, "/webhooks/gitlab");
+    assert_int_equal(intake_refused_list(intake, list, 3, &count), SENT + 2);
+    assert_int_equal(count, 2);
+    assert_int_equal(list[0].status, 405);
+    assert_int_equal(list[0].count, 2);
+    assert_int_equal(list[1].count, SENT);
+}
+
+// A request that is refused, from 127.0.0.2.
+static void ask_from_elsewhere(void)
+{
+    static const char request[] = "GET /webhooks/github HTTP/1.1\r\nHost: x\r\n\r\n";
+    const char *colon = strrchr(server_address(server), ':');
+    struct sockaddr_in to = {.sin_family = AF_INET,
+                             .sin_port = htons((uint16_t)atoi(colon + 1)),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in from = {.sin_family = AF_INET,
+                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1)};
+    CLEANUP(close_fd) int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    char answer[16];
+    assert_int_equal(bind(fd, (struct sockaddr *)&from, sizeof from), 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+    assert_int_equal(send(fd, request, sizeof request - 1, 0), sizeof request - 1);
+    assert_int_equal(recv(fd, answer, sizeof answer, MSG_WAITALL), sizeof answer);
+    assert_memory_equal(answer, "HTTP/1.1 405", 12);
+}
+
+// Who is refused for ever other reasons pushes out entries of his own only.
+static void test_one_peer_has_its_share(void **state)
+{
+    (void)state;
+    ask_from_elsewhere();
+    enum { SENT = 2 * INTAKE_REFUSED_PER_PEER };
+    struct sign_request what = push(SIGN_GITLAB_SIGNING, "id-1");
+    for (int i = 0; i < SENT; i++) {
+        what.now.ms -= (int64_t)3600 * 1000; // "… s in the past"
+        assert_int_equal(send_signed(&what, NULL, NULL).status, 401);
+    }
+    static struct refused_request list[INTAKE_REFUSED_MAX];
+    size_t count;
+    assert_int_equal(intake_refused_list(intake, list, INTAKE_REFUSED_MAX, &count), SENT + 1);
+    assert_int_equal(count, INTAKE_REFUSED_PER_PEER + 1);
+    assert_string_equal(list[count - 1].peer, "127.0.0.2");
+    for (size_t i = 0; i + 1 < count; i++) {
+        assert_string_equal(list[i].peer, "127.0.0.1");
+        assert_int_equal(list[i].count, 1);
     }
 }
 
@@ -590,7 +649,8 @@ int main(void)
         TEST(test_the_wrong_path),
         TEST(test_verified_but_malformed),
         TEST(test_what_the_server_refuses_is_remembered),
-        TEST(test_only_so_many_are_remembered),
+        TEST(test_such_refusals_are_counted),
+        cmocka_unit_test_setup_teardown(test_one_peer_has_its_share, set_up_signing, tear_down),
         TEST(test_health),
         TEST(test_a_full_disk_is_a_503),
         TEST(test_many_at_once),

@@ -115,6 +115,9 @@ static void test_defaults(void **state)
     assert_null(config.webhooks.listen.unix_path);
     assert_int_equal(config.webhooks.max_body, 25 << 20);
     assert_int_equal(config.webhooks.request_timeout_ms, 30000);
+    assert_int_equal(config.webhooks.max_connections, 256);
+    assert_int_equal(config.webhooks.max_connections_per_address, 128);
+    assert_int_equal(config.webhooks.max_bytes_in_flight, 100 << 20);
     assert_int_equal(config.webhooks.github_secrets.count, 0);
     assert_string_equal(config.admin.listen.host, "127.0.0.1");
     assert_int_equal(config.admin.listen.port, 8081);
@@ -302,6 +305,12 @@ static void test_wrong_values(void **state)
          "17  admin.listen: must be host:port, [address]:port or unix:/path"},
         {"admin: {listen: 'unix:rel'}\n",
          "17  admin.listen: must have a full path of at most 107 bytes after unix:"},
+        {"webhooks: {maxBytesInFlight: 24MiB}\n",
+         "30  webhooks.maxBytesInFlight: less than webhooks.maxBody"},
+        {"webhooks: {maxBody: 100MiB, maxBytesInFlight: 99MiB}\n",
+         "47  webhooks.maxBytesInFlight: less than webhooks.maxBody"},
+        {"webhooks: {maxConnectionsPerAddress: -1}\n",
+         "38  webhooks.maxConnectionsPerAddress: must be from 0 to 10000"},
         {"admin: {listen: '0.0.0.0:8080'}\n", "17  admin.listen: the same as webhooks.listen"},
         {"admin: {tokens: {}}\n", "17  admin.tokens: must be a list"},
         {"admin: {tokens: [5]}\n", "18  admin.tokens[0]: must be a group of settings"},
@@ -428,6 +437,35 @@ static void test_documents(void **state)
     CLEANUP(free_ptr) char *text = printed(&errors);
     assert_string_equal(text, "f  No such file or directory\n");
     config_errors_finish(&errors);
+}
+
+static void test_paths_of_systemd_credentials(void **state)
+{
+    (void)state;
+    static const char yaml[] =
+        "webhooks: {github: {secretFiles: ['${CREDENTIALS_DIRECTORY}/secret']}}\n"
+        "git: {helper: /bin/true, caFile: '${CREDENTIALS_DIRECTORY}/token'}\n";
+    CLEANUP(free_ptr) char *here = realpath(directory, NULL);
+    setenv("CREDENTIALS_DIRECTORY", here, 1);
+    struct config config;
+    assert_loads(yaml, &config);
+    CLEANUP(free_ptr) char *secret = xasprintf("%s/secret", here);
+    CLEANUP(free_ptr) char *token = xasprintf("%s/token", here);
+    assert_string_equal(config.webhooks.github_secrets.items[0].path, secret);
+    assert_non_null(config.webhooks.github_secrets.items[0].text);
+    assert_string_equal(config.git.ca_file, token);
+    config_finish(&config);
+    setenv("CREDENTIALS_DIRECTORY", "/nonexistent", 1);
+    assert_refuses(yaml, "f:1:35  webhooks.github.secretFiles[0]: /nonexistent/secret: "
+                         "No such file or directory\n"
+                         "f:2:34  git.caFile: /nonexistent/token: No such file or directory\n");
+    unsetenv("CREDENTIALS_DIRECTORY");
+    static const char why[] =
+        "CREDENTIALS_DIRECTORY is not set: systemd sets it for a unit with LoadCredential=";
+    CLEANUP(free_ptr)
+    char *both =
+        xasprintf("f:1:35  webhooks.github.secretFiles[0]: %s\nf:2:34  git.caFile: %s\n", why, why);
+    assert_refuses(yaml, both);
 }
 
 // Nothing that is in the file by mistake may reach a log.
@@ -896,6 +934,7 @@ int main(void)
         cmocka_unit_test(test_tokens),
         cmocka_unit_test(test_all_errors_at_once),
         cmocka_unit_test(test_documents),
+        cmocka_unit_test(test_paths_of_systemd_credentials),
         cmocka_unit_test(test_values_are_not_told),
         cmocka_unit_test(test_lists_are_bounded),
         cmocka_unit_test(test_allow),
