@@ -6,6 +6,7 @@
 #include "agent/base/log.h"
 #include "agent/base/systemd.h"
 #include "agent/intake.h"
+#include "agent/observe.h"
 #include "agent/pipeline/pipeline.h"
 #include "agent/runs/recorder.h"
 #include "deploy/runs.h"
@@ -34,8 +35,13 @@
 #define ADMIN_REQUEST_MS     30000
 #define ADMIN_ANSWER_MS      60000
 #define IDLE_MS              60000
-#define WEBHOOKS_IN_FLIGHT   4 // bodies of the largest size held at once
-#define WEBHOOKS_PER_ADDRESS 0 // forges and proxies send from few addresses
+#define METRICS_CONNECTIONS  16
+#define METRICS_PER_ADDRESS  8
+#define METRICS_BODY_MAX     ((size_t)1 << 10) // nobody sends one
+#define METRICS_MS           10000
+#define ALIVE_MS             60000 // a thread that did not go round for so long hangs
+#define WEBHOOKS_IN_FLIGHT   4     // bodies of the largest size held at once
+#define WEBHOOKS_PER_ADDRESS 0     // forges and proxies send from few addresses
 
 static_assert(TURN_WAIT_MS + RUN_REPLACE_TIMEOUT_MS_DEFAULT + KUBE_TIMEOUT_MS_DEFAULT <
                   ADMIN_ANSWER_MS,
@@ -65,12 +71,16 @@ struct agent {
     struct recorder *recorder;
     struct intake *intake;
     struct server *webhooks;
+    struct observed observed;
     struct admin admin;
     struct server *admin_server;
+    struct server *metrics_server; // NULL: it is off
+    _Atomic int64_t beat;          // when the main thread went round last, in monotonic ms
+    atomic_bool stopping;
     int signal_fd;
-    int synced_fd; // written when a watch has synced
-    int events_fd; // epoll over both
-    bool started;  // the pipeline works
+    int synced_fd;       // written when a watch has synced
+    int events_fd;       // epoll over both
+    atomic_bool started; // the pipeline works
 };
 
 // --- services ---
@@ -197,9 +207,25 @@ static void wake(void *user, const char *repository, const char *branch)
     pipeline_wake(agent->pipeline, repository, branch);
 }
 
+static bool alive(void *user, struct error *err)
+{
+    struct agent *agent = user;
+    int64_t silent = mono_now().ms - agent->beat;
+    if (silent > ALIVE_MS && !agent->stopping)
+        return error_set(err, ERR_UNAVAILABLE, "the main thread has not gone round for %lld s",
+                         (long long)silent / 1000);
+    int64_t busy = store_busy_ms(agent->store);
+    if (busy > ALIVE_MS)
+        return error_set(err, ERR_UNAVAILABLE, "the store has been writing for %lld s",
+                         (long long)busy / 1000);
+    return true;
+}
+
 static bool ready(void *user, struct error *err)
 {
     struct agent *agent = user;
+    if (agent->stopping)
+        return error_set(err, ERR_UNAVAILABLE, "the agent is being stopped");
     if (!store_healthy(agent->store, err))
         return error_wrap(err, "store");
     for (size_t i = 0; i < agent->watch_count; i++) {
@@ -208,7 +234,9 @@ static bool ready(void *user, struct error *err)
         if (!agent->watches[i].synced)
             return error_set(err, ERR_UNAVAILABLE, "kubernetes: services are being listed");
     }
-    return true;
+    if (!agent->started)
+        return error_set(err, ERR_UNAVAILABLE, "the workers have not begun yet");
+    return pipeline_watching(agent->pipeline, err) || error_wrap(err, "kubernetes: builds");
 }
 
 static void set_address(struct server_options *options, const struct config_address *address)
@@ -253,8 +281,7 @@ static bool start_admin(struct agent *agent, struct error *err)
         .pipeline = agent->pipeline,
         .recorder = agent->recorder,
         .webhooks_address = server_address(agent->webhooks),
-        .ready = ready,
-        .ready_user = agent,
+        .observed = &agent->observed,
     };
     struct server_options options = {
         .name = "admin",
@@ -272,6 +299,30 @@ static bool start_admin(struct agent *agent, struct error *err)
     };
     set_address(&options, &agent->config.admin.listen);
     return server_start(&options, &agent->admin_server, err);
+}
+
+// It answers while the others are drained.
+static bool start_metrics(struct agent *agent, struct error *err)
+{
+    const struct config_address *listen = &agent->config.metrics.listen;
+    static const struct server_route *const tables[] = {observe_routes, NULL};
+    struct server_options options = {
+        .name = "metrics",
+        .model = SERVER_THREADS,
+        .fd = systemd_listener("metrics"),
+        .tables = tables,
+        .user = &agent->observed,
+        .body_max = METRICS_BODY_MAX,
+        .in_flight_max = METRICS_CONNECTIONS * METRICS_BODY_MAX,
+        .connections_max = METRICS_CONNECTIONS,
+        .per_address_max = METRICS_PER_ADDRESS,
+        .request_ms = METRICS_MS,
+        .answer_ms = METRICS_MS,
+        .idle_ms = IDLE_MS,
+    };
+    set_address(&options, listen);
+    bool off = options.fd < 0 && !listen->host && !listen->unix_path;
+    return off || server_start(&options, &agent->metrics_server, err);
 }
 
 // --- life ---
@@ -347,10 +398,13 @@ static bool start(struct agent *agent, struct error *err)
                        &agent->intake, err))
         return false;
     watch_services(agent);
-    if (!start_webhooks(agent, err) || !start_admin(agent, err))
+    agent->beat = mono_now().ms;
+    agent->observed = (struct observed){.alive = alive, .ready = ready, .user = agent};
+    if (!start_webhooks(agent, err) || !start_admin(agent, err) || !start_metrics(agent, err))
         return false;
-    log_line(LOG_INFO, "listening", "webhooks", server_address(agent->webhooks), "admin",
-             server_address(agent->admin_server), NULL);
+    log_line(LOG_INFO, "listening", "metrics",
+             agent->metrics_server ? server_address(agent->metrics_server) : NULL, "webhooks",
+             server_address(agent->webhooks), "admin", server_address(agent->admin_server), NULL);
     return true;
 }
 
@@ -358,12 +412,14 @@ static bool start(struct agent *agent, struct error *err)
 // the rest is NULL.
 static void stop(struct agent *agent)
 {
+    agent->stopping = true;
     if (agent->webhooks)
         server_drain(agent->webhooks, DRAIN_MS);
     if (agent->admin_server)
         server_drain(agent->admin_server, DRAIN_MS);
     server_stop(agent->webhooks);
     server_stop(agent->admin_server);
+    server_stop(agent->metrics_server);
     intake_destroy(agent->intake);
     for (size_t i = 0; i < agent->watch_count; i++)
         kube_watch_destroy(agent->watches[i].watch);
@@ -405,6 +461,7 @@ static void run(struct agent *agent)
     struct mono_time sweep = mono_after(agent->config.sweep.interval_ms);
     for (;;) {
         children_run(agent->children, agent->events_fd, mono_after(tick));
+        agent->beat = mono_now().ms;
         uint64_t times;
         ssize_t got = read(agent->synced_fd, &times, sizeof times); // readable no more
         (void)got;

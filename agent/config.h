@@ -88,6 +88,9 @@ struct config {
             size_t count;
         } tokens;
     } admin;
+    struct {
+        struct config_address listen; // no host and no path: off
+    } metrics;
     char *state_directory;
     struct {
         enum log_level level;

@@ -40,6 +40,7 @@ struct config_setting {
     const char *const *words;       // of choices, ended by NULL
     const struct config_form *form; // of a text, or of each of a list of texts; NULL: any
     size_t item_size;               // of lists
+    bool may_be_off;                // of an address: "" is none
     const char *help;               // sentences
     const char *example;            // shown in the example file in place of the default
 };

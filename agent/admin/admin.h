@@ -4,6 +4,7 @@
 #define CRONWRIGHT_ADMIN_ADMIN_H
 
 #include "agent/config.h"
+#include "agent/observe.h"
 #include "agent/server.h"
 #include "agent/store/store.h"
 
@@ -25,9 +26,7 @@ struct admin {
     struct pipeline *pipeline;
     struct recorder *recorder;
     const char *webhooks_address; // as listened on
-    // Whether all that the agent needs is there; otherwise the first thing that is not.
-    bool (*ready)(void *user, struct error *err);
-    void *ready_user;
+    const struct observed *observed;
 };
 
 extern const struct server_route admin_service_routes[];

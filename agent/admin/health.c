@@ -2,18 +2,14 @@
 
 static void get_health(struct server_request *req, void *user)
 {
-    (void)user;
-    server_answer_json(req, 200, json_pack("{s:s}", "status", "ok"));
+    const struct admin *admin = user;
+    observe_health(req, admin->observed);
 }
 
 static void get_ready(struct server_request *req, void *user)
 {
     const struct admin *admin = user;
-    struct error err = {0};
-    if (admin->ready(admin->ready_user, &err))
-        server_answer_json(req, 200, json_pack("{s:s}", "status", "ready"));
-    else
-        server_refuse(req, 503, "not-ready", "%s", err.text);
+    observe_readiness(req, admin->observed);
 }
 
 const struct server_route admin_health_routes[] = {

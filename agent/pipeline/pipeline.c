@@ -245,6 +245,11 @@ void pipeline_start(struct pipeline *pipeline)
     pipeline_sweep(pipeline);
 }
 
+bool pipeline_watching(const struct pipeline *pipeline, struct error *err)
+{
+    return !kube_watch_failing(pipeline->jobs, err) && !kube_watch_failing(pipeline->pods, err);
+}
+
 void pipeline_destroy(struct pipeline *pipeline)
 {
     if (!pipeline)

@@ -36,6 +36,8 @@ struct pipeline_parts {
 bool pipeline_create(const struct pipeline_parts *parts, struct pipeline **out,
                      struct error *err) MUST_CHECK;
 void pipeline_start(struct pipeline *pipeline);
+// Whether what becomes of builds is watched, once it was started; otherwise why not. Any thread.
+bool pipeline_watching(const struct pipeline *pipeline, struct error *err);
 // Waits for running reconciles; unfinished work goes on with the next start. NULL is fine.
 void pipeline_destroy(struct pipeline *pipeline);
 

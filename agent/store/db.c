@@ -64,7 +64,8 @@ struct store {
     struct change *first, **last;
     size_t waiting_later; // changes in the queue that nobody waits for
     bool closing;
-    struct error health; // of the last commit
+    struct error health;         // of the last commit
+    struct mono_time busy_since; // the writer has a group since then; 0: it waits for one
 
     pthread_t thread;
     bool thread_runs;
@@ -324,6 +325,7 @@ static bool commit_group(struct db *db, struct change *group, struct error *err)
 static struct change *take_group(struct store *store)
 {
     pthread_mutex_lock(&store->lock);
+    store->busy_since = (struct mono_time){0};
     while (!store->first && !store->closing)
         pthread_cond_wait(&store->work, &store->lock);
     struct change *group = store->first;
@@ -337,6 +339,8 @@ static struct change *take_group(struct store *store)
     *end = NULL;
     if (!store->first)
         store->last = &store->first;
+    if (group)
+        store->busy_since = mono_now();
     pthread_mutex_unlock(&store->lock);
     return group;
 }
@@ -424,6 +428,14 @@ bool store_healthy(struct store *store, struct error *err)
     if (health.code != ERR_NONE && err)
         *err = health;
     return health.code == ERR_NONE;
+}
+
+int64_t store_busy_ms(struct store *store)
+{
+    pthread_mutex_lock(&store->lock);
+    struct mono_time since = store->busy_since;
+    pthread_mutex_unlock(&store->lock);
+    return since.ms ? mono_now().ms - since.ms : 0;
 }
 
 // --- reads ---

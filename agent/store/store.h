@@ -35,6 +35,8 @@ bool store_open(const char *directory, struct store **out, struct error *err) MU
 void store_close(struct store *store);
 // Whether the last commit succeeded; the reason otherwise. For /readyz.
 bool store_healthy(struct store *store, struct error *err);
+// How long the writer has been at what it writes now; 0: it waits for work. For /healthz.
+int64_t store_busy_ms(struct store *store);
 
 // --- deliveries: received webhook requests that were verified ---
 
