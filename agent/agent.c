@@ -6,6 +6,8 @@
 #include "agent/base/log.h"
 #include "agent/base/systemd.h"
 #include "agent/intake.h"
+#include "agent/measure.h"
+#include "agent/metrics.h"
 #include "agent/observe.h"
 #include "agent/pipeline/pipeline.h"
 #include "agent/runs/recorder.h"
@@ -72,6 +74,7 @@ struct agent {
     struct intake *intake;
     struct server *webhooks;
     struct observed observed;
+    struct measured measured;
     struct admin admin;
     struct server *admin_server;
     struct server *metrics_server; // NULL: it is off
@@ -136,6 +139,7 @@ static void service_failed(void *user, const struct error *err, int64_t retry_ms
 {
     struct services_watch *watch = user;
     watch->failed = true;
+    metric_count(METRIC_WATCH_FAILURES, "services", NULL);
     char retry[32];
     snprintf(retry, sizeof retry, "%lldms", (long long)retry_ms);
     log_line(LOG_WARNING, "the watch of services failed", "namespace", watch->namespace_, "error",
@@ -239,6 +243,44 @@ static bool ready(void *user, struct error *err)
     return pipeline_watching(agent->pipeline, err) || error_wrap(err, "kubernetes: builds");
 }
 
+static void measure_agent(void *user)
+{
+    struct agent *agent = user;
+    size_t failing = 0;
+    for (size_t i = 0; i < agent->watch_count; i++)
+        failing += kube_watch_failing(agent->watches[i].watch, NULL);
+    metric_set(METRIC_WATCHES_FAILING, "services", NULL, (double)failing);
+    bool watching = !agent->started || pipeline_watching(agent->pipeline, NULL);
+    metric_set(METRIC_WATCHES_FAILING, "builds", NULL, !watching);
+    metric_set(METRIC_WATCHES_FAILING, "runs", NULL,
+               (double)recorder_watches_failing(agent->recorder));
+    measure(&agent->measured);
+}
+
+static void count_answer(const char *verb, int status)
+{
+    metric_count_status(METRIC_KUBE_REQUESTS, verb, status);
+}
+
+static void count_commit(int64_t us, size_t changes)
+{
+    metric_observe(METRIC_STORE_COMMIT, NULL, us);
+    metric_add(METRIC_STORE_CHANGES, NULL, NULL, changes);
+}
+
+// Everything in it stays until the metrics listener, the last one, has stopped.
+static void prepare_observed(struct agent *agent)
+{
+    agent->observed =
+        (struct observed){.alive = alive, .ready = ready, .measure = measure_agent, .user = agent};
+    agent->measured.store = agent->store;
+    agent->measured.pipeline = agent->pipeline;
+    agent->measured.recorder = agent->recorder;
+    agent->measured.children = agent->children;
+    agent->measured.services = agent->services;
+    agent->measured.started = recorder_since(agent->recorder);
+}
+
 static void set_address(struct server_options *options, const struct config_address *address)
 {
     options->unix_path = address->unix_path;
@@ -266,7 +308,10 @@ static bool start_webhooks(struct agent *agent, struct error *err)
         .idle_ms = IDLE_MS,
     };
     set_address(&options, &config->webhooks.listen);
-    return server_start(&options, &agent->webhooks, err);
+    if (!server_start(&options, &agent->webhooks, err))
+        return false;
+    measure_server(&agent->measured, options.name, agent->webhooks);
+    return true;
 }
 
 static bool start_admin(struct agent *agent, struct error *err)
@@ -298,7 +343,10 @@ static bool start_admin(struct agent *agent, struct error *err)
         .idle_ms = IDLE_MS,
     };
     set_address(&options, &agent->config.admin.listen);
-    return server_start(&options, &agent->admin_server, err);
+    if (!server_start(&options, &agent->admin_server, err))
+        return false;
+    measure_server(&agent->measured, options.name, agent->admin_server);
+    return true;
 }
 
 // It answers while the others are drained.
@@ -321,8 +369,12 @@ static bool start_metrics(struct agent *agent, struct error *err)
         .idle_ms = IDLE_MS,
     };
     set_address(&options, listen);
-    bool off = options.fd < 0 && !listen->host && !listen->unix_path;
-    return off || server_start(&options, &agent->metrics_server, err);
+    if (options.fd < 0 && !listen->host && !listen->unix_path)
+        return true;
+    if (!server_start(&options, &agent->metrics_server, err))
+        return false;
+    measure_server(&agent->measured, options.name, agent->metrics_server);
+    return true;
 }
 
 // --- life ---
@@ -372,6 +424,8 @@ static bool start(struct agent *agent, struct error *err)
     if (!open_events(agent, err) || !directory_make(config->state_directory, err) ||
         !store_open(config->state_directory, &agent->store, err) || !start_kubernetes(agent, err))
         return false;
+    store_on_commit(agent->store, count_commit);
+    kube_client_on_answer(agent->kube, count_answer);
     agent->children = children_create((int)config->git.max_concurrent);
     struct pipeline_parts parts = {.config = config,
                                    .store = agent->store,
@@ -399,7 +453,7 @@ static bool start(struct agent *agent, struct error *err)
         return false;
     watch_services(agent);
     agent->beat = mono_now().ms;
-    agent->observed = (struct observed){.alive = alive, .ready = ready, .user = agent};
+    prepare_observed(agent);
     if (!start_webhooks(agent, err) || !start_admin(agent, err) || !start_metrics(agent, err))
         return false;
     log_line(LOG_INFO, "listening", "metrics",
@@ -417,9 +471,9 @@ static void stop(struct agent *agent)
         server_drain(agent->webhooks, DRAIN_MS);
     if (agent->admin_server)
         server_drain(agent->admin_server, DRAIN_MS);
-    server_stop(agent->webhooks);
-    server_stop(agent->admin_server);
     server_stop(agent->metrics_server);
+    server_stop(agent->admin_server);
+    server_stop(agent->webhooks); // whose connections the other two tell
     intake_destroy(agent->intake);
     for (size_t i = 0; i < agent->watch_count; i++)
         kube_watch_destroy(agent->watches[i].watch);

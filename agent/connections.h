@@ -38,6 +38,7 @@ void connection_closed(struct connections *connections, struct connection *conne
 
 // Idle connections are shut down `idle_ms` from now or from when they become idle.
 void connections_hurry(struct connections *connections, int64_t idle_ms);
+size_t connections_count(struct connections *connections); // but for those that linger
 // Waits until no connection is left; false at the deadline.
 bool connections_await_none(struct connections *connections, struct mono_time deadline);
 

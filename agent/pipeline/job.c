@@ -46,6 +46,11 @@ static struct kaniko_settings kaniko_settings(const struct config *config)
     };
 }
 
+void build_id(int64_t build, char out[static BUILD_ID_SIZE])
+{
+    snprintf(out, BUILD_ID_SIZE, "b-%" PRId64, build);
+}
+
 bool build_next_attempt(struct build *build, const struct recipe *recipe, struct error *err)
 {
     struct build_name name;

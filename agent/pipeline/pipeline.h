@@ -53,6 +53,9 @@ void pipeline_following(struct pipeline *pipeline, const char *repository, const
 // A service came (`before` NULL), changed or went (`after` NULL). Never blocks.
 void pipeline_service_changed(struct pipeline *pipeline, const struct service *before,
                               const struct service *after);
+void pipeline_queue(struct pipeline *pipeline, struct work_queue_figures *out);
+// Since the last sweep; 0 before the first.
+int64_t pipeline_sweep_age_ms(const struct pipeline *pipeline);
 // Asks for every branch that is followed or has unfinished work; due ones are looked up again.
 void pipeline_sweep(struct pipeline *pipeline);
 

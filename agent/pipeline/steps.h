@@ -27,6 +27,7 @@ struct pipeline {
     struct kube_watch *jobs;
     struct kube_watch *pods;
     pthread_mutex_t places; // held while the builds under way are counted and one is added
+    _Atomic int64_t swept;  // the last sweep, in monotonic ms; 0: none yet
     char *context_directory;
     char *log_directory; // of builds: a directory each, a file for each pod
     char *mirror_directory;
@@ -68,8 +69,9 @@ struct work {
     char refused_reason[STORE_REASON_SIZE]; // why a service was left out: the last one's
     char refused[STORE_DETAIL_SIZE];
 
-    int64_t newest;            // seq of the newest pending delivery; 0: none
-    struct wall_time received; // when that came
+    int64_t newest;                        // seq of the newest pending delivery; 0: none
+    struct wall_time received;             // when that came
+    char delivery[STORE_DELIVERY_ID_SIZE]; // and its sender's id
     struct branch_head head;
 
     bool progressed;  // some step came to its end in this pass
@@ -129,6 +131,9 @@ char *build_log_directory(const struct pipeline *pipeline, int64_t build);
 bool build_next_attempt(struct build *build, const struct recipe *recipe,
                         struct error *err) MUST_CHECK;
 char *build_context_path(const struct pipeline *pipeline, const struct build *build);
+// "b-51", as people see it.
+#define BUILD_ID_SIZE 32
+void build_id(int64_t build, char out[static BUILD_ID_SIZE]);
 // Ends a build and stores it.
 bool build_end(struct work *work, struct build *build, enum build_state state, const char *reason,
                const char *detail, struct error *err) MUST_CHECK;

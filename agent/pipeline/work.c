@@ -296,9 +296,13 @@ bool work_load(struct work *work, struct error *err)
     pipeline_following(work->pipeline, work->repository, work->branch, &work->services);
     for (size_t i = 0; i < work->services.count; i++)
         add_service(work, work->services.items[i]);
-    if (!store_delivery_newest(parts->store, work->repository, work->branch, &work->newest,
-                               &work->received, err) ||
-        !store_delivery_asked(parts->store, work->repository, work->branch, note_asked, work, err))
+    struct newest_delivery newest;
+    if (!store_delivery_newest(parts->store, work->repository, work->branch, &newest, err))
+        return false;
+    work->newest = newest.seq;
+    work->received = newest.received;
+    text_copy(work->delivery, sizeof work->delivery, newest.id);
+    if (!store_delivery_asked(parts->store, work->repository, work->branch, note_asked, work, err))
         return false;
     if (store_branch_get(parts->store, work->repository, work->branch, &work->head, err))
         return true;

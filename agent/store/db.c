@@ -64,7 +64,8 @@ struct store {
     struct change *first, **last;
     size_t waiting_later; // changes in the queue that nobody waits for
     bool closing;
-    struct error health;         // of the last commit
+    struct error health;                           // of the last commit
+    void (*on_commit)(int64_t us, size_t changes); // NULL: nobody wants to know
     struct mono_time busy_since; // the writer has a group since then; 0: it waits for one
 
     pthread_t thread;
@@ -370,13 +371,24 @@ static void finish_group(struct store *store, struct change *group, const struct
     }
 }
 
+static size_t count_changes(const struct change *group)
+{
+    size_t count = 0;
+    for (; group; group = group->next)
+        count++;
+    return count;
+}
+
 static void *write_groups(void *arg)
 {
     struct store *store = arg;
     struct change *group;
     while ((group = take_group(store))) {
         struct error err;
+        int64_t began = mono_us();
         bool ok = commit_group(&store->writer, group, &err);
+        if (ok && store->on_commit)
+            store->on_commit(mono_us() - began, count_changes(group));
         finish_group(store, group, ok ? NULL : &err);
     }
     return NULL;
@@ -428,6 +440,19 @@ bool store_healthy(struct store *store, struct error *err)
     if (health.code != ERR_NONE && err)
         *err = health;
     return health.code == ERR_NONE;
+}
+
+void store_on_commit(struct store *store, void (*told)(int64_t us, size_t changes))
+{
+    store->on_commit = told; // before the first change wakes the writer
+}
+
+int64_t store_queued(struct store *store)
+{
+    pthread_mutex_lock(&store->lock);
+    size_t waiting = store->waiting_later;
+    pthread_mutex_unlock(&store->lock);
+    return (int64_t)waiting;
 }
 
 int64_t store_busy_ms(struct store *store)
