@@ -7,6 +7,9 @@
 #include "agent/base/log.h"
 #include "agent/base/systemd.h"
 #include "agent/intake.h"
+#include "agent/measure.h"
+#include "agent/metrics.h"
+#include "agent/observe.h"
 #include "agent/pipeline/pipeline.h"
 #include "agent/runs/recorder.h"
 #include "deploy/runs.h"
@@ -37,6 +40,11 @@
 #define ADMIN_REQUEST_MS    30000
 #define ADMIN_ANSWER_MS     60000
 #define IDLE_MS             60000
+#define METRICS_CONNECTIONS 16
+#define METRICS_PER_ADDRESS 8
+#define METRICS_BODY_MAX    ((size_t)1 << 10) // nobody sends one
+#define METRICS_MS          10000
+#define ALIVE_MS            60000 // a thread that did not go round for so long hangs
 
 static_assert(TURN_WAIT_MS + RUN_REPLACE_TIMEOUT_MS_DEFAULT + KUBE_TIMEOUT_MS_DEFAULT <
                   ADMIN_ANSWER_MS,
@@ -66,12 +74,17 @@ struct agent {
     struct recorder *recorder;
     struct intake *intake;
     struct server *webhooks;
+    struct observed observed;
+    struct measured measured;
     struct admin admin;
     struct server *admin_server;
+    struct server *metrics_server; // NULL: it is off
+    _Atomic int64_t beat;          // when the main thread went round last, in monotonic ms
+    atomic_bool stopping;
     int signal_fd;
-    int synced_fd; // written when a watch has synced
-    int events_fd; // epoll over both
-    bool started;  // the pipeline works
+    int synced_fd;       // written when a watch has synced
+    int events_fd;       // epoll over both
+    atomic_bool started; // the pipeline works
 };
 
 // --- services ---
@@ -127,6 +140,7 @@ static void service_failed(void *user, const struct error *err, int64_t retry_ms
 {
     struct services_watch *watch = user;
     watch->failed = true;
+    metric_count(METRIC_WATCH_FAILURES, "services", NULL);
     char retry[32];
     snprintf(retry, sizeof retry, "%lldms", (long long)retry_ms);
     log_line(LOG_WARNING, "the watch of services failed", "namespace", watch->namespace_, "error",
@@ -198,9 +212,25 @@ static void wake(void *user, const char *repository, const char *branch)
     pipeline_wake(agent->pipeline, repository, branch);
 }
 
+static bool alive(void *user, struct error *err)
+{
+    struct agent *agent = user;
+    int64_t silent = mono_now().ms - agent->beat;
+    if (silent > ALIVE_MS && !agent->stopping)
+        return error_set(err, ERR_UNAVAILABLE, "the main thread has not gone round for %lld s",
+                         (long long)silent / 1000);
+    int64_t busy = store_busy_ms(agent->store);
+    if (busy > ALIVE_MS)
+        return error_set(err, ERR_UNAVAILABLE, "the store has been writing for %lld s",
+                         (long long)busy / 1000);
+    return true;
+}
+
 static bool ready(void *user, struct error *err)
 {
     struct agent *agent = user;
+    if (agent->stopping)
+        return error_set(err, ERR_UNAVAILABLE, "the agent is being stopped");
     if (!store_healthy(agent->store, err))
         return error_wrap(err, "store");
     for (size_t i = 0; i < agent->watch_count; i++) {
@@ -209,7 +239,47 @@ static bool ready(void *user, struct error *err)
         if (!agent->watches[i].synced)
             return error_set(err, ERR_UNAVAILABLE, "kubernetes: services are being listed");
     }
-    return true;
+    if (!agent->started)
+        return error_set(err, ERR_UNAVAILABLE, "the workers have not begun yet");
+    return pipeline_watching(agent->pipeline, err) || error_wrap(err, "kubernetes: builds");
+}
+
+static void measure_agent(void *user)
+{
+    struct agent *agent = user;
+    size_t failing = 0;
+    for (size_t i = 0; i < agent->watch_count; i++)
+        failing += kube_watch_failing(agent->watches[i].watch, NULL);
+    metric_set(METRIC_WATCHES_FAILING, "services", NULL, (double)failing);
+    bool watching = !agent->started || pipeline_watching(agent->pipeline, NULL);
+    metric_set(METRIC_WATCHES_FAILING, "builds", NULL, !watching);
+    metric_set(METRIC_WATCHES_FAILING, "runs", NULL,
+               (double)recorder_watches_failing(agent->recorder));
+    measure(&agent->measured);
+}
+
+static void count_answer(const char *verb, int status)
+{
+    metric_count_status(METRIC_KUBE_REQUESTS, verb, status);
+}
+
+static void count_commit(int64_t us, size_t changes)
+{
+    metric_observe(METRIC_STORE_COMMIT, NULL, us);
+    metric_add(METRIC_STORE_CHANGES, NULL, NULL, changes);
+}
+
+// Everything in it stays until the metrics listener, the last one, has stopped.
+static void prepare_observed(struct agent *agent)
+{
+    agent->observed =
+        (struct observed){.alive = alive, .ready = ready, .measure = measure_agent, .user = agent};
+    agent->measured.store = agent->store;
+    agent->measured.pipeline = agent->pipeline;
+    agent->measured.recorder = agent->recorder;
+    agent->measured.children = agent->children;
+    agent->measured.services = agent->services;
+    agent->measured.started = recorder_since(agent->recorder);
 }
 
 static void set_address(struct server_options *options, const struct config_address *address)
@@ -238,7 +308,10 @@ static bool start_webhooks(struct agent *agent, const struct config *config, str
         .idle_ms = IDLE_MS,
     };
     set_address(&options, &config->webhooks.listen);
-    return server_start(&options, &agent->webhooks, err);
+    if (!server_start(&options, &agent->webhooks, err))
+        return false;
+    measure_server(&agent->measured, options.name, agent->webhooks);
+    return true;
 }
 
 static bool start_admin(struct agent *agent, const struct config *config, struct error *err)
@@ -254,8 +327,7 @@ static bool start_admin(struct agent *agent, const struct config *config, struct
         .recorder = agent->recorder,
         .attempts = attempts_create(),
         .webhooks_address = server_address(agent->webhooks),
-        .ready = ready,
-        .ready_user = agent,
+        .observed = &agent->observed,
     };
     struct server_options options = {
         .name = "admin",
@@ -273,7 +345,38 @@ static bool start_admin(struct agent *agent, const struct config *config, struct
         .idle_ms = IDLE_MS,
     };
     set_address(&options, &config->admin.listen);
-    return server_start(&options, &agent->admin_server, err);
+    if (!server_start(&options, &agent->admin_server, err))
+        return false;
+    measure_server(&agent->measured, options.name, agent->admin_server);
+    return true;
+}
+
+// It answers while the others are drained.
+static bool start_metrics(struct agent *agent, const struct config *config, struct error *err)
+{
+    const struct config_address *listen = &config->metrics.listen;
+    static const struct server_route *const tables[] = {observe_routes, NULL};
+    struct server_options options = {
+        .name = "metrics",
+        .model = SERVER_THREADS,
+        .fd = systemd_listener("metrics"),
+        .tables = tables,
+        .user = &agent->observed,
+        .body_max = METRICS_BODY_MAX,
+        .in_flight_max = METRICS_CONNECTIONS * METRICS_BODY_MAX,
+        .connections_max = METRICS_CONNECTIONS,
+        .per_address_max = METRICS_PER_ADDRESS,
+        .request_ms = METRICS_MS,
+        .answer_ms = METRICS_MS,
+        .idle_ms = IDLE_MS,
+    };
+    set_address(&options, listen);
+    if (options.fd < 0 && !listen->host && !listen->unix_path)
+        return true;
+    if (!server_start(&options, &agent->metrics_server, err))
+        return false;
+    measure_server(&agent->measured, options.name, agent->metrics_server);
+    return true;
 }
 
 // --- life ---
@@ -330,6 +433,8 @@ static bool start(struct agent *agent, struct error *err)
     if (!open_events(agent, err) || !directory_make(config->state_directory, err) ||
         !store_open(config->state_directory, &agent->store, err) || !start_kubernetes(agent, err))
         return false;
+    store_on_commit(agent->store, count_commit);
+    kube_client_on_answer(agent->kube, count_answer);
     agent->children = children_create((int)config->git.max_concurrent);
     struct pipeline_parts parts = {.settings = agent->settings,
                                    .store = agent->store,
@@ -355,10 +460,14 @@ static bool start(struct agent *agent, struct error *err)
                                                            .wake = wake,
                                                            .user = agent});
     watch_services(agent, config);
-    if (!start_webhooks(agent, config, err) || !start_admin(agent, config, err))
+    agent->beat = mono_now().ms;
+    prepare_observed(agent);
+    if (!start_webhooks(agent, config, err) || !start_admin(agent, config, err) ||
+        !start_metrics(agent, config, err))
         return false;
-    log_line(LOG_INFO, "listening", "webhooks", server_address(agent->webhooks), "admin",
-             server_address(agent->admin_server), NULL);
+    log_line(LOG_INFO, "listening", "metrics",
+             agent->metrics_server ? server_address(agent->metrics_server) : NULL, "webhooks",
+             server_address(agent->webhooks), "admin", server_address(agent->admin_server), NULL);
     return true;
 }
 
@@ -378,9 +487,11 @@ static void drain(struct agent *agent)
 // the rest is NULL.
 static void stop(struct agent *agent)
 {
+    agent->stopping = true;
     drain(agent);
-    server_stop(agent->webhooks);
+    server_stop(agent->metrics_server);
     server_stop(agent->admin_server);
+    server_stop(agent->webhooks); // whose connections the other two tell
     attempts_destroy(agent->admin.attempts);
     intake_destroy(agent->intake);
     for (size_t i = 0; i < agent->watch_count; i++)
@@ -474,6 +585,7 @@ static void run(struct agent *agent)
     struct mono_time swept = mono_now();
     for (;;) {
         children_run(agent->children, agent->events_fd, mono_after(tick));
+        agent->beat = mono_now().ms;
         uint64_t times;
         ssize_t got = read(agent->synced_fd, &times, sizeof times); // readable no more
         (void)got;

@@ -94,6 +94,17 @@ static struct task **find(struct children *children, const char *name)
     return at;
 }
 
+void children_count(struct children *children, size_t *running, size_t *waiting)
+{
+    *running = *waiting = 0;
+    pthread_mutex_lock(&children->lock);
+    for (const struct task *task = children->tasks; task; task = task->next) {
+        *running += task->stage == STAGE_RUNNING;
+        *waiting += task->stage == STAGE_WAITING && !task->cancelled;
+    }
+    pthread_mutex_unlock(&children->lock);
+}
+
 static void nudge(struct children *children)
 {
     uint64_t one = 1;

@@ -49,6 +49,8 @@ enum child_state children_take(struct children *children, const char *name,
                                struct child_result *result);
 // Any thread. Kills or forgets it; nobody is woken.
 void children_cancel(struct children *children, const char *name);
+// Any thread.
+void children_count(struct children *children, size_t *running, size_t *waiting);
 void child_result_finish(struct child_result *result);
 
 // Main thread: runs children until `fd` is readable or the deadline passed. True when `fd` is.

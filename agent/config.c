@@ -217,12 +217,24 @@ static void check_allow(struct config_load *load, const struct config *config)
     }
 }
 
+static bool same_address(const struct config_address *a, const struct config_address *b)
+{
+    return same(a->unix_path, b->unix_path) ||
+           (same(a->host, b->host) && a->port == b->port && a->port != 0);
+}
+
 static void check_listeners(struct config_load *load, const struct config *config)
 {
-    const struct config_address *a = &config->webhooks.listen, *b = &config->admin.listen;
-    if (same(a->unix_path, b->unix_path) ||
-        (same(a->host, b->host) && a->port == b->port && a->port != 0))
-        config_fail(load, "/admin/listen", "the same as webhooks.listen");
+    const struct {
+        const char *pointer, *key;
+        const struct config_address *address;
+    } listeners[] = {{"/webhooks/listen", "webhooks.listen", &config->webhooks.listen},
+                     {"/admin/listen", "admin.listen", &config->admin.listen},
+                     {"/metrics/listen", "metrics.listen", &config->metrics.listen}};
+    for (size_t i = 0; i < sizeof listeners / sizeof *listeners; i++)
+        for (size_t j = 0; j < i; j++)
+            if (same_address(listeners[i].address, listeners[j].address))
+                config_fail(load, listeners[i].pointer, "the same as %s", listeners[j].key);
 }
 
 static void check_in_flight(struct config_load *load, const struct config *config)

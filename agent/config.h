@@ -106,6 +106,9 @@ struct config {
             size_t count;
         } tokens;
     } admin;
+    struct {
+        struct config_address listen; // no host and no path: off
+    } metrics;
     char *state_directory;
     struct {
         enum log_level level;
@@ -153,7 +156,7 @@ struct config {
         int64_t max_concurrent;
         int64_t max_concurrent_per_repository; // 0: no bound of its own
         bool cache;
-        char *cache_repository; // "": beside the image
+        char *cache_repository;               // "": beside the image
         struct config_texts registry_mirrors; // "host[:port][/path]", for Docker Hub
         json_t *registry_maps;                // registry → "host[:port][/path]", texts
         int64_t max_context_bytes;

@@ -301,7 +301,7 @@ static void read_address(const struct reading *reading, const json_t *value, voi
 {
     struct config_address *address = field;
     const char *text = text_of(reading, value);
-    if (!text)
+    if (!text || (!*text && reading->setting->may_be_off))
         return;
     if (text_starts(text, "unix:")) {
         if (text[5] != '/' || strlen(text + 5) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
@@ -452,8 +452,8 @@ static void read_list(const struct reading *reading, const json_t *value, void *
     read_each(reading, value, reading->setting->item_size, read_item, field);
 }
 
-// A new object of texts; numbers become texts, as Kubernetes takes quantities, unless the texts have
-// a form.
+// A new object of texts; numbers become texts, as Kubernetes takes quantities, unless the texts
+// have a form.
 static json_t *text_map(const struct reading *reading, const json_t *value)
 {
     if (!json_is_object(value)) {

@@ -42,6 +42,7 @@ struct config_setting {
     const struct config_form *form; // of a text, or of each of a list of texts; NULL: any
     size_t item_size;               // of lists
     bool restart;                   // a reload leaves it as it is
+    bool may_be_off;                // of an address: "" is none
     const char *help;               // sentences
     const char *example;            // shown in the example file in place of the default
 };

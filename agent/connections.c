@@ -254,6 +254,16 @@ void connections_hurry(struct connections *connections, const struct connections
     pthread_mutex_unlock(&connections->lock);
 }
 
+size_t connections_count(struct connections *connections)
+{
+    size_t count = 0;
+    pthread_mutex_lock(&connections->lock);
+    for (const struct connection *each = connections->first; each; each = each->next)
+        count++;
+    pthread_mutex_unlock(&connections->lock);
+    return count;
+}
+
 bool connections_await_none(struct connections *connections, struct mono_time deadline)
 {
     pthread_mutex_lock(&connections->lock);

@@ -56,6 +56,7 @@ struct connections_hurry {
     struct mono_time receiving; // of requests that are arriving
 };
 void connections_hurry(struct connections *connections, const struct connections_hurry *hurry);
+size_t connections_count(struct connections *connections); // but for those that linger
 // Waits until no connection is left; false at the deadline.
 bool connections_await_none(struct connections *connections, struct mono_time deadline);
 

@@ -5,6 +5,7 @@
 #include "agent/base/log.h"
 #include "agent/base/printable.h"
 #include "agent/base/text.h"
+#include "agent/metrics.h"
 #include "webhooks/provider.h"
 
 #include <pthread.h>
@@ -148,6 +149,7 @@ static void remember_refused(struct intake *intake, const struct webhook_provide
     printable_copy(refused.delivery, sizeof refused.delivery, claimed, strlen(claimed));
     printable_copy(refused.reason, sizeof refused.reason, reason, strlen(reason));
 
+    metric_count_status(METRIC_WEBHOOKS_REFUSED, provider->name, status);
     pthread_mutex_lock(&intake->lock);
     intake->refused++;
     put_first(intake, refused);
@@ -285,6 +287,14 @@ static void forget_passage(struct passage *passage)
     pthread_mutex_unlock(&intake->lock);
 }
 
+static void note_stored(const struct delivery *delivery, const char *reason)
+{
+    metric_count(METRIC_DELIVERIES, delivery->forge, reason);
+    log_line(LOG_DEBUG, "delivery stored", "delivery", delivery->id, "repository",
+             delivery->repository, "branch", *delivery->branch ? delivery->branch : NULL, "reason",
+             reason, NULL);
+}
+
 static void stored(void *user, enum store_outcome outcome, int64_t seq)
 {
     (void)seq;
@@ -295,8 +305,7 @@ static void stored(void *user, enum store_outcome outcome, int64_t seq)
         remember_refused(passage->intake, webhook_provider_at(server_path(passage->req)),
                          passage->req, 503, NOT_STORED);
     else
-        log_line(LOG_DEBUG, "delivery stored", "delivery", delivery->id, "reason",
-                 outcome == STORE_REPEATED ? "repeated" : delivery->reason, NULL);
+        note_stored(delivery, outcome == STORE_REPEATED ? "repeated" : delivery->reason);
     if (delivery->pending && (outcome == STORE_ADDED || outcome == STORE_REOPENED))
         options->wake(options->user, delivery->repository, delivery->branch);
     answer(passage->req, delivery, outcome);

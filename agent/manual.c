@@ -1,9 +1,10 @@
 // Built and run by the build itself: prints a manual page or the example settings from the tables
 // that drive the program.
 //
-//     manual cronwright.1 | cronwright.yaml.5 | cronwright.example.yaml
+//     manual cronwright.1 | cronwright.yaml.5 | cronwright-metrics.7 | cronwright.example.yaml
 #include "agent/cli/doc.h"
 #include "agent/config.h"
+#include "agent/metrics.h"
 
 #include <string.h>
 
@@ -13,6 +14,7 @@ static const struct {
 } documents[] = {
     {"cronwright.1", doc_man},
     {"cronwright.yaml.5", config_doc_man},
+    {"cronwright-metrics.7", metrics_doc_man},
     {"cronwright.example.yaml", config_doc_example},
 };
 

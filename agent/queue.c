@@ -13,9 +13,10 @@
 struct key {
     char *name;
     struct key *next_ready;
-    bool ready;   // in the list of ready keys, or to be put there when its run ends
-    bool running; // some worker has it
-    int tries;    // failures since the last run that was done
+    struct mono_time since; // in the list of ready keys
+    bool ready;             // in the list of ready keys, or to be put there when its run ends
+    bool running;           // some worker has it
+    int tries;              // failures since the last run that was done
     struct mono_time due;
     size_t place; // in the heap of delayed keys; NOT_DUE: not delayed
 };
@@ -32,6 +33,7 @@ struct work_queue {
     struct key *first_ready, **last_ready;
     struct key **delayed; // binary heap, the one that is due first on top
     size_t delayed_count, delayed_room;
+    size_t ready_count, running_count;
     bool closing;
 };
 
@@ -74,6 +76,8 @@ static void forget_if_idle(struct work_queue *queue, struct key *key)
 static void put_in_line(struct work_queue *queue, struct key *key)
 {
     key->next_ready = NULL;
+    key->since = mono_now();
+    queue->ready_count++;
     *queue->last_ready = key;
     queue->last_ready = &key->next_ready;
     pthread_cond_signal(&queue->changed);
@@ -98,6 +102,8 @@ static struct key *take_ready(struct work_queue *queue)
         queue->last_ready = &queue->first_ready;
     key->ready = false;
     key->running = true;
+    queue->ready_count--;
+    queue->running_count++;
     return key;
 }
 
@@ -205,6 +211,7 @@ static int64_t back_off_ms(int tries)
 static void finish_run(struct work_queue *queue, struct key *key, enum work_result result)
 {
     key->running = false;
+    queue->running_count--;
     if (result == WORK_DONE)
         key->tries = 0;
     if (result == WORK_FAILED)
@@ -272,6 +279,17 @@ void work_queue_add(struct work_queue *queue, const char *key)
     pthread_mutex_lock(&queue->lock);
     if (!queue->closing)
         make_ready(queue, find_or_make(queue, key));
+    pthread_mutex_unlock(&queue->lock);
+}
+
+void work_queue_figures(struct work_queue *queue, struct work_queue_figures *out)
+{
+    pthread_mutex_lock(&queue->lock);
+    *out = (struct work_queue_figures){.ready = queue->ready_count,
+                                       .delayed = queue->delayed_count,
+                                       .running = queue->running_count};
+    if (queue->first_ready)
+        out->oldest_ms = mono_now().ms - queue->first_ready->since.ms;
     pthread_mutex_unlock(&queue->lock);
 }
 

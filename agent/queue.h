@@ -5,6 +5,7 @@
 #ifndef CRONWRIGHT_QUEUE_H
 #define CRONWRIGHT_QUEUE_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #define WORK_QUEUE_BACKOFF_MIN 1000  // ms, doubled with each failure, with jitter, up to:
@@ -29,6 +30,13 @@ void work_queue_start(struct work_queue *queue, int workers);
 void work_queue_destroy(struct work_queue *queue);
 
 void work_queue_add(struct work_queue *queue, const char *key);
+
+struct work_queue_figures {
+    size_t ready, delayed, running;
+    int64_t oldest_ms; // how long the first ready key has waited for a worker; 0: none waits
+};
+void work_queue_figures(struct work_queue *queue, struct work_queue_figures *out);
+
 // At the latest after that long: of several delays the shortest holds.
 void work_queue_after(struct work_queue *queue, const char *key, int64_t delay_ms);
 

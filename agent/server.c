@@ -8,6 +8,7 @@
 #include "agent/connections.h"
 #include "agent/door.h"
 #include "agent/listener.h"
+#include "agent/metrics.h"
 #include "agent/routes.h"
 
 #include <arpa/inet.h>
@@ -328,6 +329,7 @@ static void give_answer(struct server_request *req, int status, struct MHD_Respo
         assert(req->state != REQUEST_ANSWERED);
         req->answer = answer;
         req->status = status;
+        metric_count_status(METRIC_HTTP_REQUESTS, req->server->options.name, status);
         if (req->state == REQUEST_SUSPENDED)
             MHD_resume_connection(req->mhd);
         req->state = REQUEST_ANSWERED;
@@ -926,6 +928,11 @@ bool server_start(const struct server_options *options, struct server **out, str
 const char *server_address(const struct server *server)
 {
     return server->listener.address;
+}
+
+size_t server_connections(const struct server *server)
+{
+    return connections_count(server->connections);
 }
 
 // Clients whose connection waits in a socket that is about to be closed would be reset.

@@ -152,6 +152,8 @@ bool server_start(const struct server_options *options, struct server **out,
                   struct error *err) MUST_CHECK;
 // The address in use: "127.0.0.1:34567", "[::1]:34567" or "unix:/path".
 const char *server_address(const struct server *server);
+// How many connections are open. Any thread.
+size_t server_connections(const struct server *server);
 
 // Stops accepting, refuses new requests with 503 (but for SERVER_WHILE_DRAINING), says
 // "Connection: close" on every answer, ends streams when they have nothing more to say, closes idle

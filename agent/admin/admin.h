@@ -3,6 +3,7 @@
 #ifndef CRONWRIGHT_ADMIN_ADMIN_H
 #define CRONWRIGHT_ADMIN_ADMIN_H
 
+#include "agent/observe.h"
 #include "agent/server.h"
 #include "agent/settings.h"
 #include "agent/store/store.h"
@@ -27,9 +28,7 @@ struct admin {
     struct recorder *recorder;
     struct attempts *attempts;
     const char *webhooks_address; // as listened on
-    // Whether all that the agent needs is there; otherwise the first thing that is not.
-    bool (*ready)(void *user, struct error *err);
-    void *ready_user;
+    const struct observed *observed;
 };
 
 extern const struct server_route admin_service_routes[];

@@ -18,6 +18,13 @@ struct wall_time wall_now(void)
     return (struct wall_time){clock_ms(CLOCK_REALTIME)};
 }
 
+int64_t mono_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
 struct mono_time mono_now(void)
 {
     return (struct mono_time){clock_ms(CLOCK_MONOTONIC)};

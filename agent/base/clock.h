@@ -17,6 +17,7 @@ struct mono_time {
 
 struct wall_time wall_now(void);
 struct mono_time mono_now(void);
+int64_t mono_us(void);                        // for durations below a millisecond
 struct mono_time mono_after(int64_t ms);      // now + ms
 int64_t mono_left(struct mono_time deadline); // ms until then, 0 when past
 bool mono_past(struct mono_time deadline);

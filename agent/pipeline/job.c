@@ -41,6 +41,11 @@ static struct kaniko_settings kaniko_settings(const struct config *config)
     };
 }
 
+void build_id(int64_t build, char out[static BUILD_ID_SIZE])
+{
+    snprintf(out, BUILD_ID_SIZE, "b-%" PRId64, build);
+}
+
 bool build_next_attempt(struct build *build, const struct recipe *recipe, struct error *err)
 {
     struct build_name name;
@@ -283,8 +288,8 @@ static void ask_events(struct work *work, const json_t *job, const json_t *pod,
         return;
     CLEANUP(json_ptr) json_t *event = NULL;
     struct error err;
-    if (!kube_event_about(work->pipeline->parts.kube,
-                          work->config->builds.namespace, uid, &event, &err))
+    if (!kube_event_about(work->pipeline->parts.kube, work->config->builds.namespace, uid, &event,
+                          &err))
         log_line(LOG_WARNING, "why a build waits cannot be told", "error", err.text, NULL);
     kaniko_hindered(event, result);
 }

@@ -1,9 +1,9 @@
 // Step 3: the image that was built, written into every service that wants it.
 #include "agent/base/log.h"
 #include "agent/base/text.h"
+#include "agent/metrics.h"
 #include "agent/pipeline/steps.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -52,10 +52,11 @@ static bool record(struct work *work, const struct service *service, const struc
     text_copy(record.old_image, sizeof record.old_image, old_image);
     text_copy(record.new_image, sizeof record.new_image, image);
     CLEANUP(free_ptr) char *who = xasprintf("%s/%s", service->namespace_, service->name);
-    char id[32];
-    snprintf(id, sizeof id, "b-%" PRId64, build->id);
+    char id[BUILD_ID_SIZE];
+    build_id(build->id, id);
     log_line(LOG_INFO, "image patched", "service", who, "build", id, "image", image, "before",
              *old_image ? old_image : NULL, NULL);
+    metric_count(METRIC_PATCHES, "patched", NULL);
     return store_patch_add(work->pipeline->parts.store, &record, &work->err);
 }
 
@@ -144,8 +145,8 @@ static enum verdict patch_service(struct work *work, const struct service *known
                                   const struct build *build, const char *image)
 {
     struct kube_client *kube = work->pipeline->parts.kube;
-    char id[32];
-    snprintf(id, sizeof id, "b-%" PRId64, build->id);
+    char id[BUILD_ID_SIZE];
+    build_id(build->id, id);
     CLEANUP(service_ptr) const struct service *service = service_hold(known);
     for (int i = 0; i < PATCH_TRIES; i++) {
         enum verdict verdict = decide(work, service, build, image);
@@ -214,6 +215,7 @@ static void add_verdict(struct work *work, const struct service *service, enum v
     if (verdict != VERDICT_FAILED)
         return;
     tally->failed++;
+    metric_count(METRIC_PATCHES, "failed", NULL);
     tally->again |= work_failed(work, "patch-failed") == STEP_TRY;
     error_wrap(&work->err, "patch cronjob %s/%s", service->namespace_, service->name);
     log_line(LOG_WARNING, "a service cannot be patched", "namespace", service->namespace_,

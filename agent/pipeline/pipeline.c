@@ -2,6 +2,7 @@
 #include "agent/base/file.h"
 #include "agent/base/log.h"
 #include "agent/base/text.h"
+#include "agent/metrics.h"
 #include "agent/pipeline/steps.h"
 
 #include <ctype.h>
@@ -148,6 +149,7 @@ void pipeline_settings_changed(struct pipeline *pipeline)
 
 void pipeline_sweep(struct pipeline *pipeline)
 {
+    pipeline->swept = mono_now().ms;
     sweep_store(pipeline);
     struct service_list list = {0};
     service_cache_list(pipeline->parts.services, NULL, &list);
@@ -194,6 +196,7 @@ static void watch_failed(void *user, const struct error *err, int64_t retry_ms)
     (void)user;
     char retry[32];
     snprintf(retry, sizeof retry, "%" PRId64 "ms", retry_ms);
+    metric_count(METRIC_WATCH_FAILURES, "builds", NULL);
     log_line(LOG_WARNING, "the watch of builds failed", "error", err->text, "retry", retry, NULL);
 }
 
@@ -260,6 +263,22 @@ void pipeline_start(struct pipeline *pipeline)
     turn_restore(pipeline);
     work_queue_start(pipeline->queue, WORKERS);
     pipeline_sweep(pipeline);
+}
+
+void pipeline_queue(struct pipeline *pipeline, struct work_queue_figures *out)
+{
+    work_queue_figures(pipeline->queue, out);
+}
+
+int64_t pipeline_sweep_age_ms(const struct pipeline *pipeline)
+{
+    int64_t swept = pipeline->swept;
+    return swept ? mono_now().ms - swept : 0;
+}
+
+bool pipeline_watching(const struct pipeline *pipeline, struct error *err)
+{
+    return !kube_watch_failing(pipeline->jobs, err) && !kube_watch_failing(pipeline->pods, err);
 }
 
 void pipeline_destroy(struct pipeline *pipeline)

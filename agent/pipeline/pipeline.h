@@ -36,6 +36,8 @@ struct pipeline_parts {
 bool pipeline_create(const struct pipeline_parts *parts, struct pipeline **out,
                      struct error *err) MUST_CHECK;
 void pipeline_start(struct pipeline *pipeline);
+// Whether what becomes of builds is watched, once it was started; otherwise why not. Any thread.
+bool pipeline_watching(const struct pipeline *pipeline, struct error *err);
 // Waits for running reconciles; unfinished work goes on with the next start. NULL is fine.
 void pipeline_destroy(struct pipeline *pipeline);
 
@@ -53,6 +55,9 @@ void pipeline_service_changed(struct pipeline *pipeline, const struct service *b
                               const struct service *after);
 // The settings are others now: asks for every branch that is followed, at once.
 void pipeline_settings_changed(struct pipeline *pipeline);
+void pipeline_queue(struct pipeline *pipeline, struct work_queue_figures *out);
+// Since the last sweep; 0 before the first.
+int64_t pipeline_sweep_age_ms(const struct pipeline *pipeline);
 // Asks for every branch that is followed or has unfinished work; due ones are looked up again.
 void pipeline_sweep(struct pipeline *pipeline);
 

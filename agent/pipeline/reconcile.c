@@ -2,6 +2,7 @@
 // when to look again.
 #include "agent/base/log.h"
 #include "agent/base/text.h"
+#include "agent/metrics.h"
 #include "agent/pipeline/steps.h"
 
 #include <inttypes.h>
@@ -9,8 +10,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define UNFINISHED_MAX     64    // builds of one branch looked at in one reconcile
-#define UNKNOWN_RECHECK_MS 5000  // while the services are not known
+#define UNFINISHED_MAX     64   // builds of one branch looked at in one reconcile
+#define UNKNOWN_RECHECK_MS 5000 // while the services are not known
+#define MS_TO_US(ms)       ((ms)*1000)
 #define MISSED_MS          60000 // how much later than its push a service may be seen
 
 struct build_list {
@@ -25,11 +27,23 @@ static bool keep_build(void *user, const struct build *build)
     return list->count < UNFINISHED_MAX;
 }
 
+static void count_build(const struct build *build)
+{
+    const char *result = build_state_word(build->state);
+    metric_count(METRIC_BUILDS, result, build->reason);
+    metric_observe(METRIC_BUILD_DURATION, result, MS_TO_US(build->finished.ms - build->created.ms));
+    metric_observe(METRIC_BUILD_STEP, "fetch", MS_TO_US(build->fetch_ms));
+    metric_observe(METRIC_BUILD_STEP, "context", MS_TO_US(build->context_ms));
+    metric_observe(METRIC_BUILD_STEP, "kaniko", MS_TO_US(build->kaniko_ms));
+    metric_observe(METRIC_BUILD_STEP, "patch", MS_TO_US(build->patch_ms));
+}
+
 bool build_end(struct work *work, struct build *build, enum build_state state, const char *reason,
                const char *detail, struct error *err)
 {
-    char id[32];
-    snprintf(id, sizeof id, "b-%" PRId64, build->id);
+    char id[BUILD_ID_SIZE];
+    build_id(build->id, id);
+    bool again = build->state >= BUILD_DONE; // it was put into one more service
     build->state = state;
     text_copy(build->reason, sizeof build->reason, reason);
     text_copy(build->detail, sizeof build->detail, detail);
@@ -38,6 +52,8 @@ bool build_end(struct work *work, struct build *build, enum build_state state, c
         return false;
     CLEANUP(free_ptr) char *context = build_context_path(work->pipeline, build);
     unlink(context); // if it is still there
+    if (!again)
+        count_build(build);
     log_line(state == BUILD_FAILED ? LOG_WARNING : LOG_INFO, "build ended", "build", id,
              "repository", build->repository, "commit", build->commit, "reason", reason, "detail",
              detail, NULL);
@@ -392,12 +408,35 @@ static bool sum_up(struct work *work, struct pass *pass)
     return true;
 }
 
+static void log_ended(const struct work *work, const struct deliveries_ended *ended,
+                      const struct pass *pass)
+{
+    char build[BUILD_ID_SIZE], further[32];
+    build_id(pass->build, build);
+    metric_add(METRIC_DELIVERIES_FINISHED, pass->reason, NULL, ended->count);
+    for (size_t i = 0; i < ended->count && i < STORE_ENDED_MAX; i++)
+        log_line(pass->failed ? LOG_WARNING : LOG_INFO, "delivery ended", "delivery", ended->ids[i],
+                 "repository", work->repository, "branch", work->branch, "build",
+                 pass->build ? build : NULL, "reason", pass->reason, "detail",
+                 *pass->detail ? pass->detail : NULL, NULL);
+    if (ended->count <= STORE_ENDED_MAX)
+        return;
+    snprintf(further, sizeof further, "%zu", ended->count - STORE_ENDED_MAX);
+    log_line(LOG_INFO, "further deliveries ended", "count", further, "repository", work->repository,
+             "branch", work->branch, "reason", pass->reason, NULL);
+}
+
 static bool end_deliveries(struct work *work, int64_t upto, const struct pass *pass)
 {
-    return work->newest == 0 ||
-           store_deliveries_finish(work->pipeline->parts.store, work->repository, work->others,
-                                   work->branch, upto, pass->reason, pass->detail, pass->failed,
-                                   pass->build, &work->err);
+    struct deliveries_ended ended;
+    if (work->newest == 0)
+        return true;
+    if (!store_deliveries_finish(work->pipeline->parts.store, work->repository, work->others,
+                                 work->branch, upto, pass->reason, pass->detail, pass->failed,
+                                 pass->build, &ended, &work->err))
+        return false;
+    log_ended(work, &ended, pass);
+    return true;
 }
 
 // Nobody to build for: ends what waits, with the reason.

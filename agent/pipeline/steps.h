@@ -28,6 +28,7 @@ struct pipeline {
     struct kube_watch *pods;
     pthread_mutex_t places_lock; // held while the builds under way are counted and one is added
     struct places *places;       // under that lock
+    _Atomic int64_t swept;       // the last sweep, in monotonic ms; 0: none yet
     char *context_directory;
     char *log_directory; // of builds: a directory each, a file for each pod
     char *mirror_directory;
@@ -81,8 +82,9 @@ struct work {
     char refused_reason[STORE_REASON_SIZE]; // why a service was left out: the last one's
     char refused[STORE_DETAIL_SIZE];
 
-    int64_t newest;            // seq of the newest pending delivery; 0: none
-    struct wall_time received; // when that came
+    int64_t newest;                        // seq of the newest pending delivery; 0: none
+    struct wall_time received;             // when that came
+    char delivery[STORE_DELIVERY_ID_SIZE]; // and its sender's id
 
     // Of the source that is being looked at: see work_select().
     struct source *source;
@@ -161,6 +163,9 @@ char *build_context_path(const struct pipeline *pipeline, const struct build *bu
 // What an unfinished build waits for, or meets: "" for nothing. Stored when it is news.
 bool build_explain(struct work *work, struct build *build, const char *reason,
                    const char *detail) MUST_CHECK;
+// "b-51", as people see it.
+#define BUILD_ID_SIZE 32
+void build_id(int64_t build, char out[static BUILD_ID_SIZE]);
 // Ends a build and stores it.
 bool build_end(struct work *work, struct build *build, enum build_state state, const char *reason,
                const char *detail, struct error *err) MUST_CHECK;

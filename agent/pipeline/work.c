@@ -389,9 +389,13 @@ bool work_load(struct work *work, struct error *err)
     for (size_t i = 0; i < work->source_count; i++)
         if (!load_head(work, &work->sources[i], err))
             return false;
-    return store_delivery_newest(parts->store, work->repository, work->branch, &work->newest,
-                                 &work->received, err) &&
-           store_delivery_asked(parts->store, work->repository, work->branch, note_asked, work,
+    struct newest_delivery newest;
+    if (!store_delivery_newest(parts->store, work->repository, work->branch, &newest, err))
+        return false;
+    work->newest = newest.seq;
+    work->received = newest.received;
+    text_copy(work->delivery, sizeof work->delivery, newest.id);
+    return store_delivery_asked(parts->store, work->repository, work->branch, note_asked, work,
                                 err);
 }
 

@@ -1,6 +1,7 @@
 #include "agent/runs/recorder.h"
 #include "agent/base/log.h"
 #include "agent/base/text.h"
+#include "agent/metrics.h"
 #include "agent/runs/logs.h"
 #include "agent/runs/record.h"
 #include "agent/runs/state.h"
@@ -121,6 +122,7 @@ static void say_failed(const struct space *space, const char *what, const struct
 {
     char retry[32];
     snprintf(retry, sizeof retry, "%" PRId64 "ms", retry_ms);
+    metric_count(METRIC_WATCH_FAILURES, "runs", NULL);
     log_line(LOG_WARNING, what, "namespace", space->namespace_, "error", err->text, "retry", retry,
              NULL);
 }
@@ -259,6 +261,17 @@ static bool is_same(const struct run_record *a, const struct run_record *b)
            a->finished.ms == b->finished.ms;
 }
 
+// Those that were over when the agent came are nothing that happened now.
+static void count_run(const struct recorder *recorder, const struct run *run,
+                      const struct run_record *before)
+{
+    enum run_state known;
+    bool counted =
+        before->attempts && run_state_parse(before->state, &known) && run_state_is_over(known);
+    if (!counted && run_state_is_over(run->state) && run->finished.ms >= recorder->since.ms)
+        metric_count(METRIC_RUNS, run_kind_word(run->kind), run_state_word(run->state));
+}
+
 static bool put_run(struct recorder *recorder, const struct run *run, bool open,
                     const struct run_record *before, struct error *err)
 {
@@ -285,10 +298,14 @@ static enum work_result write_run(struct recorder *recorder, struct run *run, bo
     // First the row: logs without one would be forgotten.
     if (!before->attempts && !put_run(recorder, run, true, before, &err))
         return fail("a run cannot be recorded", run->name, &err);
+    if (!before->attempts)
+        count_run(recorder, run, before);
     if (!logs_settle(recorder, run, &progress, &err))
         return fail("a run's log cannot be kept", run->name, &err);
     if (!put_run(recorder, run, !whole || progress.pending, before, &err))
         return fail("a run cannot be recorded", run->name, &err);
+    if (before->attempts)
+        count_run(recorder, run, before);
     atomic_fetch_add(&recorder->log_bytes, progress.bytes);
     if (whole)
         jobs_settle(recorder->jobs, run->uid, gone);
@@ -421,8 +438,10 @@ static void add_run(struct recorder *recorder, const struct run *run)
     else if (news && !put_run(recorder, run, true, &record, &err))
         log_line(LOG_WARNING, "a run cannot be recorded", "run", run->name, "error", err.text,
                  NULL);
-    else if (news)
+    else if (news) {
+        count_run(recorder, run, &record);
         add_key(recorder, KEY_RUN, run->uid, 0); // a worker may have known more just now
+    }
     run_record_finish(&record);
 }
 
@@ -654,6 +673,27 @@ bool recorder_create(const struct recorder_parts *parts, struct recorder **out, 
     work_queue_start(recorder->queue, WORKERS);
     *out = recorder;
     return true;
+}
+
+void recorder_queue(struct recorder *recorder, struct work_queue_figures *out)
+{
+    work_queue_figures(recorder->queue, out);
+}
+
+size_t recorder_watches_failing(const struct recorder *recorder)
+{
+    size_t failing = 0;
+    for (size_t i = 0; i < recorder->space_count; i++) {
+        struct kube_watch *jobs = recorder->spaces[i].jobs, *pods = recorder->spaces[i].pods;
+        failing += jobs && kube_watch_failing(jobs, NULL);
+        failing += pods && kube_watch_failing(pods, NULL);
+    }
+    return failing;
+}
+
+int64_t recorder_log_bytes(const struct recorder *recorder)
+{
+    return recorder->log_bytes;
 }
 
 void recorder_destroy(struct recorder *recorder)

@@ -8,6 +8,7 @@
 #ifndef CRONWRIGHT_RUNS_RECORDER_H
 #define CRONWRIGHT_RUNS_RECORDER_H
 
+#include "agent/queue.h"
 #include "agent/settings.h"
 #include "agent/store/runs.h"
 #include "deploy/runs.h"
@@ -46,6 +47,10 @@ void recorder_tick(struct recorder *recorder);
 void recorder_add(struct recorder *recorder, const struct run *run);
 // Whether the cluster is known to have the Job no more. Any thread.
 bool recorder_job_is_gone(struct recorder *recorder, const char *namespace_, const char *uid);
+void recorder_queue(struct recorder *recorder, struct work_queue_figures *out);
+size_t recorder_watches_failing(const struct recorder *recorder);
+// On disk, of logs at their end.
+int64_t recorder_log_bytes(const struct recorder *recorder);
 // Since when this agent is there.
 struct wall_time recorder_since(const struct recorder *recorder);
 

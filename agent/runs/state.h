@@ -13,9 +13,9 @@
 // The watches of one namespace, or of all.
 struct space {
     struct recorder *recorder;
-    char *namespace_;        // NULL: all
-    struct kube_watch *jobs; // both made on the loop's thread
-    struct kube_watch *pods; // once all Jobs are known
+    char *namespace_;                  // NULL: all
+    _Atomic(struct kube_watch *) jobs; // both made on the loop's thread
+    _Atomic(struct kube_watch *) pods; // once all Jobs are known
     atomic_bool jobs_known;
     atomic_bool pods_known; // or cannot be had
 };

@@ -61,7 +61,9 @@ struct store {
     struct change *first, **last;
     size_t waiting_later; // changes in the queue that nobody waits for
     bool closing;
-    struct error health; // of the last commit
+    struct error health;                           // of the last commit
+    void (*on_commit)(int64_t us, size_t changes); // NULL: nobody wants to know
+    struct mono_time busy_since; // the writer has a group since then; 0: it waits for one
 
     pthread_t thread;
     bool thread_runs;
@@ -321,6 +323,7 @@ static bool commit_group(struct db *db, struct change *group, struct error *err)
 static struct change *take_group(struct store *store)
 {
     pthread_mutex_lock(&store->lock);
+    store->busy_since = (struct mono_time){0};
     while (!store->first && !store->closing)
         pthread_cond_wait(&store->work, &store->lock);
     struct change *group = store->first;
@@ -334,6 +337,8 @@ static struct change *take_group(struct store *store)
     *end = NULL;
     if (!store->first)
         store->last = &store->first;
+    if (group)
+        store->busy_since = mono_now();
     pthread_mutex_unlock(&store->lock);
     return group;
 }
@@ -363,13 +368,24 @@ static void finish_group(struct store *store, struct change *group, const struct
     }
 }
 
+static size_t count_changes(const struct change *group)
+{
+    size_t count = 0;
+    for (; group; group = group->next)
+        count++;
+    return count;
+}
+
 static void *write_groups(void *arg)
 {
     struct store *store = arg;
     struct change *group;
     while ((group = take_group(store))) {
         struct error err;
+        int64_t began = mono_us();
         bool ok = commit_group(&store->writer, group, &err);
+        if (ok && store->on_commit)
+            store->on_commit(mono_us() - began, count_changes(group));
         finish_group(store, group, ok ? NULL : &err);
     }
     return NULL;
@@ -421,6 +437,27 @@ bool store_healthy(struct store *store, struct error *err)
     if (health.code != ERR_NONE && err)
         *err = health;
     return health.code == ERR_NONE;
+}
+
+void store_on_commit(struct store *store, void (*told)(int64_t us, size_t changes))
+{
+    store->on_commit = told; // before the first change wakes the writer
+}
+
+int64_t store_queued(struct store *store)
+{
+    pthread_mutex_lock(&store->lock);
+    size_t waiting = store->waiting_later;
+    pthread_mutex_unlock(&store->lock);
+    return (int64_t)waiting;
+}
+
+int64_t store_busy_ms(struct store *store)
+{
+    pthread_mutex_lock(&store->lock);
+    struct mono_time since = store->busy_since;
+    pthread_mutex_unlock(&store->lock);
+    return since.ms ? mono_now().ms - since.ms : 0;
 }
 
 // --- reads ---

@@ -91,6 +91,9 @@ bool store_change(struct store *store, store_apply apply, void *data, struct err
 bool store_change_later(struct store *store, store_apply apply,
                         void (*done)(void *data, bool committed), void *data) MUST_CHECK;
 
+// Changes of store_change_later() that wait.
+int64_t store_queued(struct store *store);
+
 // --- reads ---
 
 // Locks and gives the reading connection: CLEANUP(store_reader_release) struct db *db = ….

@@ -158,6 +158,7 @@ struct ending {
     const char *repository, *others, *branch, *reason, *detail;
     int64_t upto, build;
     bool failed;
+    struct deliveries_ended ended;
 };
 
 static bool apply_ending(struct db *db, void *data, struct error *err)
@@ -165,8 +166,9 @@ static bool apply_ending(struct db *db, void *data, struct error *err)
     static const char sql[] =
         "UPDATE deliveries SET pending = 0, failed = ?1, reason = ?2, detail = ?3, build = ?4, "
         "finished = ?5 WHERE pending = 1 AND repository = ?6 AND branch = ?7 AND seq <= ?8 "
-        "AND instr(?9, char(10) || repository || char(10)) = 0";
-    const struct ending *ending = data;
+        "AND instr(?9, char(10) || repository || char(10)) = 0 RETURNING id";
+    struct ending *ending = data;
+    struct deliveries_ended *ended = &ending->ended;
     CLEANUP(db_reset) struct statement *statement = db_prepare(db, sql, err);
     if (!statement)
         return false;
@@ -179,17 +181,24 @@ static bool apply_ending(struct db *db, void *data, struct error *err)
     db_bind_text(statement, 7, ending->branch);
     db_bind_int(statement, 8, ending->upto);
     db_bind_text(statement, 9, ending->others ? ending->others : "");
-    return db_run(statement, err);
+    enum db_step step;
+    for (; (step = db_step(statement, err)) == DB_ROW; ended->count++)
+        if (ended->count < STORE_ENDED_MAX)
+            db_text(statement, 0, ended->ids[ended->count], STORE_DELIVERY_ID_SIZE);
+    return step == DB_DONE;
 }
 
 bool store_deliveries_finish(struct store *store, const char *repository, const char *others,
                              const char *branch, int64_t upto, const char *reason,
-                             const char *detail, bool failed, int64_t build, struct error *err)
+                             const char *detail, bool failed, int64_t build,
+                             struct deliveries_ended *ended, struct error *err)
 {
-    struct ending ending = {repository,           others, branch, reason,
-                            detail ? detail : "", upto,   build,  failed};
-    return store_change(store, apply_ending, &ending, err) ||
-           error_wrap(err, "finish deliveries of %s %s", repository, branch);
+    struct ending ending = {repository, others, branch, reason, detail ? detail : "",
+                            upto,       build,  failed, {0}};
+    if (!store_change(store, apply_ending, &ending, err))
+        return error_wrap(err, "finish deliveries of %s %s", repository, branch);
+    *ended = ending.ended;
+    return true;
 }
 
 struct reopening {
@@ -232,9 +241,9 @@ bool store_deliveries_reopen(struct store *store, const char *repository, const 
 // --- reading ---
 
 bool store_delivery_newest(struct store *store, const char *repository, const char *branch,
-                           int64_t *seq, struct wall_time *received, struct error *err)
+                           struct newest_delivery *out, struct error *err)
 {
-    static const char sql[] = "SELECT seq, received FROM deliveries "
+    static const char sql[] = "SELECT seq, received, id FROM deliveries "
                               "WHERE pending = 1 AND repository = ?1 AND branch = ?2 "
                               "ORDER BY seq DESC LIMIT 1";
     CLEANUP(store_reader_release) struct db *db = store_reader(store);
@@ -246,8 +255,12 @@ bool store_delivery_newest(struct store *store, const char *repository, const ch
     enum db_step step = db_step(statement, err);
     if (step == DB_FAILED)
         return false;
-    *seq = step == DB_ROW ? db_int(statement, 0) : 0;
-    received->ms = step == DB_ROW ? db_int(statement, 1) : 0;
+    *out = (struct newest_delivery){0};
+    if (step == DB_ROW) {
+        out->seq = db_int(statement, 0);
+        out->received.ms = db_int(statement, 1);
+        db_text(statement, 2, out->id, sizeof out->id);
+    }
     return true;
 }
 

@@ -36,6 +36,20 @@ bool store_open(const char *directory, struct store **out, struct error *err) MU
 void store_close(struct store *store);
 // Whether the last commit succeeded; the reason otherwise. For /readyz.
 bool store_healthy(struct store *store, struct error *err);
+// How long the writer has been at what it writes now; 0: it waits for work. For /healthz.
+int64_t store_busy_ms(struct store *store);
+
+// What waits, for whoever watches over the agent.
+struct store_figures {
+    int64_t queued;          // changes that nobody waits for, not on disk yet
+    int64_t pending;         // deliveries that are not final
+    struct wall_time oldest; // when the first of those was received
+    int64_t builds_waiting, builds_under_way;
+};
+bool store_figures(struct store *store, struct store_figures *out, struct error *err) MUST_CHECK;
+// From now on tells how long each group of changes took to be written, on the writer's thread, and
+// how many there were. Call it before the first change.
+void store_on_commit(struct store *store, void (*told)(int64_t us, size_t changes));
 
 // --- deliveries: received webhook requests that were verified ---
 
@@ -81,6 +95,13 @@ void store_delivery_add(struct store *store, const struct delivery *delivery,
 bool store_delivery_put(struct store *store, const struct delivery *delivery,
                         struct error *err) MUST_CHECK;
 
+// Which deliveries ended: how many, and the ids of the first of them.
+#define STORE_ENDED_MAX 16
+struct deliveries_ended {
+    size_t count;
+    char ids[STORE_ENDED_MAX][STORE_DELIVERY_ID_SIZE];
+};
+
 // Ends all pending deliveries of a repository (letter case ignored) and branch with seq ≤ `upto`,
 // but those that are spelled exactly as one of `others`: identities that differ in letter case
 // only, with a '\n' before, between and after them; NULL: none. `failed` says that a redelivery of
@@ -88,7 +109,7 @@ bool store_delivery_put(struct store *store, const struct delivery *delivery,
 bool store_deliveries_finish(struct store *store, const char *repository, const char *others,
                              const char *branch, int64_t upto, const char *reason,
                              const char *detail, bool failed, int64_t build,
-                             struct error *err) MUST_CHECK;
+                             struct deliveries_ended *ended, struct error *err) MUST_CHECK;
 
 // Makes those of the newest deliveries pending again that ended as "no-match" since then: their
 // service had not been seen yet. Only the STORE_REOPEN_MAX newest of all are looked at.
@@ -96,10 +117,14 @@ bool store_deliveries_finish(struct store *store, const char *repository, const 
 bool store_deliveries_reopen(struct store *store, const char *repository, const char *branch,
                              struct wall_time since, int *count, struct error *err) MUST_CHECK;
 
-// The newest pending delivery of a key (repository without regard to letter case): its seq and when
-// it was received; seq 0: none.
+// The newest pending delivery of a key (repository without regard to letter case); seq 0: none.
+struct newest_delivery {
+    int64_t seq;
+    struct wall_time received;
+    char id[STORE_DELIVERY_ID_SIZE];
+};
 bool store_delivery_newest(struct store *store, const char *repository, const char *branch,
-                           int64_t *seq, struct wall_time *received, struct error *err) MUST_CHECK;
+                           struct newest_delivery *out, struct error *err) MUST_CHECK;
 
 // The services for which pending deliveries of a key were asked.
 bool store_delivery_asked(struct store *store, const char *repository, const char *branch,

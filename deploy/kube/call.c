@@ -6,6 +6,7 @@
 
 struct kube_call {
     struct kube_client *client;
+    const char *verb;
     struct http_stream *stream;
     uint64_t generation; // of the credentials
     struct http_response response;
@@ -58,6 +59,8 @@ static void done(void *user, int status, const struct error *err)
     struct kube_reply reply = {.retry_after_ms = -1};
     struct error failure = {.code = ERR_NONE};
     call->response.status = status;
+    if (!err || err->code != ERR_CANCELLED)
+        kube_tell_answer(call->client, call->verb, status);
     if (call->overflow.code != ERR_NONE)
         err = &call->overflow;
     if (!err && !kube_reply_read(&call->response, &reply, &failure))
@@ -77,6 +80,7 @@ bool kube_call_start(struct kube_client *client, struct http_loop *loop,
     static const struct http_stream_events events = {.head = head, .data = data, .done = done};
     struct kube_call *call = xalloc(sizeof *call);
     call->client = client;
+    call->verb = kube_verb(request);
     call->response = (struct http_response){.body.cap = KUBE_ANSWER_MAX, .retry_after_ms = -1};
     call->done = on_done;
     call->user = user;

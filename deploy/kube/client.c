@@ -12,6 +12,7 @@
 
 struct kube_client {
     struct kube_access *access;
+    void (*on_answer)(const char *verb, int status); // NULL: nobody wants to know
 };
 
 const struct kube_resource KUBE_CRONJOBS = {"/apis/batch/v1", "cronjobs"};
@@ -42,6 +43,34 @@ void kube_client_destroy(struct kube_client *client)
 struct kube_access *kube_client_access(struct kube_client *client)
 {
     return client->access;
+}
+
+// --- who asks how often ---
+
+void kube_client_on_answer(struct kube_client *client, void (*told)(const char *verb, int status))
+{
+    client->on_answer = told;
+}
+
+const char *kube_verb(const struct kube_request *request)
+{
+    static const char *const verbs[][2] = {
+        {"POST", "create"}, {"PATCH", "patch"}, {"PUT", "update"}, {"DELETE", "delete"}};
+    for (size_t i = 0; request->method && i < sizeof verbs / sizeof *verbs; i++)
+        if (strcmp(request->method, verbs[i][0]) == 0)
+            return verbs[i][1];
+    if (request->name || !request->resource)
+        return "get";
+    for (size_t i = 0; i < KUBE_QUERY_MAX && request->query[i].name; i++)
+        if (strcmp(request->query[i].name, "watch") == 0)
+            return "watch";
+    return "list";
+}
+
+void kube_tell_answer(const struct kube_client *client, const char *verb, int status)
+{
+    if (client->on_answer)
+        client->on_answer(verb, status);
 }
 
 // --- making a request ---
@@ -156,7 +185,9 @@ static bool try_request(struct kube_client *client, const struct kube_request *r
     prepared.http.timeout_ms = mono_left(deadline);
     if (prepared.http.timeout_ms == 0)
         return error_set(err, ERR_TIMEOUT, "no time left to ask the Kubernetes API");
-    if (!http_perform(&prepared.http, &response, err))
+    bool answered = http_perform(&prepared.http, &response, err);
+    kube_tell_answer(client, kube_verb(request), answered ? response.status : 0);
+    if (!answered)
         return false;
     bool ok = kube_reply_read(&response, reply, err);
     if (!ok && request->causes)

@@ -79,6 +79,11 @@ struct kube_client *kube_client_create(struct kube_access *access);
 void kube_client_destroy(struct kube_client *client); // NULL is fine
 struct kube_access *kube_client_access(struct kube_client *client);
 
+// From now on tells of each answer, or that there was none (status 0), with the API's word for what
+// was asked: "get", "list", "watch", "create", "update", "patch", "delete". On any thread; must not
+// block. Before the first request.
+void kube_client_on_answer(struct kube_client *client, void (*told)(const char *verb, int status));
+
 // Sends and waits. `reply` (NULL: not wanted) needs no preparation; after a failure only its first
 // three members are set. Text: "409 AlreadyExists: jobs.batch \"x\" already exists". Codes:
 //     400 422 ERR_INVALID   401 ERR_UNAUTHORIZED   403 ERR_FORBIDDEN   404 ERR_NOT_FOUND

@@ -318,6 +318,8 @@ static void log_done(void *user, int status, const struct error *err)
     struct follower *follower = user;
     struct error failure;
     follower->stream = NULL;
+    if (!err || err->code != ERR_CANCELLED)
+        kube_tell_answer(follower->hub->client, "get", status);
     if (status == 401)
         kube_access_rejected(kube_client_access(follower->hub->client), follower->generation);
     follower->read_well = judge_log(follower, err, &failure);

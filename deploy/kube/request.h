@@ -19,6 +19,11 @@ bool kube_prepare(struct kube_client *client, const struct kube_request *request
                   struct error *err) MUST_CHECK;
 void kube_prepared_finish(struct kube_prepared *prepared);
 
+// The API's word for it: "list".
+const char *kube_verb(const struct kube_request *request);
+// Tells who wants to know.
+void kube_tell_answer(const struct kube_client *client, const char *verb, int status);
+
 // Judges an HTTP answer. On failure only status, reason and retry_after_ms of `reply` are set.
 bool kube_reply_read(struct http_response *response, struct kube_reply *reply,
                      struct error *err) MUST_CHECK;

@@ -334,6 +334,8 @@ static void stream_done(void *user, int status, const struct error *err)
     struct kube_watch *watch = user;
     struct error failure;
     watch->stream = NULL;
+    if (!err || err->code != ERR_CANCELLED)
+        kube_tell_answer(watch->client, "watch", status);
     if (status == 401)
         kube_access_rejected(kube_client_access(watch->client), watch->generation);
     bool well = judge_end(watch, err, &failure);

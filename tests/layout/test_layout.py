@@ -160,6 +160,27 @@ def test_cmake_refuses_the_source_folder_build():
     "usr/lib/systemd/system/cronwright.socket", "usr/lib/systemd/system/cronwright-admin.socket",
     "usr/lib/sysusers.d/cronwright.conf",
     "usr/share/man/man1/cronwright.1", "usr/share/man/man5/cronwright.yaml.5",
+    "usr/share/man/man7/cronwright-metrics.7",
     "usr/share/doc/cronwright/cronwright.example.yaml"])
 def test_install_puts(installed, name):
     assert (installed / name).is_file()
+
+
+def test_alert_rules(installed):
+    folder = TOP / "deploy/prometheus"
+    subprocess.run(["promtool", "check", "config", folder / "prometheus.yml"], check=True, stdout=subprocess.DEVNULL)
+    page = (installed / "usr/share/man/man7/cronwright-metrics.7").read_text()
+    known = set(re.findall(r"^\.B (\w+)$", page, re.MULTILINE))
+    used = re.findall(r"cronwright_\w+", (folder / "rules.yml").read_text())
+    assert used and not [name for name in used if name not in known and name.removesuffix("_bucket") not in known]
+
+
+def test_units_verify(installed, tmp_path):
+    # The unit names the installed program, which systemd-analyze wants to see.
+    unit = (installed / "usr/lib/systemd/system/cronwright.service").read_text()
+    program = re.search(r"^ExecStart=(\S+)", unit, re.MULTILINE).group(1)
+    for name in ("cronwright.service", "cronwright.socket"):
+        text = (installed / "usr/lib/systemd/system" / name).read_text()
+        (tmp_path / name).write_text(text.replace(program, str(installed / "usr/bin/cronwright")))
+    subprocess.run(["systemd-analyze", "verify", "--man=no", *map(str, sorted(tmp_path.iterdir()))],
+                   check=True)

@@ -76,7 +76,7 @@ class Agent:
         for name, text in {**FORGE_SECRETS, **TOKENS}.items():
             self.secret_file(name).write_text(text + "\n")
         self.config = merged(self.default_config(), changes)
-        self.webhooks = self.admin = None
+        self.webhooks = self.admin = self.metrics = None
 
     def secret_file(self, name):
         return self.directory / f"{name}.secret"
@@ -97,6 +97,7 @@ class Agent:
                                  token("runner", "runner", [place.namespace]),
                                  token("viewer", "viewer", [place.namespace]),
                                  token("stranger", "runner", ["somewhere-else"])]},
+            "metrics": {"listen": "127.0.0.1:0"},
             "log": {"level": "debug"},
             "kubernetes": {"kubeconfig": str(place.kubeconfig), "namespaces": [place.namespace]},
             "git": {"helper": HELPER, "timeout": "60s",
@@ -124,7 +125,7 @@ class Agent:
             self.process = subprocess.Popen([*self.program(), "agent", "--config", str(path)], stdout=log, stderr=log,
                                             stdin=subprocess.DEVNULL, env={**os.environ, **SANITIZERS})
         line = eventually(lambda: self.listening(already), "the agent listens")
-        self.webhooks, self.admin = line.group(1), line.group(2)
+        self.metrics, self.webhooks, self.admin = line.groups()
         # The same addresses after a restart.
         self.config["webhooks"]["listen"], self.config["admin"]["listen"] = self.webhooks, self.admin
         if until_ready:
@@ -133,7 +134,7 @@ class Agent:
 
     def listening(self, offset):
         assert self.process.poll() is None, self.log_text(offset)
-        return re.search(r"listening .*webhooks=(\S+) admin=(\S+)", self.log_text(offset))
+        return re.search(r"listening (?:metrics=(\S+) )?webhooks=(\S+) admin=(\S+)", self.log_text(offset))
 
     def log_text(self, offset=0):
         return self.log.read_bytes()[offset:].decode(errors="replace")

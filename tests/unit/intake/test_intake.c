@@ -369,8 +369,10 @@ static void test_redelivery_of_what_failed(void **state)
 {
     (void)state;
     send_push(SIGN_GITHUB_JSON, "id-1");
+    struct deliveries_ended ended;
     assert_true(store_deliveries_finish(store, IDENTITY, NULL, "main", INT64_MAX, "fetch-failed",
-                                        "Gone.", true, 0, NULL));
+                                        "Gone.", true, 0, &ended, NULL));
+    assert_int_equal(ended.count, 1);
     struct answer answer = send_push(SIGN_GITHUB_JSON, "id-1");
     assert_int_equal(answer.status, 202);
     assert_string_equal(answer.reason, "accepted");

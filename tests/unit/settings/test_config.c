@@ -122,6 +122,8 @@ static void test_defaults(void **state)
     assert_string_equal(config.admin.listen.host, "127.0.0.1");
     assert_int_equal(config.admin.listen.port, 8081);
     assert_int_equal(config.admin.tokens.count, 0);
+    assert_string_equal(config.metrics.listen.host, "127.0.0.1");
+    assert_int_equal(config.metrics.listen.port, 8082);
     assert_string_equal(config.state_directory, "/var/lib/cronwright");
     assert_int_equal(config.log.level, LOG_INFO);
     assert_int_equal(config.log.format, LOG_TEXT);
@@ -165,6 +167,7 @@ static void test_everything(void **state)
                  "    tokenFile: ./other\n"
                  "    role: viewer\n"
                  "    namespaces: [reports, sales]\n"
+                 "metrics: {listen: ''}\n"
                  "log: {level: debug, format: json}\n"
                  "kubernetes:\n"
                  "  kubeconfig: secret\n"
@@ -204,6 +207,8 @@ static void test_everything(void **state)
     sha256("0123456789abcdef-other", strlen("0123456789abcdef-other"), digest);
     assert_memory_equal(config.admin.tokens.items[1].digest, digest, sizeof digest);
     assert_int_equal(config.admin.tokens.items[0].role, ROLE_ADMIN);
+    assert_null(config.metrics.listen.host);
+    assert_null(config.metrics.listen.unix_path);
     assert_int_equal(config.admin.tokens.items[1].role, ROLE_VIEWER);
     assert_string_equal(config.admin.tokens.items[1].namespaces.items[1], "sales");
     assert_int_equal(config.log.level, LOG_DEBUG);
@@ -303,6 +308,9 @@ static void test_wrong_values(void **state)
          "17  admin.listen: must be host:port, [address]:port or unix:/path"},
         {"admin: {listen: 'a:65536'}\n",
          "17  admin.listen: must be host:port, [address]:port or unix:/path"},
+        {"admin: {listen: ''}\n",
+         "17  admin.listen: must be host:port, [address]:port or unix:/path"},
+        {"metrics: {listen: '127.0.0.1:8081'}\n", "19  metrics.listen: the same as admin.listen"},
         {"admin: {listen: 'unix:rel'}\n",
          "17  admin.listen: must have a full path of at most 107 bytes after unix:"},
         {"webhooks: {maxBytesInFlight: 24MiB}\n",

@@ -72,18 +72,19 @@ static struct delivery push(const char *id, const char *repository, const char *
 
 static int64_t newest(const char *repository, const char *branch)
 {
-    int64_t seq = -1;
-    struct wall_time received = {-1};
-    assert_true(store_delivery_newest(store, repository, branch, &seq, &received, NULL));
-    assert_int_equal(received.ms, seq ? 1795507270123 : 0);
-    return seq;
+    struct newest_delivery found;
+    assert_true(store_delivery_newest(store, repository, branch, &found, NULL));
+    assert_int_equal(found.received.ms, found.seq ? 1795507270123 : 0);
+    assert_int_equal(found.seq > 0, *found.id != '\0');
+    return found.seq;
 }
 
 static void finish(const char *repository, const char *branch, int64_t upto, const char *reason,
                    bool failed)
 {
+    struct deliveries_ended ended;
     assert_true(store_deliveries_finish(store, repository, NULL, branch, upto, reason,
-                                        "A sentence.", failed, 7, NULL));
+                                        "A sentence.", failed, 7, &ended, NULL));
 }
 
 static bool count_delivery(void *user, const struct delivery *delivery)
@@ -298,9 +299,12 @@ static void test_finish_leaves_what_is_spelled_as_another(void **state)
     add(&delivery, &upper);
     delivery = push("c", "git.example/ACME/report", "main");
     add(&delivery, &neither);
+    struct deliveries_ended ended;
     assert_true(store_deliveries_finish(store, "git.example/Acme/report",
                                         "\ngit.example/acme/repor\ngit.example/acme/report\n",
-                                        "main", INT64_MAX, "deployed", "", false, 7, NULL));
+                                        "main", INT64_MAX, "deployed", "", false, 7, &ended, NULL));
+    assert_int_equal(ended.count, 2);
+    assert_string_equal(ended.ids[1], "c");
     assert_int_equal(newest("git.example/acme/report", "main"), lower);
     assert_int_equal(count_deliveries("git.example/acme/report", "deployed"), 2);
     assert_int_equal(count_deliveries("git.example/acme/report", "accepted"), 1);
@@ -428,6 +432,33 @@ static void test_odd_text_is_only_text(void **state)
     assert_string_equal(out.detail, delivery.detail);
 }
 
+static void test_figures_of_what_waits(void **state)
+{
+    (void)state;
+    struct store_figures figures;
+    assert_true(store_figures(store, &figures, NULL));
+    assert_int_equal(figures.pending, 0);
+    struct delivery delivery = push("id-1", "git.example/a/b", "main");
+    add(&delivery, NULL);
+    delivery = push("id-2", "git.example/a/b", "main");
+    delivery.received.ms++;
+    add(&delivery, NULL);
+    struct build build = {.attempt = 1, .state = BUILD_WAITING};
+    assert_true(store_build_put(store, &build, NULL));
+    build = (struct build){.attempt = 2, .state = BUILD_RUNNING};
+    assert_true(store_build_put(store, &build, NULL));
+    assert_true(store_figures(store, &figures, NULL));
+    assert_int_equal(figures.pending, 2);
+    assert_int_equal(figures.oldest.ms, delivery.received.ms - 1);
+    assert_int_equal(figures.builds_waiting, 1);
+    assert_int_equal(figures.builds_under_way, 1);
+    assert_int_equal(figures.queued, 0);
+    finish("git.example/a/b", "main", INT64_MAX, "deployed", false);
+    assert_true(store_figures(store, &figures, NULL));
+    assert_int_equal(figures.pending, 0);
+    assert_int_equal(store_busy_ms(store), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -445,6 +476,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_list_pages_and_filters, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_trim_keeps_unfinished_work, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_odd_text_is_only_text, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_figures_of_what_waits, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("deliveries", tests, NULL, NULL);
 }

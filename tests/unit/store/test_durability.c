@@ -386,8 +386,7 @@ static struct store *shared;
 
 static void *work(void *arg)
 {
-    int64_t seq;
-    struct wall_time received;
+    struct newest_delivery newest;
     char branch[16];
     snprintf(branch, sizeof branch, "branch-%d", *(const int *)arg);
     for (int i = 1; i <= 50; i++) {
@@ -396,7 +395,7 @@ static void *work(void *arg)
         // What was put can be read at once.
         if (!store_branch_put(shared, &head, NULL) ||
             !store_branch_get(shared, "git.example/a/b", branch, "", &out, NULL) || out.seq != i ||
-            !store_delivery_newest(shared, "git.example/a/b", branch, &seq, &received, NULL))
+            !store_delivery_newest(shared, "git.example/a/b", branch, &newest, NULL))
             return arg;
     }
     return NULL;

@@ -95,6 +95,11 @@ static void test_repeats_are_merged_in_order(void **state)
     const char *const keys[] = {"b", "a", "b", "c", "a", "b"};
     for (size_t i = 0; i < 6; i++)
         work_queue_add(seen.queue, keys[i]);
+    struct work_queue_figures figures;
+    work_queue_figures(seen.queue, &figures);
+    assert_int_equal(figures.ready, 3);
+    assert_int_equal(figures.running, 0);
+    assert_true(figures.oldest_ms >= 0);
     work_queue_start(seen.queue, 1);
     await_runs(3);
     work_queue_destroy(seen.queue);
@@ -114,6 +119,12 @@ static void test_woken_while_running_runs_once_more(void **state)
         work_queue_add(seen.queue, "held");
     work_queue_add(seen.queue, "other"); // the second worker is free for it
     await_runs(2);
+    work_queue_after(seen.queue, "later", 60000);
+    struct work_queue_figures figures;
+    work_queue_figures(seen.queue, &figures);
+    assert_int_equal(figures.delayed, 1);
+    assert_int_equal(figures.ready, 0); // "held" is not in line while it runs
+    assert_true(figures.running >= 1);
     assert_string_equal(seen.runs[1].key, "other");
     sem_post(&seen.gate);
     sem_wait(&seen.started);
