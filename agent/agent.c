@@ -61,6 +61,7 @@ struct agent {
     struct mono_time patience; // until then all watches are waited for
     struct podlog_hub *logs;
     struct children *children;
+    struct statuses *statuses;
     struct pipeline *pipeline;
     struct recorder *recorder;
     struct intake *intake;
@@ -322,6 +323,7 @@ static bool start(struct agent *agent, struct error *err)
         !store_open(config->state_directory, &agent->store, err) || !start_kubernetes(agent, err))
         return false;
     agent->children = children_create((int)config->git.max_concurrent);
+    agent->statuses = statuses_create(config, agent->store);
     struct pipeline_parts parts = {.config = config,
                                    .store = agent->store,
                                    .kube = agent->kube,
@@ -329,6 +331,7 @@ static bool start(struct agent *agent, struct error *err)
                                    .services = agent->services,
                                    .logs = agent->logs,
                                    .children = agent->children,
+                                   .statuses = agent->statuses,
                                    .services_known = services_known,
                                    .user = agent};
     struct recorder_parts recorder_parts = {.config = config,
@@ -369,6 +372,7 @@ static void stop(struct agent *agent)
         kube_watch_destroy(agent->watches[i].watch);
     recorder_destroy(agent->recorder);
     pipeline_destroy(agent->pipeline);
+    statuses_destroy(agent->statuses);
     free(agent->watches);
     podlog_hub_destroy(agent->logs);
     http_loop_destroy(agent->loop);

@@ -456,6 +456,23 @@ static bool reconcile_head(struct work *work)
     return pass.waiting || end_deliveries(work, work->head.seq, &pass);
 }
 
+// What the forge is told of the head, for each service that a build of it is for. Those that may
+// not be built are told of nowhere: they have no say about the repository.
+static void note_statuses(struct work *work)
+{
+    const struct pipeline_parts *parts = &work->pipeline->parts;
+    for (size_t g = 0; g < work->group_count && parts->config->statuses.count > 0; g++) {
+        const struct group *group = &work->groups[g];
+        struct build build;
+        struct error err;
+        if (!store_build_find(parts->store, work->head.commit, group->hash, &build, &err))
+            continue; // nobody asked for one
+        for (size_t i = 0; i < group->count; i++)
+            statuses_note(parts->statuses, &build, group->services[i]->repository,
+                          group->services[i]->namespace_, group->services[i]->name);
+    }
+}
+
 struct reconciled reconcile(struct pipeline *pipeline, const char *key, int tries)
 {
     CLEANUP(free_ptr) struct work *work = xalloc(sizeof *work);
@@ -467,6 +484,7 @@ struct reconciled reconcile(struct pipeline *pipeline, const char *key, int trie
     if (!good)
         log_line(LOG_WARNING, "will be tried again", "repository", work->repository, "branch",
                  work->branch, "error", work->err.text, NULL);
+    note_statuses(work);
     work_finish(work);
     enum work_result result = !good                                ? WORK_FAILED
                               : work->waiting && !work->progressed ? WORK_WAITING

@@ -30,6 +30,7 @@ static const char *const migrations[] = {
     store_images,
     store_runs,
     store_filters,
+    store_statuses,
 };
 #define SCHEMA_VERSION ((int64_t)(sizeof migrations / sizeof *migrations))
 

@@ -15,6 +15,7 @@ extern const char store_schema[];
 extern const char store_images[];
 extern const char store_runs[];
 extern const char store_filters[];
+extern const char store_statuses[];
 
 // States of builds that have come to their end, in the words of the index builds_unfinished.
 #define DB_BUILD_ENDED "('done', 'failed', 'superseded', 'filtered')"
