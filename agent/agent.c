@@ -70,6 +70,7 @@ struct agent {
     struct mono_time patience; // until then all watches are waited for
     struct podlog_hub *logs;
     struct children *children;
+    struct statuses *statuses;
     struct pipeline *pipeline;
     struct recorder *recorder;
     struct intake *intake;
@@ -436,6 +437,7 @@ static bool start(struct agent *agent, struct error *err)
     store_on_commit(agent->store, count_commit);
     kube_client_on_answer(agent->kube, count_answer);
     agent->children = children_create((int)config->git.max_concurrent);
+    agent->statuses = statuses_create(agent->settings, agent->store);
     struct pipeline_parts parts = {.settings = agent->settings,
                                    .store = agent->store,
                                    .kube = agent->kube,
@@ -443,6 +445,7 @@ static bool start(struct agent *agent, struct error *err)
                                    .services = agent->services,
                                    .logs = agent->logs,
                                    .children = agent->children,
+                                   .statuses = agent->statuses,
                                    .services_known = services_known,
                                    .user = agent};
     struct recorder_parts recorder_parts = {.settings = agent->settings,
@@ -498,6 +501,7 @@ static void stop(struct agent *agent)
         kube_watch_destroy(agent->watches[i].watch);
     recorder_destroy(agent->recorder);
     pipeline_destroy(agent->pipeline);
+    statuses_destroy(agent->statuses);
     for (size_t i = 0; i < agent->watch_count; i++)
         free(agent->watches[i].namespace_);
     free(agent->watches);

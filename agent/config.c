@@ -444,6 +444,20 @@ const struct config_credential *config_credential(const struct config *config, c
     return best;
 }
 
+const struct config_status *config_status(const struct config *config, const char *url)
+{
+    const struct config_status *best = NULL;
+    size_t longest = 0;
+    for (size_t i = 0; i < config->statuses.count; i++) {
+        size_t len = prefix_length(config->statuses.items[i].url, url);
+        if (len > longest) {
+            longest = len;
+            best = &config->statuses.items[i];
+        }
+    }
+    return best;
+}
+
 const struct config_registry *config_registry(const struct config *config, const char *host)
 {
     for (size_t i = 0; i < config->registries.count; i++)

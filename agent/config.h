@@ -77,6 +77,15 @@ struct config_registry {
     struct config_secret auth; // a docker config.json
 };
 
+enum config_forge { FORGE_GITHUB, FORGE_GITLAB, FORGE_GITEA };
+
+struct config_status {
+    char *url; // prefix of clone URLs: config_status()
+    enum config_forge forge;
+    char *api; // "": as follows from the URL
+    struct config_secret token;
+};
+
 struct config_allow {
     struct config_texts namespaces;   // exact, or "*"
     struct config_texts repositories; // URL prefixes, or "*"
@@ -92,6 +101,8 @@ struct config {
         struct config_secrets github_secrets;
         struct config_secrets gitlab_tokens;
         struct config_secrets gitlab_signing_tokens; // each is "whsec_" and base64
+        struct config_secrets gitea_secrets;         // Forgejo's too
+        struct config_secrets bitbucket_secrets;     // Cloud's and Data Center's
         bool gitlab_accept_unsigned; // a token alone will do although there are signing tokens
         int64_t max_body;
         int64_t max_connections;
@@ -105,6 +116,7 @@ struct config {
             struct config_token *items;
             size_t count;
         } tokens;
+        char *public_url; // "": not known
     } admin;
     struct {
         struct config_address listen; // no host and no path: off
@@ -173,6 +185,10 @@ struct config {
         size_t count;
     } allow;
     struct {
+        struct config_status *items;
+        size_t count;
+    } statuses;
+    struct {
         int64_t max_bytes;
         int64_t max_total_bytes;
     } logs;
@@ -234,6 +250,8 @@ const struct config_credential *config_credential(const struct config *config, c
                                                   const char *url);
 // The proxy for a clone URL; NULL: none. Used for https alone.
 const char *config_git_proxy(const struct config *config, const char *url);
+// The entry for commit statuses with the longest prefix of a clone URL, likewise; NULL: none.
+const struct config_status *config_status(const struct config *config, const char *url);
 // The entry for a registry's host[:port]; NULL: none.
 const struct config_registry *config_registry(const struct config *config, const char *host);
 

@@ -161,6 +161,7 @@ FORM(a_token_hash, is_token_hash, "sha256: and 64 hex digits, as cronwright toke
 
 static const char *const log_levels[] = {"error", "warning", "info", "debug", NULL};
 static const char *const log_formats[] = {"text", "json", NULL};
+static const char *const forges[] = {"github", "gitlab", "gitea", NULL};
 static const char *const roles[] = {"viewer", "runner", "admin", NULL};
 
 // --- the table ---
@@ -212,9 +213,20 @@ const struct config_setting config_settings[] = {
      .help = "Take requests with a secret token and no signature although signing tokens are set: "
              "while hooks are moved from the one to the other."},
 
+    {"webhooks.gitea.secretFiles", CONFIG_SECRETS, AT(webhooks.gitea_secrets), .standard = "[]",
+     .help = "Secrets of webhooks of Gitea and Forgejo, a file each.",
+     .example = "[/etc/cronwright/gitea.secret]"},
+    {"webhooks.bitbucket.secretFiles", CONFIG_SECRETS, AT(webhooks.bitbucket_secrets),
+     .standard = "[]",
+     .help = "Secrets of webhooks of Bitbucket Cloud and Bitbucket Data Center, a file each.",
+     .example = "[/etc/cronwright/bitbucket.secret]"},
+
     {"admin", CONFIG_GROUP, .help = "The admin API, which the command line uses."},
     {"admin.listen", CONFIG_ADDRESS, AT(admin.listen), .restart = true,
      .standard = "127.0.0.1:8081", .help = "Where it listens: host:port or unix:/path."},
+    {"admin.publicUrl", CONFIG_TEXT, AT(admin.public_url), .standard = "\"\"", .form = &a_url,
+     .help = "Where people reach it: commit statuses link to its pages.",
+     .example = "https://cronwright.example"},
     {"admin.tokens", CONFIG_LIST, AT(admin.tokens), .standard = "[]",
      .item_size = sizeof(struct config_token), .help = "Who may use it."},
     {"admin.tokens[].name", CONFIG_TEXT, IN(config_token, name), .max = 64, .form = &a_person,
@@ -449,6 +461,24 @@ const struct config_setting config_settings[] = {
      .help = "A Secret in the service's namespace to pull the image with: a service that is "
              "created gets it when its document names none. Those that are there stay as they are.",
      .example = "pull-acme"},
+
+    {"statuses", CONFIG_LIST, AT(statuses), .standard = "[]",
+     .item_size = sizeof(struct config_status),
+     .help =
+         "Where it is told what became of a commit, beside the commit in the forge. The longest "
+         "prefix of a repository's URL decides. git.caFile is trusted here too."},
+    {"statuses[].url", CONFIG_TEXT, IN(config_status, url), .form = &a_url,
+     .help = "Prefix of clone URLs; it ends where a part of the path ends.",
+     .example = "https://git.example/acme"},
+    {"statuses[].forge", CONFIG_CHOICE, IN(config_status, forge), .words = forges,
+     .help = "Which API it speaks; Forgejo speaks Gitea's.", .example = "gitea"},
+    {"statuses[].api", CONFIG_TEXT, IN(config_status, api), .standard = "\"\"", .form = &a_url,
+     .help = "Where the API is. Without it: https://api.github.com for github.com, else /api/v3 "
+             "(GitHub), /api/v4 (GitLab) or /api/v1 (Gitea) on the URL's host.",
+     .example = "https://git.example/api/v1"},
+    {"statuses[].tokenFile", CONFIG_SECRET, IN(config_status, token),
+     .help = "The file with an access token that may write commit statuses.",
+     .example = "/etc/cronwright/statuses.token"},
 
     {"logs", CONFIG_GROUP, .help = "The logs of runs, kept under the state directory."},
     {"logs.maxBytes", CONFIG_SIZE, AT(logs.max_bytes), .standard = "64MiB", .min = KIB(64),

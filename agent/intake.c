@@ -13,7 +13,8 @@
 #include <string.h>
 
 #define RETRY_AFTER_SECONDS "5"
-#define REFUSED_LOG_MS      1000 // a flood of refused requests is one line so often
+#define DELIVERY_ID_KEPT    "100" // of the sender's id where more is added to it
+#define REFUSED_LOG_MS      1000  // a flood of refused requests is one line so often
 
 struct intake {
     struct intake_options options;
@@ -28,11 +29,20 @@ struct intake {
     uint64_t not_logged;
 };
 
+// One row that a request makes: a push of several refs makes one for each.
+struct hint {
+    struct passage *passage;
+    struct delivery delivery;
+    enum store_outcome outcome; // once it is told
+};
+
 // One verified request on its way through the store.
 struct passage {
     struct intake *intake;
     struct server_request *req;
-    struct delivery delivery;
+    size_t waiting; // hints that the store has still to tell about; under the intake's lock
+    size_t count;
+    struct hint hints[];
 };
 
 struct intake *intake_create(const struct intake_options *options)
@@ -68,8 +78,10 @@ static void add_header(void *user, const char *name, const char *value)
 
 static const char *claimed_delivery(const struct webhook_headers *headers)
 {
-    static const enum webhook_header where[] = {HEADER_GITHUB_DELIVERY, HEADER_IDEMPOTENCY_KEY,
-                                                HEADER_WEBHOOK_ID};
+    static const enum webhook_header where[] = {HEADER_GITEA_DELIVERY,  HEADER_FORGEJO_DELIVERY,
+                                                HEADER_GOGS_DELIVERY,   HEADER_GITHUB_DELIVERY,
+                                                HEADER_IDEMPOTENCY_KEY, HEADER_WEBHOOK_ID,
+                                                HEADER_REQUEST_UUID,    HEADER_REQUEST_ID};
     for (size_t i = 0; i < sizeof where / sizeof *where; i++)
         if (headers->values[where[i]])
             return headers->values[where[i]];
@@ -217,14 +229,22 @@ static void end_at_once(struct delivery *delivery, const char *reason, const cha
     text_copy(delivery->detail, sizeof delivery->detail, detail);
 }
 
-static void decide(const struct intake *intake, const struct webhook_event *event,
-                   struct delivery *delivery)
+// What a request says of one ref, for services that have the repository by one of its addresses.
+struct news {
+    const struct webhook_provider *provider;
+    const struct webhook_event *event;
+    const struct webhook_change *change;
+    const char *repository;
+    bool followed;
+};
+
+static void decide(const struct news *news, struct delivery *delivery)
 {
-    const struct intake_options *options = &intake->options;
-    if (event->kind != EVENT_PUSH_BRANCH) {
+    const struct webhook_change *change = news->change;
+    if (change->kind != EVENT_PUSH_BRANCH) {
         end_at_once(delivery, "ignored",
-                    event->ignored_because ? event->ignored_because : endings[event->kind]);
-    } else if (!options->follows(options->user, event->repository, event->branch)) {
+                    change->ignored_because ? change->ignored_because : endings[change->kind]);
+    } else if (!news->followed) {
         end_at_once(delivery, "no-match", "No service follows this branch of this repository.");
         delivery->failed = true; // once one does, sending it again works
     } else {
@@ -233,23 +253,59 @@ static void decide(const struct intake *intake, const struct webhook_event *even
     }
 }
 
-static void fill_delivery(struct delivery *delivery, const struct webhook_provider *provider,
-                          const struct webhook_event *event)
+static void fill_delivery(struct delivery *delivery, const struct news *news)
 {
+    const struct webhook_event *event = news->event;
+    const struct webhook_change *change = news->change;
     delivery->received = wall_now();
-    text_copy(delivery->forge, sizeof delivery->forge, provider->name);
+    text_copy(delivery->forge, sizeof delivery->forge, news->provider->name);
     text_copy(delivery->id, sizeof delivery->id, event->delivery);
     text_copy(delivery->event, sizeof delivery->event, event->name);
-    text_copy(delivery->repository, sizeof delivery->repository, event->repository);
-    text_copy(delivery->ref, sizeof delivery->ref, event->ref);
+    text_copy(delivery->repository, sizeof delivery->repository, news->repository);
+    text_copy(delivery->ref, sizeof delivery->ref, change->ref);
     text_copy(delivery->branch, sizeof delivery->branch,
-              event->kind == EVENT_PUSH_BRANCH ? event->branch : "");
-    text_copy(delivery->commit, sizeof delivery->commit, event->after);
+              change->kind == EVENT_PUSH_BRANCH ? change->branch : "");
+    text_copy(delivery->commit, sizeof delivery->commit, change->after);
     printable_copy(delivery->pusher, sizeof delivery->pusher, event->pusher,
                    strlen(event->pusher)); // may be a byte too long, and is not to be cut in one
     if (!hex_decode(event->body_sha256, strlen(event->body_sha256), delivery->body_sha256,
                     sizeof delivery->body_sha256))
         abort();
+}
+
+static void add_hint(struct passage *passage, const struct news *news, size_t change, bool other)
+{
+    struct hint *hint = &passage->hints[passage->count++];
+    struct delivery *delivery = &hint->delivery;
+    hint->passage = passage;
+    fill_delivery(delivery, news);
+    decide(news, delivery);
+    // The same in a repeated request, so that each row finds its earlier one.
+    if (change > 0)
+        snprintf(delivery->id, sizeof delivery->id, "%." DELIVERY_ID_KEPT "s:%zu",
+                 news->event->delivery, change + 1);
+    if (other)
+        text_copy(delivery->id + strlen(delivery->id), sizeof delivery->id - strlen(delivery->id),
+                  ":other");
+}
+
+// A row for each address of the repository by which some service follows the branch; one if none.
+static void add_hints(struct passage *passage, struct news *news, size_t change)
+{
+    const struct intake_options *options = &passage->intake->options;
+    const struct webhook_event *event = news->event;
+    const char *const names[] = {event->repository, event->other_repository};
+    size_t before = passage->count;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        news->repository = names[i];
+        news->followed = news->change->kind == EVENT_PUSH_BRANCH && *names[i] &&
+                         options->follows(options->user, names[i], news->change->branch);
+        if (news->followed)
+            add_hint(passage, news, change, passage->count > before);
+    }
+    news->repository = event->repository;
+    if (passage->count == before)
+        add_hint(passage, news, change, false);
 }
 
 // --- answers, on the store's writer thread ---
@@ -295,21 +351,43 @@ static void note_stored(const struct delivery *delivery, const char *reason)
              reason, NULL);
 }
 
+// All rows are on disk, or one of them is not: then the sender may send the request again, and
+// those that are will be known as repeats.
+static void all_stored(struct passage *passage)
+{
+    const struct hint *shown = &passage->hints[0];
+    for (size_t i = 0; i < passage->count; i++) {
+        const struct hint *hint = &passage->hints[i];
+        if (hint->outcome == STORE_FAILED || (!shown->delivery.pending && hint->delivery.pending))
+            shown = hint;
+        if (hint->outcome == STORE_FAILED)
+            break;
+    }
+    if (shown->outcome == STORE_FAILED)
+        remember_refused(passage->intake, webhook_provider_at(server_path(passage->req)),
+                         passage->req, 503, NOT_STORED);
+    answer(passage->req, &shown->delivery, shown->outcome);
+    forget_passage(passage);
+}
+
+// On the store's writer thread, or on the listener's when the store's queue is full.
 static void stored(void *user, enum store_outcome outcome, int64_t seq)
 {
     (void)seq;
-    struct passage *passage = user;
-    const struct intake_options *options = &passage->intake->options;
-    const struct delivery *delivery = &passage->delivery;
-    if (outcome == STORE_FAILED)
-        remember_refused(passage->intake, webhook_provider_at(server_path(passage->req)),
-                         passage->req, 503, NOT_STORED);
-    else
+    struct hint *hint = user;
+    struct passage *passage = hint->passage;
+    struct intake *intake = passage->intake;
+    const struct delivery *delivery = &hint->delivery;
+    hint->outcome = outcome;
+    if (outcome != STORE_FAILED)
         note_stored(delivery, outcome == STORE_REPEATED ? "repeated" : delivery->reason);
     if (delivery->pending && (outcome == STORE_ADDED || outcome == STORE_REOPENED))
-        options->wake(options->user, delivery->repository, delivery->branch);
-    answer(passage->req, delivery, outcome);
-    forget_passage(passage);
+        intake->options.wake(intake->options.user, delivery->repository, delivery->branch);
+    pthread_mutex_lock(&intake->lock);
+    bool last = --passage->waiting == 0;
+    pthread_mutex_unlock(&intake->lock);
+    if (last)
+        all_stored(passage);
 }
 
 // --- requests, on the listener's thread ---
@@ -340,6 +418,43 @@ static bool understand(const struct intake *intake, const struct webhook_provide
            provider->decode(&headers, body, len, event, err);
 }
 
+static struct passage *make_passage(struct intake *intake, const struct webhook_provider *provider,
+                                    struct server_request *req, const struct webhook_event *event)
+{
+    // Two for each ref: some repositories have two addresses.
+    size_t room = 2 * (1 + event->more_count);
+    struct passage *passage = xalloc(sizeof *passage + room * sizeof *passage->hints);
+    passage->intake = intake;
+    passage->req = req;
+    for (size_t i = 0; i <= event->more_count; i++) {
+        struct news news = {.provider = provider,
+                            .event = event,
+                            .change = i == 0 ? &event->change : &event->more[i - 1]};
+        add_hints(passage, &news, i);
+    }
+    passage->waiting = passage->count;
+    if (event->left_out > 0) {
+        char count[32];
+        snprintf(count, sizeof count, "%zu", event->left_out);
+        log_line(LOG_WARNING, "refs of one push are left to the next sweep", "delivery",
+                 event->delivery, "repository", event->repository, "count", count, NULL);
+    }
+    return passage;
+}
+
+static void store(struct passage *passage)
+{
+    struct intake *intake = passage->intake;
+    size_t count = passage->count; // the passage is gone when the last one is told
+    pthread_mutex_lock(&intake->lock);
+    intake->outstanding++;
+    pthread_mutex_unlock(&intake->lock);
+    server_suspend(passage->req);
+    for (size_t i = 0; i < count; i++)
+        store_delivery_add(intake->options.store, &passage->hints[i].delivery, stored,
+                           &passage->hints[i]);
+}
+
 static void receive(struct server_request *req, void *user)
 {
     struct intake *intake = user;
@@ -350,22 +465,13 @@ static void receive(struct server_request *req, void *user)
         server_refuse(req, 404, "not-found", NO_FORGE);
         return;
     }
-    struct webhook_event event;
+    CLEANUP(webhook_event_finish) struct webhook_event event = {0};
     struct error err = {0};
     if (!understand(intake, provider, req, &event, &err)) {
         turn_down(intake, provider, req, &err);
         return;
     }
-    struct passage *passage = xalloc(sizeof *passage);
-    passage->intake = intake;
-    passage->req = req;
-    fill_delivery(&passage->delivery, provider, &event);
-    decide(intake, &event, &passage->delivery);
-    pthread_mutex_lock(&intake->lock);
-    intake->outstanding++;
-    pthread_mutex_unlock(&intake->lock);
-    server_suspend(req);
-    store_delivery_add(intake->options.store, &passage->delivery, stored, passage);
+    store(make_passage(intake, provider, req, &event));
 }
 
 static void get_health(struct server_request *req, void *user)

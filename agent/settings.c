@@ -27,7 +27,9 @@ static bool add_secrets(const struct config *config, struct webhook_secrets *sec
         enum webhook_secret_sort sort;
     } sorts[] = {{&config->webhooks.github_secrets, SECRET_HMAC},
                  {&config->webhooks.gitlab_tokens, SECRET_TOKEN},
-                 {&config->webhooks.gitlab_signing_tokens, SECRET_SIGNING}};
+                 {&config->webhooks.gitlab_signing_tokens, SECRET_SIGNING},
+                 {&config->webhooks.gitea_secrets, SECRET_GITEA},
+                 {&config->webhooks.bitbucket_secrets, SECRET_BITBUCKET}};
     secrets->accept_unsigned = config->webhooks.gitlab_accept_unsigned;
     for (size_t i = 0; i < sizeof sorts / sizeof *sorts; i++)
         for (size_t j = 0; j < sorts[i].list->count; j++) {

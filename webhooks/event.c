@@ -9,9 +9,6 @@
 #define DELIVERY_CHARS                                                                             \
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"                               \
     "-_.:"
-#define OBJECT_ID_SHA1   40
-#define OBJECT_ID_SHA256 64
-
 bool event_check_repeats(const struct webhook_headers *headers, unsigned which,
                          enum error_code code, struct error *err)
 {
@@ -99,7 +96,7 @@ static bool set_id(char out[static OBJECT_ID_MAX + 1], const char *id, const cha
                    struct error *err)
 {
     size_t len = strlen(id);
-    if ((len != OBJECT_ID_SHA1 && len != OBJECT_ID_SHA256) ||
+    if ((len != OBJECT_ID_SHA1 && len != OBJECT_ID_MAX) ||
         strspn(id, "0123456789abcdefABCDEF") != len)
         return error_set(err, ERR_INVALID, "the payload's \"%s\" is not an object id", name);
     for (size_t i = 0; i <= len; i++)
@@ -112,32 +109,32 @@ static bool is_zeros(const char *id)
     return strspn(id, "0") == strlen(id);
 }
 
-bool event_set_push(struct webhook_event *event, const char *ref, const char *before,
+bool event_set_push(struct webhook_change *change, const char *ref, const char *before,
                     const char *after, bool deleted, struct error *err)
 {
     const char *branch = ref_branch(ref);
     if (branch ? !ref_check_branch(branch, err) : !ref_check(ref, err))
         return error_wrap(err, "the payload's \"ref\"");
-    if (!set_id(event->after, after, "after", err) ||
-        (*before && !set_id(event->before, before, "before", err)))
+    if (!set_id(change->after, after, "after", err) ||
+        (*before && !set_id(change->before, before, "before", err)))
         return false;
-    text_copy(event->ref, sizeof event->ref, ref); // checked to fit
-    deleted = deleted || is_zeros(event->after);
+    text_copy(change->ref, sizeof change->ref, ref); // checked to fit
+    deleted = deleted || is_zeros(change->after);
     if (deleted)
-        memset(event->after, '0', strlen(event->after));
+        memset(change->after, '0', strlen(change->after));
     if (branch) {
-        text_copy(event->branch, sizeof event->branch, branch);
-        event->kind = deleted ? EVENT_DELETE_BRANCH : EVENT_PUSH_BRANCH;
+        text_copy(change->branch, sizeof change->branch, branch);
+        change->kind = deleted ? EVENT_DELETE_BRANCH : EVENT_PUSH_BRANCH;
     } else if (ref_tag(ref)) {
-        event->kind = deleted ? EVENT_DELETE_TAG : EVENT_PUSH_TAG;
+        change->kind = deleted ? EVENT_DELETE_TAG : EVENT_PUSH_TAG;
     } else {
-        event_ignore(event, "The ref is neither a branch nor a tag.");
+        event_ignore(change, "The ref is neither a branch nor a tag.");
     }
     return true;
 }
 
-void event_ignore(struct webhook_event *event, const char *because)
+void event_ignore(struct webhook_change *change, const char *because)
 {
-    event->kind = EVENT_IGNORED;
-    event->ignored_because = because;
+    change->kind = EVENT_IGNORED;
+    change->ignored_because = because;
 }

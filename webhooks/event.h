@@ -18,6 +18,8 @@ bool event_begin(struct webhook_event *event, enum webhook_header name_header,
                  const struct webhook_headers *headers, const char *delivery, const void *body,
                  size_t len, struct error *err) MUST_CHECK;
 
+#define OBJECT_ID_SHA1 40 // hex digits; OBJECT_ID_MAX for SHA-256
+
 enum content_type { CONTENT_JSON, CONTENT_FORM, CONTENT_OTHER };
 enum content_type event_content_type(const struct webhook_headers *headers);
 
@@ -28,10 +30,10 @@ bool event_set_repository(struct webhook_event *event, const char *const urls[],
 
 // Ref, ids and the kind that follows from them: EVENT_IGNORED for a ref that is neither branch nor
 // tag. `before` may be "".
-bool event_set_push(struct webhook_event *event, const char *ref, const char *before,
+bool event_set_push(struct webhook_change *change, const char *ref, const char *before,
                     const char *after, bool deleted, struct error *err) MUST_CHECK;
 
 #define IGNORED_EVENT "Events of this kind do not move branches."
-void event_ignore(struct webhook_event *event, const char *because);
+void event_ignore(struct webhook_change *change, const char *because);
 
 #endif

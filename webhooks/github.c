@@ -1,48 +1,12 @@
-// GitHub, and every server that speaks its headers and payload: GitHub Enterprise, Gitea, Forgejo.
+// GitHub, and every server that speaks its headers and payload: GitHub Enterprise, and hooks of
+// Gitea and Forgejo that were made with this path; these have one of their own too (gitea.c).
 // Facts: GitHub's documentation of webhook headers, signatures and the push payload.
 #include "webhooks/event.h"
 #include "webhooks/form.h"
-#include "webhooks/payload.h"
+#include "webhooks/github_payload.h"
 #include "webhooks/signature.h"
 
 #include <string.h>
-
-struct github_payload {
-    char ref[REF_MAX + 1];
-    char before[OBJECT_ID_MAX + 1];
-    char after[OBJECT_ID_MAX + 1];
-    bool deleted;
-    char clone_url[REPOSITORY_MAX + 1];
-    char html_url[REPOSITORY_MAX + 1];
-    char ssh_url[REPOSITORY_MAX + 1];
-    char pusher_name[EVENT_PERSON_MAX + 1];
-    char pusher_login[EVENT_PERSON_MAX + 1]; // Gitea's
-    char message[EVENT_SUBJECT_MAX + 1];
-    char author[EVENT_PERSON_MAX + 1];
-};
-
-#define AT(member)   offsetof(struct github_payload, member)
-#define TEXT(member) AT(member), sizeof((struct github_payload *)0)->member
-
-enum { REPOSITORY, PUSHER, HEAD_COMMIT, AUTHOR };
-
-static const struct payload_field fields[] = {
-    [REPOSITORY] = {"repository", PAYLOAD_ROOT, PAYLOAD_OBJECT, 0, 0},
-    [PUSHER] = {"pusher", PAYLOAD_ROOT, PAYLOAD_OBJECT, 0, 0},
-    [HEAD_COMMIT] = {"head_commit", PAYLOAD_ROOT, PAYLOAD_OBJECT, 0, 0},
-    [AUTHOR] = {"author", HEAD_COMMIT, PAYLOAD_OBJECT, 0, 0},
-    {"ref", PAYLOAD_ROOT, PAYLOAD_TEXT, TEXT(ref)},
-    {"before", PAYLOAD_ROOT, PAYLOAD_TEXT, TEXT(before)},
-    {"after", PAYLOAD_ROOT, PAYLOAD_TEXT, TEXT(after)},
-    {"deleted", PAYLOAD_ROOT, PAYLOAD_FLAG, AT(deleted), 0},
-    {"clone_url", REPOSITORY, PAYLOAD_TEXT, TEXT(clone_url)},
-    {"html_url", REPOSITORY, PAYLOAD_TEXT, TEXT(html_url)},
-    {"ssh_url", REPOSITORY, PAYLOAD_TEXT, TEXT(ssh_url)},
-    {"name", PUSHER, PAYLOAD_LINE, TEXT(pusher_name)},
-    {"login", PUSHER, PAYLOAD_LINE, TEXT(pusher_login)},
-    {"message", HEAD_COMMIT, PAYLOAD_LINE, TEXT(message)},
-    {"name", AUTHOR, PAYLOAD_LINE, TEXT(author)},
-};
 
 static bool detect(const struct webhook_headers *headers)
 {
@@ -67,8 +31,10 @@ static bool signs_inside_form(const struct webhook_headers *headers)
            (headers->values[HEADER_GITEA_EVENT] || headers->values[HEADER_FORGEJO_EVENT]);
 }
 
-static bool verify(const struct webhook_headers *headers, const void *body, size_t len,
-                   const struct webhook_secrets *secrets, struct wall_time now, struct error *err)
+static const struct hub_header sha256_header = {"X-Hub-Signature-256", SECRET_HMAC};
+
+static bool check(const struct webhook_headers *headers, const void *body, size_t len,
+                  const struct webhook_secrets *secrets, struct wall_time now, struct error *err)
 {
     (void)now; // these signatures bear no time
     const char *given = headers->values[HEADER_HUB_SIGNATURE_256];
@@ -79,76 +45,29 @@ static bool verify(const struct webhook_headers *headers, const void *body, size
     if (!given || !*given)
         return no_signature(headers, err);
     if (!signs_inside_form(headers))
-        return hub_signature_verify(given, body, len, secrets, err);
+        return hub_signature_verify(&sha256_header, given, body, len, secrets, err);
     CLEANUP(buffer_finish) struct buffer json = {0};
     return form_field(body, len, "payload", &json, err) &&
-           hub_signature_verify(given, buffer_text(&json), json.len, secrets, err);
+           hub_signature_verify(&sha256_header, given, buffer_text(&json), json.len, secrets, err);
 }
 
-// --- decode ---
-static bool read_payload(const struct webhook_headers *headers, const void *body, size_t len,
-                         struct github_payload *out, struct error *shape, struct error *err)
+// A hook of Gitea, whose secret may be among Gitea's.
+static bool verify(const struct webhook_headers *headers, const void *body, size_t len,
+                   const struct webhook_secrets *secrets, struct wall_time now, struct error *err)
 {
-    const size_t count = sizeof fields / sizeof fields[0];
-    CLEANUP(buffer_finish) struct buffer json = {0};
-    switch (event_content_type(headers)) {
-    case CONTENT_JSON:
-        return payload_read(body, len, fields, count, out, shape, err);
-    case CONTENT_FORM:
-        return form_field(body, len, "payload", &json, err) &&
-               payload_read(buffer_text(&json), json.len, fields, count, out, shape, err);
-    case CONTENT_OTHER:
-        break;
-    }
-    return error_set(err, ERR_UNSUPPORTED,
-                     "the content type is neither application/json nor "
-                     "application/x-www-form-urlencoded");
-}
-
-static bool fill_push(struct webhook_event *event, const struct github_payload *payload,
-                      const struct error *shape, struct error *err)
-{
-    if (shape->code != ERR_NONE)
-        return error_set(err, shape->code, "%s", shape->text);
-    const char *pusher = *payload->pusher_name ? payload->pusher_name : payload->pusher_login;
-    memcpy(event->pusher, pusher, sizeof event->pusher);
-    memcpy(event->subject, payload->message, sizeof event->subject);
-    memcpy(event->author, payload->author, sizeof event->author);
-    return event_set_push(event, payload->ref, payload->before, payload->after, payload->deleted,
-                          err);
-}
-
-static bool fill(struct webhook_event *event, const struct github_payload *payload,
-                 const struct error *shape, struct error *err)
-{
-    bool is_push = strcmp(event->name, "push") == 0;
-    const char *const urls[] = {payload->clone_url, payload->html_url, payload->ssh_url, NULL};
-    if (!event_set_repository(event, urls, is_push ? err : NULL) && is_push)
-        return false; // the hook of an organisation may name none
-    if (is_push)
-        return fill_push(event, payload, shape, err);
-    event->kind = EVENT_PING;
-    if (strcmp(event->name, "ping") != 0)
-        event_ignore(event, IGNORED_EVENT);
-    return true;
+    if (check(headers, body, len, secrets, now, err))
+        return true;
+    if (headers->values[HEADER_GITEA_EVENT] || headers->values[HEADER_FORGEJO_EVENT])
+        return error_wrap(err,
+                          "this hook of Gitea or Forgejo has a path of its own, /webhooks/gitea");
+    return false;
 }
 
 static bool decode(const struct webhook_headers *headers, const void *body, size_t len,
                    struct webhook_event *out, struct error *err)
 {
-    const unsigned once =
-        1U << HEADER_CONTENT_TYPE | 1U << HEADER_GITHUB_EVENT | 1U << HEADER_GITHUB_DELIVERY;
-    const char *delivery = headers->values[HEADER_GITHUB_DELIVERY];
-    struct webhook_event event = {0};
-    struct github_payload payload = {0};
-    struct error shape;
-    if (!event_check_repeats(headers, once, ERR_INVALID, err) ||
-        !event_begin(&event, HEADER_GITHUB_EVENT, headers, delivery, body, len, err) ||
-        !read_payload(headers, body, len, &payload, &shape, err) ||
-        !fill(&event, &payload, &shape, err))
-        return false;
-    *out = event;
-    return true;
+    static const struct github_headers names = {HEADER_GITHUB_EVENT, HEADER_GITHUB_DELIVERY};
+    return github_payload_decode(headers, &names, body, len, out, err);
 }
 
 const struct webhook_provider webhook_github = {

@@ -118,10 +118,10 @@ static bool fill_push(struct webhook_event *event, const struct gitlab_payload *
     // checkout_sha is null on deletion; for a tag it is the commit, where "after" may be a tag
     // object.
     const char *after = is_tag && *payload->checkout_sha ? payload->checkout_sha : payload->after;
-    if (!event_set_push(event, payload->ref, payload->before, after, false, err))
+    if (!event_set_push(&event->change, payload->ref, payload->before, after, false, err))
         return false;
     memcpy(event->pusher, payload->user_name, sizeof event->pusher);
-    if (strcmp(payload->last.id, event->after) == 0) {
+    if (strcmp(payload->last.id, event->change.after) == 0) {
         memcpy(event->subject, payload->last.message, sizeof event->subject);
         memcpy(event->author, payload->last.author, sizeof event->author);
     }
@@ -142,7 +142,7 @@ static bool fill(struct webhook_event *event, const struct gitlab_payload *paylo
         return false; // events about users or groups name none
     if (is_push)
         return fill_push(event, payload, is_tag, shape, err);
-    event_ignore(event, IGNORED_EVENT);
+    event_ignore(&event->change, IGNORED_EVENT);
     return true;
 }
 

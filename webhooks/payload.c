@@ -131,6 +131,10 @@ static int open_level(struct reader *reader, struct level level)
 static int close_level(void *context)
 {
     struct reader *reader = context;
+    const struct level closed = reader->levels[reader->depth - 1];
+    const struct payload_field *field = closed.node >= 0 ? &reader->fields[closed.node] : NULL;
+    if (field && field->kind == PAYLOAD_LIST && !closed.is_list && field->each)
+        field->each(reader->out);
     if (--reader->depth == 0)
         reader->root_end = yajl_get_bytes_consumed(reader->yajl);
     return 1;

@@ -18,7 +18,7 @@
 
 enum payload_kind {
     PAYLOAD_OBJECT, // parent of other fields
-    PAYLOAD_LIST,   // of objects: parent of fields that hold the last element's values
+    PAYLOAD_LIST,   // of objects: parent of fields that hold the last element's values; see each
     PAYLOAD_TEXT,   // copied whole into char[room]
     PAYLOAD_LINE,   // for people: its first line by printable_copy() into char[room]
     PAYLOAD_FLAG,   // bool
@@ -28,8 +28,9 @@ struct payload_field {
     const char *name;
     int parent; // index of an object or list earlier in the table, or PAYLOAD_ROOT
     enum payload_kind kind;
-    size_t offset; // into the struct that is filled
-    size_t room;   // bytes there, with the NUL; texts only
+    size_t offset;           // into the struct that is filled
+    size_t room;             // bytes there, with the NUL; texts only
+    void (*each)(void *out); // lists only: after each element, which has filled its fields; or NULL
 };
 
 // Fills *out, which comes zeroed; a field that is absent or null stays so. ERR_INVALID: not a JSON

@@ -1,5 +1,6 @@
 #include "webhooks/provider.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -10,7 +11,17 @@ static const char *const header_names[WEBHOOK_HEADER_COUNT] = {
     [HEADER_HUB_SIGNATURE] = "X-Hub-Signature",
     [HEADER_HUB_SIGNATURE_256] = "X-Hub-Signature-256",
     [HEADER_GITEA_EVENT] = "X-Gitea-Event",
+    [HEADER_GITEA_DELIVERY] = "X-Gitea-Delivery",
+    [HEADER_GITEA_SIGNATURE] = "X-Gitea-Signature",
     [HEADER_FORGEJO_EVENT] = "X-Forgejo-Event",
+    [HEADER_FORGEJO_DELIVERY] = "X-Forgejo-Delivery",
+    [HEADER_FORGEJO_SIGNATURE] = "X-Forgejo-Signature",
+    [HEADER_GOGS_EVENT] = "X-Gogs-Event",
+    [HEADER_GOGS_DELIVERY] = "X-Gogs-Delivery",
+    [HEADER_GOGS_SIGNATURE] = "X-Gogs-Signature",
+    [HEADER_EVENT_KEY] = "X-Event-Key",
+    [HEADER_REQUEST_UUID] = "X-Request-UUID",
+    [HEADER_REQUEST_ID] = "X-Request-Id",
     [HEADER_GITLAB_EVENT] = "X-Gitlab-Event",
     [HEADER_GITLAB_TOKEN] = "X-Gitlab-Token",
     [HEADER_IDEMPOTENCY_KEY] = "Idempotency-Key",
@@ -19,7 +30,8 @@ static const char *const header_names[WEBHOOK_HEADER_COUNT] = {
     [HEADER_WEBHOOK_SIGNATURE] = "webhook-signature",
 };
 
-const struct webhook_provider *const webhook_providers[] = {&webhook_github, &webhook_gitlab, NULL};
+const struct webhook_provider *const webhook_providers[] = {
+    &webhook_gitea, &webhook_github, &webhook_gitlab, &webhook_bitbucket, NULL};
 
 void webhook_headers_add(struct webhook_headers *headers, const char *name, const char *value)
 {
@@ -30,6 +42,12 @@ void webhook_headers_add(struct webhook_headers *headers, const char *name, cons
             headers->repeated |= 1U << i;
         headers->values[i] = value;
     }
+}
+
+void webhook_event_finish(struct webhook_event *event)
+{
+    free(event->more);
+    *event = (struct webhook_event){0};
 }
 
 const char *webhook_header_name(enum webhook_header header)

@@ -17,10 +17,21 @@ enum webhook_header {
     HEADER_CONTENT_TYPE,
     HEADER_GITHUB_EVENT,
     HEADER_GITHUB_DELIVERY,
-    HEADER_HUB_SIGNATURE, // SHA-1: only to say that it is not enough
+    HEADER_HUB_SIGNATURE, // GitHub's SHA-1: not enough. Bitbucket's SHA-256
     HEADER_HUB_SIGNATURE_256,
-    HEADER_GITEA_EVENT,   // Gitea and Forgejo send GitHub's headers too, but sign forms otherwise
-    HEADER_FORGEJO_EVENT, //
+    HEADER_GITEA_EVENT, // Gitea sends all of these and GitHub's too, Forgejo those of its name as
+                        // well
+    HEADER_GITEA_DELIVERY,
+    HEADER_GITEA_SIGNATURE,
+    HEADER_FORGEJO_EVENT,
+    HEADER_FORGEJO_DELIVERY,
+    HEADER_FORGEJO_SIGNATURE,
+    HEADER_GOGS_EVENT,
+    HEADER_GOGS_DELIVERY,
+    HEADER_GOGS_SIGNATURE,
+    HEADER_EVENT_KEY,    // Bitbucket
+    HEADER_REQUEST_UUID, // Bitbucket Cloud
+    HEADER_REQUEST_ID,   // Bitbucket Data Center
     HEADER_GITLAB_EVENT,
     HEADER_GITLAB_TOKEN,
     HEADER_IDEMPOTENCY_KEY,
@@ -59,27 +70,43 @@ enum webhook_event_kind {
 #define EVENT_PERSON_MAX  127 // bytes; longer names are cut between characters
 #define EVENT_SUBJECT_MAX 200 // bytes; likewise
 
-// Texts are valid UTF-8 without control characters; "" when the payload does not say.
-struct webhook_event {
+#define EVENT_CHANGES_MAX 64 // refs of one push that are looked at
+
+// A ref that moved.
+struct webhook_change {
     enum webhook_event_kind kind;
     const char *ignored_because; // a constant sentence for EVENT_IGNORED, else NULL
+    char ref[REF_MAX + 1];       // "refs/heads/main"; always given for pushes and deletions
+    char branch[REF_MAX + 1];    // "main"; "" unless the ref is a branch
+    char before[OBJECT_ID_MAX + 1];
+    // Where the ref is now, as the forge says: a hint. GitLab gives a tag's commit, GitHub an
+    // annotated tag's own object. All zeros for deletions.
+    char after[OBJECT_ID_MAX + 1];
+};
+
+// Texts are valid UTF-8 without control characters; "" when the payload does not say. Starts as
+// {0}; whoever decodes one calls webhook_event_finish().
+struct webhook_event {
+    struct webhook_change change; // the first, or only, one
+    // The other refs of a push of several (Bitbucket), at most EVENT_CHANGES_MAX - 1.
+    struct webhook_change *more;
+    size_t more_count;
+    size_t left_out; // refs beyond EVENT_CHANGES_MAX: a sweep looks after them
     // The sender's delivery id. A sender that gives none: "body-" and the body's SHA-256, so that a
     // byte for byte repeat is still seen as one.
     char delivery[DELIVERY_ID_MAX + 1];
     char name[EVENT_NAME_MAX + 1]; // the forge's own word: "push", "Tag Push Hook"
     // Identity (see repository.h). Always given for pushes and deletions.
     char repository[REPOSITORY_MAX + 1];
-    char ref[REF_MAX + 1];    // "refs/heads/main"; always given for pushes and deletions
-    char branch[REF_MAX + 1]; // "main"; "" unless the ref is a branch
-    char before[OBJECT_ID_MAX + 1];
-    // Where the ref is now, as the forge says: a hint. GitLab gives a tag's commit, GitHub an
-    // annotated tag's own object. All zeros for deletions.
-    char after[OBJECT_ID_MAX + 1];
+    // The identity of another of its clone URLs, where that differs: Bitbucket Data Center's HTTPS
+    // and SSH paths do. Else "".
+    char other_repository[REPOSITORY_MAX + 1];
     char pusher[EVENT_PERSON_MAX + 1];
     char subject[EVENT_SUBJECT_MAX + 1]; // first line of the head commit's message
     char author[EVENT_PERSON_MAX + 1];   // of the head commit
     char body_sha256[SHA256_HEX_SIZE];   // of the raw body
 };
+void webhook_event_finish(struct webhook_event *event);
 
 // --- providers ---
 struct webhook_provider {
@@ -94,14 +121,17 @@ struct webhook_provider {
     bool (*verify)(const struct webhook_headers *headers, const void *body, size_t len,
                    const struct webhook_secrets *secrets, struct wall_time now, struct error *err);
     // Only after verify(). ERR_INVALID: malformed. ERR_UNSUPPORTED: the content type alone (answer
-    // 415). *out is about 2 KB.
+    // 415). *out is about 3 KB.
     bool (*decode)(const struct webhook_headers *headers, const void *body, size_t len,
                    struct webhook_event *out, struct error *err);
 };
 
 extern const struct webhook_provider webhook_github; // and all that speak its headers and payload
 extern const struct webhook_provider webhook_gitlab;
-extern const struct webhook_provider *const webhook_providers[]; // ended by NULL
+extern const struct webhook_provider webhook_gitea;     // Forgejo and Gogs too
+extern const struct webhook_provider webhook_bitbucket; // Cloud and Data Center
+// Ended by NULL. Gitea stands before GitHub, whose headers it sends too.
+extern const struct webhook_provider *const webhook_providers[];
 
 // NULL when no provider has that path.
 const struct webhook_provider *webhook_provider_at(const char *path);

@@ -9,9 +9,9 @@
 #define SIGNING_PREFIX "whsec_"
 
 static const char *const sort_words[SECRET_SORT_COUNT] = {
-    [SECRET_HMAC] = "webhook secret",
-    [SECRET_TOKEN] = "webhook token",
-    [SECRET_SIGNING] = "signing token",
+    [SECRET_HMAC] = "webhook secret",      [SECRET_TOKEN] = "webhook token",
+    [SECRET_SIGNING] = "signing token",    [SECRET_GITEA] = "webhook secret",
+    [SECRET_BITBUCKET] = "webhook secret",
 };
 
 static void secret_finish(struct webhook_secret *secret)

@@ -10,9 +10,11 @@
 #include <stdint.h>
 
 enum webhook_secret_sort {
-    SECRET_HMAC,    // GitHub: key of X-Hub-Signature-256
-    SECRET_TOKEN,   // GitLab: X-Gitlab-Token, sent as it is
-    SECRET_SIGNING, // GitLab: Standard Webhooks, "whsec_" and base64
+    SECRET_HMAC,      // GitHub: key of X-Hub-Signature-256
+    SECRET_TOKEN,     // GitLab: X-Gitlab-Token, sent as it is
+    SECRET_SIGNING,   // GitLab: Standard Webhooks, "whsec_" and base64
+    SECRET_GITEA,     // Gitea, Forgejo: key of X-Gitea-Signature and so on
+    SECRET_BITBUCKET, // key of X-Hub-Signature
     SECRET_SORT_COUNT,
 };
 

@@ -4,6 +4,7 @@
 #include "agent/base/json.h"
 #include "agent/base/text.h"
 #include "webhooks/event.h"
+#include "webhooks/form.h"
 #include "webhooks/signature.h"
 
 #include <assert.h>
@@ -16,8 +17,9 @@
 #define REF_TAG_PREFIX  "refs/tags/"
 #define REF_HEAD_PREFIX "refs/heads/"
 
-const char *const sign_scheme_words[] = {"github-json", "github-form", "gitlab-token",
-                                         "gitlab-signing", NULL};
+const char *const sign_scheme_words[] = {"github-json",     "github-form",      "gitlab-token",
+                                         "gitlab-signing",  "gitea-json",       "gitea-form",
+                                         "bitbucket-cloud", "bitbucket-server", NULL};
 const char *const sign_event_words[] = {"push", "tag", "delete", "ping", NULL};
 
 // What both forges' payloads are made from.
@@ -119,6 +121,55 @@ static json_t *gitlab_payload(enum sign_event event, const struct facts *facts, 
                      "user_name", "Ada Example", "user_username", "ada", "user_email",
                      "ada@example.com", "project_id", 15, "project", project, "commits", commits,
                      "total_commits_count", facts->deleted ? 0 : 1);
+}
+
+// "branch" and "main" of "refs/heads/main".
+static json_t *cloud_ref(const struct facts *facts, const char *id, json_t *files)
+{
+    const char *tag = ref_tag(facts->ref), *branch = ref_branch(facts->ref);
+    const char *name = tag ? tag : branch ? branch : facts->ref;
+    json_t *target = json_pack("{s:s, s:s, s:s, s:s}", "type", "commit", "hash", id, "date",
+                               facts->time, "message", "Change the report\n");
+    // Bitbucket lists no files; here they stand for the rest of a large payload.
+    json_object_set(target, "files", files);
+    return json_pack("{s:s, s:s, s:o}", "type", tag ? "tag" : "branch", "name", name, "target",
+                     target);
+}
+
+static json_t *bitbucket_cloud_payload(enum sign_event event, const struct facts *facts,
+                                       json_t *files)
+{
+    bool created = event == SIGN_TAG;
+    json_t *change =
+        json_pack("{s:o, s:o, s:b, s:b, s:b}", "new",
+                  facts->deleted ? json_null() : cloud_ref(facts, facts->after, files), "old",
+                  created ? json_null() : cloud_ref(facts, facts->before, files), "created",
+                  created, "closed", facts->deleted, "forced", 0);
+    return json_pack("{s:{s:s, s:s}, s:{s:s, s:s, s:{s:{s:s}}}, s:{s:[o]}}", "actor", "type",
+                     "user", "display_name", "Ada Example", "repository", "type", "repository",
+                     "full_name", facts->full_name, "links", "html", "href", facts->web_url, "push",
+                     "changes", change);
+}
+
+static json_t *bitbucket_server_payload(enum sign_event event, const struct facts *facts,
+                                        json_t *files)
+{
+    static const char zeros[] = "0000000000000000000000000000000000000000";
+    bool created = event == SIGN_TAG;
+    if (event == SIGN_PING)
+        return json_pack("{s:b}", "test", 1);
+    return json_pack("{s:s, s:s, s:{s:s, s:s}, s:{s:s, s:{s:[{s:s, s:s}, {s:s, s:s}]}}, "
+                     "s:[{s:s, s:s, s:s, s:s, s:O}]}",
+                     "eventKey", "repo:refs_changed", "date", facts->time, "actor", "name", "ada",
+                     "displayName", "Ada Example", "repository", "slug",
+                     strrchr(facts->web_url, '/') + 1, "links", "clone", "href", facts->ssh_url,
+                     "name", "ssh", "href", facts->http_url, "name", "http", "changes", "refId",
+                     facts->ref, "fromHash", created ? zeros : facts->before, "toHash",
+                     facts->after, "type",
+                     facts->deleted ? "DELETE"
+                     : created      ? "ADD"
+                                    : "UPDATE",
+                     "files", files);
 }
 
 // --- body ---
@@ -239,6 +290,61 @@ static void add_github(struct signed_request *out, const struct sign_request *re
     add_header(out, "X-Hub-Signature-256", signature);
 }
 
+// Signs what is inside a form, and says the same under every name.
+static void add_gitea(struct signed_request *out, const struct sign_request *request,
+                      const struct facts *facts, const struct webhook_secret *secret)
+{
+    static const char *const prefixes[] = {"X-Gitea", "X-Gogs", "X-GitHub"};
+    for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++) {
+        CLEANUP(free_ptr) char *delivery = xasprintf("%s-Delivery", prefixes[i]);
+        CLEANUP(free_ptr) char *event = xasprintf("%s-Event", prefixes[i]);
+        add_header(out, delivery, facts->delivery);
+        add_header(out, event, "push");
+    }
+    char signature[HUB_SIGNATURE_SIZE] = "";
+    CLEANUP(buffer_finish) struct buffer json = {0};
+    bool is_form = request->scheme == SIGN_GITEA_FORM &&
+                   form_field(buffer_text(&out->body), out->body.len, "payload", &json, NULL);
+    const struct buffer *text = is_form ? &json : &out->body;
+    if (secret)
+        hub_signature_make(secret, buffer_text(text), text->len, signature);
+    const char *digits = secret ? signature + strlen(HUB_PREFIX) : "";
+    add_header(out, "X-Gitea-Signature", digits); // empty without a secret
+    add_header(out, "X-Gogs-Signature", digits);
+    add_header(out, "X-Hub-Signature-256", secret ? signature : HUB_PREFIX);
+}
+
+static void add_bitbucket(struct signed_request *out, const struct facts *facts,
+                          const struct webhook_secret *secret, const char *event,
+                          const char *delivery_header)
+{
+    add_header(out, "X-Event-Key", event);
+    add_header(out, delivery_header, facts->delivery);
+    if (!secret)
+        return;
+    char signature[HUB_SIGNATURE_SIZE];
+    hub_signature_make(secret, buffer_text(&out->body), out->body.len, signature);
+    add_header(out, "X-Hub-Signature", signature);
+}
+
+static void add_bitbucket_cloud(struct signed_request *out, const struct sign_request *request,
+                                const struct facts *facts, const struct webhook_secret *secret)
+{
+    char hook[UUID_SIZE];
+    (void)request; // it has no pings
+    random_uuid(hook);
+    add_header(out, "User-Agent", "Bitbucket-Webhooks/2.0");
+    add_header(out, "X-Hook-UUID", hook);
+    add_bitbucket(out, facts, secret, "repo:push", "X-Request-UUID");
+}
+
+static void add_bitbucket_server(struct signed_request *out, const struct sign_request *request,
+                                 const struct facts *facts, const struct webhook_secret *secret)
+{
+    const char *event = request->event == SIGN_PING ? "diagnostics:ping" : "repo:refs_changed";
+    add_bitbucket(out, facts, secret, event, "X-Request-Id");
+}
+
 static void add_standard(struct signed_request *out, const struct sign_request *request,
                          const struct facts *facts, const struct webhook_secret *secret)
 {
@@ -276,7 +382,10 @@ static const struct forge {
                         const struct facts *facts, const struct webhook_secret *secret);
     bool has_pings;
 } github = {&webhook_github, github_payload, add_github, true},
-  gitlab = {&webhook_gitlab, gitlab_payload, add_gitlab, false};
+  gitlab = {&webhook_gitlab, gitlab_payload, add_gitlab, false},
+  gitea = {&webhook_gitea, github_payload, add_gitea, false},
+  bitbucket_cloud = {&webhook_bitbucket, bitbucket_cloud_payload, add_bitbucket_cloud, false},
+  bitbucket_server = {&webhook_bitbucket, bitbucket_server_payload, add_bitbucket_server, true};
 
 static const struct scheme {
     const struct forge *forge;
@@ -287,6 +396,10 @@ static const struct scheme {
     [SIGN_GITHUB_FORM] = {&github, SECRET_HMAC, true},
     [SIGN_GITLAB_TOKEN] = {&gitlab, SECRET_TOKEN, false},
     [SIGN_GITLAB_SIGNING] = {&gitlab, SECRET_SIGNING, false},
+    [SIGN_GITEA_JSON] = {&gitea, SECRET_GITEA, false},
+    [SIGN_GITEA_FORM] = {&gitea, SECRET_GITEA, true},
+    [SIGN_BITBUCKET_CLOUD] = {&bitbucket_cloud, SECRET_BITBUCKET, false},
+    [SIGN_BITBUCKET_SERVER] = {&bitbucket_server, SECRET_BITBUCKET, false},
 };
 
 static bool make_body(const struct scheme *scheme, const struct sign_request *request,
@@ -317,7 +430,8 @@ bool sign_request(const struct sign_request *request, struct signed_request *out
     CLEANUP(signed_request_finish) struct signed_request made = {.path = forge->provider->path};
     struct facts facts = {0};
     if (request->event == SIGN_PING && !forge->has_pings)
-        return error_set(err, ERR_UNSUPPORTED, "GitLab sends no ping");
+        return error_set(err, ERR_UNSUPPORTED, "%s sends no ping",
+                         sign_scheme_words[request->scheme]);
     if (request->body_size > SIGN_BODY_MAX)
         return error_set(err, ERR_TOO_LARGE, "a body of more than %zu bytes", SIGN_BODY_MAX);
     if (!set_facts(&facts, request, err) || !make_body(scheme, request, &facts, &made.body, err) ||

@@ -11,22 +11,27 @@ enum sign_scheme {
     SIGN_GITHUB_FORM,
     SIGN_GITLAB_TOKEN,
     SIGN_GITLAB_SIGNING,
+    SIGN_GITEA_JSON,
+    SIGN_GITEA_FORM,
+    SIGN_BITBUCKET_CLOUD,
+    SIGN_BITBUCKET_SERVER, // Data Center
     SIGN_SCHEME_COUNT,
 };
 
 enum sign_event { SIGN_PUSH, SIGN_TAG, SIGN_DELETE, SIGN_PING };
 
-// "github-json", "github-form", "gitlab-token", "gitlab-signing"; "push", "tag", "delete", "ping".
+// "github-json", "github-form", "gitlab-token", "gitlab-signing", "gitea-json", "gitea-form",
+// "bitbucket-cloud", "bitbucket-server"; "push", "tag", "delete", "ping".
 // Arrays ended by NULL, in the order of the enums.
 extern const char *const sign_scheme_words[];
 extern const char *const sign_event_words[];
 
-#define SIGN_HEADERS_MAX 12
+#define SIGN_HEADERS_MAX 16
 #define SIGN_BODY_MAX    ((size_t)8 << 20)
 
 struct sign_request {
     enum sign_scheme scheme;
-    enum sign_event event;  // a ping exists at GitHub only: ERR_UNSUPPORTED elsewhere
+    enum sign_event event;  // only GitHub and Bitbucket Data Center ping: ERR_UNSUPPORTED elsewhere
     const char *secret;     // as in the secret file; NULL: unsigned, as a hook without a secret is
     const char *repository; // clone URL
     const char *ref; // "refs/…", or a branch's short name (a tag's for SIGN_TAG); NULL: main, v1

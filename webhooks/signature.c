@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define HUB_PREFIX      "sha256="
 #define STANDARD_PREFIX "v1,"
 
 // --- GitHub ---
@@ -26,16 +25,16 @@ static bool is_hub_signature(const char *given)
            strspn(given + strlen(HUB_PREFIX), "0123456789abcdef") == 2 * SHA256_SIZE;
 }
 
-bool hub_signature_verify(const char *given, const void *body, size_t len,
-                          const struct webhook_secrets *secrets, struct error *err)
+bool hub_signature_verify(const struct hub_header *header, const char *given, const void *body,
+                          size_t len, const struct webhook_secrets *secrets, struct error *err)
 {
     if (!is_hub_signature(given))
         return error_set(err, ERR_UNAUTHORIZED,
-                         "X-Hub-Signature-256 is not \"sha256=\" and 64 lower-case hex digits");
+                         "%s is not \"sha256=\" and 64 lower-case hex digits", header->name);
     bool match = false;
-    for (size_t i = 0; i < secrets->count[SECRET_HMAC]; i++) {
+    for (size_t i = 0; i < secrets->count[header->secrets]; i++) {
         char expected[HUB_SIGNATURE_SIZE];
-        hub_signature_make(&secrets->list[SECRET_HMAC][i], body, len, expected);
+        hub_signature_make(&secrets->list[header->secrets][i], body, len, expected);
         match |= equal_in_constant_time(given, expected, HUB_SIGNATURE_SIZE - 1);
     }
     return match || error_set(err, ERR_UNAUTHORIZED, "the signature matches no configured secret");

@@ -7,14 +7,21 @@
 #include "agent/base/clock.h"
 #include "webhooks/secrets.h"
 
-// --- GitHub: X-Hub-Signature-256, "sha256=" and 64 lower-case hex digits of the body's HMAC ---
-#define HUB_SIGNATURE_SIZE (sizeof "sha256=" + 64)
+// --- GitHub's X-Hub-Signature-256, Bitbucket's X-Hub-Signature: "sha256=" and 64 lower-case hex
+// digits of the body's HMAC ---
+#define HUB_PREFIX         "sha256="
+#define HUB_SIGNATURE_SIZE (sizeof HUB_PREFIX + 64)
 
 void hub_signature_make(const struct webhook_secret *secret, const void *body, size_t len,
                         char out[static HUB_SIGNATURE_SIZE]);
-// `given` is the header's value. GitHub and Gitea write lower case: any other is refused.
-bool hub_signature_verify(const char *given, const void *body, size_t len,
-                          const struct webhook_secrets *secrets, struct error *err) MUST_CHECK;
+struct hub_header {
+    const char *name; // for error texts
+    enum webhook_secret_sort secrets;
+};
+// `given` is the header's value. The forges write lower case: any other is refused.
+bool hub_signature_verify(const struct hub_header *header, const char *given, const void *body,
+                          size_t len, const struct webhook_secrets *secrets,
+                          struct error *err) MUST_CHECK;
 
 // --- GitLab: X-Gitlab-Token, the secret itself ---
 bool token_verify(const char *given, const struct webhook_secrets *secrets,

@@ -1,6 +1,7 @@
 #include "agent/admin/admin.h"
 #include "agent/admin/logs.h"
 #include "agent/pipeline/pipeline.h"
+#include "agent/store/statuses.h"
 #include "build/kaniko.h"
 
 json_t *admin_build_json(const struct build *build)
@@ -99,6 +100,18 @@ static json_t *last_lines(const struct admin *admin, const struct build *build)
     return kaniko_log_output(buffer_text(&log), log.len);
 }
 
+static void add_status(void *user, const struct commit_status *status)
+{
+    struct build_list *list = user;
+    if (!admin_sees(list->token, status->namespace))
+        return;
+    json_t *json = json_pack("{s:s, s:s, s:s, s:o, s:b, s:i, s:o}", "namespace", status->namespace,
+                             "name", status->name, "state", status_state_word(status->state),
+                             "description", json_text(status->detail), "told", status->told,
+                             "tries", status->tries, "error", json_text_or_null(status->error));
+    admin_append(list->json, json);
+}
+
 static void get_build(struct server_request *req, void *user)
 {
     const struct admin *admin = user;
@@ -108,7 +121,10 @@ static void get_build(struct server_request *req, void *user)
         return;
     CLEANUP(json_ptr) json_t *patches = json_array();
     struct build_list list = {.token = admin_token(admin, req), .json = patches};
-    if (!store_patch_list(admin->store, build.id, add_patch, &list, &err)) {
+    CLEANUP(json_ptr) json_t *statuses = json_array();
+    struct build_list status_list = {.token = list.token, .json = statuses};
+    if (!store_patch_list(admin->store, build.id, add_patch, &list, &err) ||
+        !store_status_list(admin->store, build.id, add_status, &status_list, &err)) {
         server_answer_error(req, &err);
         return;
     }
@@ -117,6 +133,7 @@ static void get_build(struct server_request *req, void *user)
     json_object_set(json, "patches", patches);
     if (build.state == BUILD_FAILED)
         json_object_set_new(json, "lastLines", last_lines(admin, &build));
+    json_object_set(json, "statuses", statuses);
     server_answer_json(req, 200, json);
 }
 

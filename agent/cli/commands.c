@@ -298,12 +298,15 @@ static const struct option_row sign_options[] = {
         OPTION_SCHEME, 's', "scheme", "SCHEME", sign_scheme_words,
         "Which forge to speak as, and how: \"github-json\" and \"github-form\" sign with "
         "X-Hub-Signature-256, \"gitlab-token\" sends X-Gitlab-Token, \"gitlab-signing\" signs as "
-        "Standard Webhooks do. Default: by the URL's path, else github-json."),
+        "Standard Webhooks do, \"gitea-json\" and \"gitea-form\" (for Forgejo too) sign the JSON, "
+        "\"bitbucket-cloud\" and \"bitbucket-server\" (Data Center) sign with X-Hub-Signature. "
+        "Default: by the URL's path, else github-json."),
     TEXT(OPTION_SECRET_FILE, 0, "secret-file", "FILE",
          "File with the secret that the agent has too."),
     FLAG(OPTION_UNSIGNED, 0, "unsigned", "Send no signature: what the agent must refuse."),
     CHOICE(OPTION_EVENT, 0, "event", "EVENT", sign_event_words,
-           "\"push\" (the default), \"tag\", \"delete\" a branch, or \"ping\" (GitHub only)."),
+           "\"push\" (the default), \"tag\", \"delete\" a branch, or \"ping\" (GitHub and "
+           "Bitbucket Data Center only)."),
     TEXT(OPTION_REPOSITORY, 0, "repository", "URL", "Clone URL that the delivery names."),
     TEXT(OPTION_BRANCH, 0, "branch", "NAME", "Branch that was pushed or deleted. Default: main."),
     TEXT(OPTION_TAG, 0, "tag", "NAME", "Tag that was pushed, with --event tag. Default: v1."),

@@ -15,6 +15,10 @@ static const struct {
     [SIGN_GITHUB_FORM] = {"webhooks.github.secretFiles"},
     [SIGN_GITLAB_TOKEN] = {"webhooks.gitlab.tokenFiles"},
     [SIGN_GITLAB_SIGNING] = {"webhooks.gitlab.signingTokenFiles"},
+    [SIGN_GITEA_JSON] = {"webhooks.gitea.secretFiles"},
+    [SIGN_GITEA_FORM] = {"webhooks.gitea.secretFiles"},
+    [SIGN_BITBUCKET_CLOUD] = {"webhooks.bitbucket.secretFiles"},
+    [SIGN_BITBUCKET_SERVER] = {"webhooks.bitbucket.secretFiles"},
 };
 
 static enum sign_scheme pick_scheme(const struct call *call, const char *secret)
@@ -22,6 +26,10 @@ static enum sign_scheme pick_scheme(const struct call *call, const char *secret)
     const char *url = call->operands[0];
     if (call_has(call, OPTION_SCHEME))
         return (enum sign_scheme)call->number[OPTION_SCHEME];
+    if (url != NULL && text_ends(url, "/webhooks/gitea"))
+        return SIGN_GITEA_JSON;
+    if (url != NULL && text_ends(url, "/webhooks/bitbucket"))
+        return SIGN_BITBUCKET_CLOUD;
     if (url == NULL || !text_ends(url, "/webhooks/gitlab"))
         return SIGN_GITHUB_JSON;
     // A signing token is never to be sent as it is.

@@ -10,6 +10,7 @@
 #include "agent/children.h"
 #include "agent/queue.h"
 #include "agent/settings.h"
+#include "agent/statuses.h"
 #include "agent/store/store.h"
 #include "deploy/kube/podlog.h"
 #include "deploy/runs.h"
@@ -26,6 +27,7 @@ struct pipeline_parts {
     struct service_cache *services;
     struct podlog_hub *logs;
     struct children *children;
+    struct statuses *statuses;
     // Whether all services are known: until then nobody can be said to follow a branch.
     bool (*services_known)(void *user);
     void *user;

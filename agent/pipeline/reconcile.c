@@ -512,6 +512,23 @@ static void add_pass(struct pass *all, const struct pass *pass)
     all->waiting = waiting;
 }
 
+// What the forge is told of the head, for each service that a build of it is for. Those that may
+// not be built are told of nowhere: they have no say about the repository.
+static void note_statuses(struct work *work)
+{
+    const struct pipeline_parts *parts = &work->pipeline->parts;
+    for (size_t g = 0; g < work->group_count && work->config->statuses.count > 0; g++) {
+        const struct group *group = &work->groups[g];
+        struct build build;
+        struct error err;
+        if (!store_build_find(parts->store, work->head.commit, group->hash, &build, &err))
+            continue; // nobody asked for one
+        for (size_t i = 0; i < group->count; i++)
+            statuses_note(parts->statuses, &build, group->services[i]->repository,
+                          group->services[i]->namespace_, group->services[i]->name);
+    }
+}
+
 // One source that cannot go on does not keep the others from it.
 static bool reconcile_sources(struct work *work)
 {
@@ -526,6 +543,7 @@ static bool reconcile_sources(struct work *work)
             first = work->err;
             good = false;
         }
+        note_statuses(work);
         add_pass(&all, &pass);
         upto = work->head.seq < upto ? work->head.seq : upto;
     }

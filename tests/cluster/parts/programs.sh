@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# The programs Debian does not package. The Go tool compiles them from the two
-# manifests ../kubernetes and ../kaniko, once per machine and manifest: they
-# take minutes, so they are kept in the user's cache and not in the checkout.
+# The programs Debian does not package. The Go tool compiles them from the
+# manifests ../kubernetes, ../kaniko and ../gitea, once per machine and manifest:
+# they take minutes, so they are kept in the user's cache and not in the checkout.
 
 # manifest_key NAME: changes with the manifest and the machine's kind.
 manifest_key() {
@@ -10,6 +10,8 @@ manifest_key() {
 
 KUBERNETES_BIN="$CACHE/kubernetes-$(manifest_key kubernetes)"
 KANIKO_BIN="$CACHE/kaniko-$(manifest_key kaniko)"
+# shellcheck disable=SC2034 # gitea-program uses it
+GITEA_BIN="$CACHE/gitea-$(manifest_key gitea)"
 KANIKO_VERSION=$(sed -n 's/^require .*kaniko v//p' "$HERE/kaniko/go.mod")
 
 # The scheduler first: it compiles most of what the others share.
@@ -47,19 +49,21 @@ heartbeat() {
     done
 }
 
-# compile MANIFEST PACKAGE TARGET LDFLAGS: written under another name first, so
-# that an interrupted run leaves no half program; Go's own cache resumes it.
+# compile MANIFEST PACKAGE TARGET LDFLAGS [BUILD-OPTION...]: written under another
+# name first, so that an interrupted run leaves no half program; Go's own cache
+# resumes it. With CGO=1 set, C is compiled too.
 compile() {
     local manifest=$1 package=$2 target=$3 flags=$4 name=${3##*/} begin=$SECONDS
     local partial="$target.partial" log="$CACHE/$name.log"
+    shift 4
     number=$((number + 1))
     [[ ! -x $target ]] || return 0
-    step "$name" "compiling, $number of $((${#KUBERNETES_PROGRAMS[@]} + 1))"
+    step "$name" "compiling, $number of $total"
     mkdir -p "${target%/*}"
     (
         cd "$HERE/$manifest" || exit
-        GOTOOLCHAIN=local CGO_ENABLED=0 GOWORK=off GOFLAGS='-mod=readonly -buildvcs=false' \
-            exec "$GO" build -trimpath -ldflags "-s -w $flags" -o "$partial" "$package"
+        GOTOOLCHAIN=local CGO_ENABLED="${CGO:-0}" GOWORK=off GOFLAGS='-mod=readonly -buildvcs=false' \
+            exec "$GO" build "$@" -trimpath -ldflags "-s -w $flags" -o "$partial" "$package"
     ) >"$log" 2>&1 &
     local build=$!
     # An asynchronous command ignores Ctrl-C, so it is ended here.
@@ -77,7 +81,7 @@ compile() {
 }
 
 compile_all() {
-    local program flags number=0
+    local program flags number=0 total=$((${#KUBERNETES_PROGRAMS[@]} + 1))
     flags=$(kubernetes_ldflags)
     for program in "${KUBERNETES_PROGRAMS[@]}"; do
         compile kubernetes "k8s.io/kubernetes/cmd/$program" "$KUBERNETES_BIN/$program" "$flags"
@@ -86,9 +90,28 @@ compile_all() {
         "-X github.com/GoogleContainerTools/kaniko/pkg/version.version=v$KANIKO_VERSION"
 }
 
-# Several clusters may come up at once; one of them compiles, the others wait.
-ensure_programs() {
-    ! programs_are_there || return 0
+gitea_is_there() { [[ -x $GITEA_BIN/gitea && -e $GITEA_BIN/static/public/assets/manifest.json ]]; }
+
+# Gitea reads templates and the like from beside it, which its module has. The list of what its web
+# pages load stands in for the pages' scripts, which are not compiled here.
+compile_gitea() {
+    local number=0 total=1 module part
+    CGO=1 compile gitea code.gitea.io/gitea "$GITEA_BIN/gitea" '' \
+        -tags 'sqlite sqlite_unlock_notify'
+    module=$(cd "$HERE/gitea" && GOFLAGS=-mod=readonly GOWORK=off "$GO" list -m -f '{{.Dir}}' \
+        code.gitea.io/gitea)
+    for part in templates options public; do
+        mkdir -p "$GITEA_BIN/static"
+        cp -R --no-preserve=mode "$module/$part" "$GITEA_BIN/static/"
+    done
+    mkdir -p "$GITEA_BIN/static/public/assets"
+    echo '{}' >"$GITEA_BIN/static/public/assets/manifest.json"
+}
+
+# ensure ARE-THERE COMPILE: several runs may want them at once; one of them
+# compiles, the others wait.
+ensure() {
+    ! "$1" || return 0
     "$TESTS/setup" go
     GO=$("$TESTS/setup" --go)
     mkdir -p "$CACHE"
@@ -96,9 +119,11 @@ ensure_programs() {
     until flock -w 10 9; do
         step programs 'waiting for another run that compiles them'
     done
-    if ! programs_are_there; then
+    if ! "$1"; then
         step programs "compiling once for this machine, $(nproc) cores, some minutes"
-        compile_all
+        "$2"
     fi
     exec 9>&-
 }
+
+ensure_programs() { ensure programs_are_there compile_all; }

@@ -31,17 +31,27 @@ static inline bool is_id(const char *id)
     return (len == 40 || len == 64) && strspn(id, "0123456789abcdef") == len;
 }
 
-static inline void check_push(const struct webhook_event *event)
+static inline void check_change(const struct webhook_change *event)
 {
     bool branch = event->kind == EVENT_PUSH_BRANCH || event->kind == EVENT_DELETE_BRANCH;
     bool deleted = event->kind == EVENT_DELETE_BRANCH || event->kind == EVENT_DELETE_TAG;
-    char identity[REPOSITORY_MAX + 1];
     expect(ref_check(event->ref, NULL), "a ref that Git refuses");
     expect(is_id(event->after), "no object id");
     expect(!*event->before || is_id(event->before), "no object id before");
     expect(deleted == (strspn(event->after, "0") == strlen(event->after)), "zeros and deletion");
     expect(branch ? ref_check_branch(event->branch, NULL) : !*event->branch, "the branch");
     expect(branch == (ref_branch(event->ref) != NULL), "the kind of ref");
+}
+
+static inline bool is_push(const struct webhook_change *change)
+{
+    expect((change->kind == EVENT_IGNORED) == (change->ignored_because != NULL), "the reason");
+    return change->kind != EVENT_IGNORED && change->kind != EVENT_PING;
+}
+
+static inline void check_repository(const struct webhook_event *event)
+{
+    char identity[REPOSITORY_MAX + 1];
     expect(repository_identify(event->repository, identity, NULL) &&
                strcmp(identity, event->repository) == 0,
            "a repository that is no identity");
@@ -50,18 +60,26 @@ static inline void check_push(const struct webhook_event *event)
 // `json` is what was decoded, by jansson; NULL when it refuses that.
 static inline void check_event(const struct webhook_event *event, const json_t *json)
 {
-    const char *texts[] = {event->delivery, event->name,   event->repository, event->ref,
-                           event->branch,   event->pusher, event->subject,    event->author};
+    const char *texts[] = {event->delivery,   event->name,          event->repository,
+                           event->change.ref, event->change.branch, event->pusher,
+                           event->subject,    event->author};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         expect(is_clean(texts[i]), "a text with control characters");
     expect(json_is_object(json), "decoded, but jansson finds no object");
-    expect((event->kind == EVENT_IGNORED) == (event->ignored_because != NULL), "the reason");
     expect(strlen(event->body_sha256) == SHA256_HEX_SIZE - 1, "the hash");
-    if (event->kind == EVENT_IGNORED || event->kind == EVENT_PING)
+    if (!is_push(&event->change))
         return;
-    check_push(event);
+    check_change(&event->change);
+    check_repository(event);
+}
+
+// And its ref is the payload's "ref".
+static inline void check_event_of_ref(const struct webhook_event *event, const json_t *json)
+{
     const char *ref = json_text_at(json, "ref", NULL);
-    expect(ref && strcmp(ref, event->ref) == 0, "another ref than jansson's");
+    check_event(event, json);
+    if (is_push(&event->change))
+        expect(ref && strcmp(ref, event->change.ref) == 0, "another ref than jansson's");
 }
 
 #endif

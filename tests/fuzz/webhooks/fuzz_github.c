@@ -21,7 +21,7 @@ static void decode(const char *event_name, const char *content_type, const char 
     if (strcmp(content_type, "application/json") != 0)
         return; // fuzz_form looks into these
     CLEANUP(json_ptr) json_t *json = json_loadb(body, len, 0, NULL);
-    check_event(&event, json);
+    check_event_of_ref(&event, json);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

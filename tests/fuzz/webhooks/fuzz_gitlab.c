@@ -19,6 +19,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     CLEANUP(json_ptr) json_t *json = json_loadb(body, size, 0, NULL);
-    check_event(&event, json);
+    check_event_of_ref(&event, json);
     return 0;
 }

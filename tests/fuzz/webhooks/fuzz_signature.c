@@ -21,7 +21,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const enum webhook_header given[] = {
         HEADER_HUB_SIGNATURE_256, HEADER_GITLAB_TOKEN,      HEADER_WEBHOOK_ID,
-        HEADER_WEBHOOK_TIMESTAMP, HEADER_WEBHOOK_SIGNATURE,
+        HEADER_WEBHOOK_TIMESTAMP, HEADER_WEBHOOK_SIGNATURE, HEADER_GITEA_SIGNATURE,
+        HEADER_FORGEJO_SIGNATURE, HEADER_GOGS_SIGNATURE,    HEADER_HUB_SIGNATURE,
     };
     CLEANUP(free_ptr) char *text = xstrndup((const char *)data, size);
     CLEANUP(webhook_secrets_finish) struct webhook_secrets secrets = {0};
@@ -34,6 +35,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         headers.values[given[i]] = next_line(&rest);
     if (!webhook_secrets_add(&secrets, SECRET_HMAC, "nobody knows this", &err) ||
         !webhook_secrets_add(&secrets, SECRET_SIGNING, "whsec_bm9ib2R5IGtub3dzIHRoaXM=", &err) ||
+        !webhook_secrets_add(&secrets, SECRET_GITEA, "nobody knows this", &err) ||
+        !webhook_secrets_add(&secrets, SECRET_BITBUCKET, "nobody knows this", &err) ||
         !webhook_secrets_add(&tokens, SECRET_TOKEN, "nobody knows this", &err))
         abort();
     if (webhook_github.verify(&headers, BODY, strlen(BODY), &secrets, now, &err) ||
@@ -43,6 +46,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         err.code != ERR_UNAUTHORIZED)
         abort();
     if (webhook_gitlab.verify(&headers, BODY, strlen(BODY), &tokens, now, &err) ||
+        err.code != ERR_UNAUTHORIZED)
+        abort();
+    if (webhook_gitea.verify(&headers, BODY, strlen(BODY), &secrets, now, &err) ||
+        err.code != ERR_UNAUTHORIZED)
+        abort();
+    if (webhook_bitbucket.verify(&headers, BODY, strlen(BODY), &secrets, now, &err) ||
         err.code != ERR_UNAUTHORIZED)
         abort();
     return 0;

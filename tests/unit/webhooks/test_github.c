@@ -176,15 +176,15 @@ static void decodes_a_push(void **state)
         "\"commits\":[{\"message\":\"no\"}],"
         "\"head_commit\":{\"message\":\"Fix it\\n\\nLong.\",\"author\":{\"name\":\"Ada L\"}}}";
     struct webhook_event event = must_decode(TEST_HEADERS(&h, JSON, EVENT, DELIVERY), body);
-    assert_int_equal(event.kind, EVENT_PUSH_BRANCH);
-    assert_null(event.ignored_because);
+    assert_int_equal(event.change.kind, EVENT_PUSH_BRANCH);
+    assert_null(event.change.ignored_because);
     assert_string_equal(event.delivery, "72d3162e-cc78-11e3-81ab-4c9367dc0958");
     assert_string_equal(event.name, "push");
     assert_string_equal(event.repository, "github.com/acme/report");
-    assert_string_equal(event.ref, "refs/heads/feature/x");
-    assert_string_equal(event.branch, "feature/x");
-    assert_string_equal(event.before, SHA_A);
-    assert_string_equal(event.after, SHA_B);
+    assert_string_equal(event.change.ref, "refs/heads/feature/x");
+    assert_string_equal(event.change.branch, "feature/x");
+    assert_string_equal(event.change.before, SHA_A);
+    assert_string_equal(event.change.after, SHA_B);
     assert_string_equal(event.pusher, "ada");
     assert_string_equal(event.subject, "Fix it");
     assert_string_equal(event.author, "Ada L");
@@ -208,7 +208,7 @@ static void decodes_a_form(void **state)
                              &request, &err));
     struct webhook_event event =
         must_decode(test_headers_of(&h, &request), buffer_text(&request.body));
-    assert_int_equal(event.kind, EVENT_PUSH_BRANCH);
+    assert_int_equal(event.change.kind, EVENT_PUSH_BRANCH);
     assert_string_equal(event.repository, "github.com/acme/report");
 
     TEST_HEADERS(&h, FORM, EVENT, DELIVERY);
@@ -248,10 +248,10 @@ static void tells_the_kinds_apart(void **state)
         struct test_headers h;
         struct webhook_event event =
             must_decode(TEST_HEADERS(&h, JSON, EVENT, DELIVERY), cases[i].body);
-        assert_int_equal(event.kind, cases[i].kind);
-        assert_string_equal(event.branch, cases[i].branch);
-        assert_string_equal(event.after, cases[i].after);
-        assert_int_equal(event.ignored_because != NULL, event.kind == EVENT_IGNORED);
+        assert_int_equal(event.change.kind, cases[i].kind);
+        assert_string_equal(event.change.branch, cases[i].branch);
+        assert_string_equal(event.change.after, cases[i].after);
+        assert_int_equal(event.change.ignored_because != NULL, event.change.kind == EVENT_IGNORED);
     }
 }
 
@@ -262,18 +262,18 @@ static void takes_pings_and_ignores_the_rest(void **state)
     struct webhook_event event =
         must_decode(TEST_HEADERS(&h, JSON, "X-GitHub-Event: ping", DELIVERY),
                     "{\"zen\":\"z\",\"hook_id\":1," REPOSITORY "}");
-    assert_int_equal(event.kind, EVENT_PING);
+    assert_int_equal(event.change.kind, EVENT_PING);
     assert_string_equal(event.repository, "github.com/acme/report");
     event = must_decode(TEST_HEADERS(&h, JSON, "X-GitHub-Event: ping", DELIVERY),
                         "{\"zen\":\"z\",\"organization\":{}}");
-    assert_int_equal(event.kind, EVENT_PING);
+    assert_int_equal(event.change.kind, EVENT_PING);
     assert_string_equal(event.repository, "");
     // Fields that mean something else there are no errors.
     event = must_decode(TEST_HEADERS(&h, JSON, "X-GitHub-Event: issues", DELIVERY),
                         "{\"ref\":5,\"before\":{},\"repository\":{\"clone_url\":\"nonsense\"}}");
-    assert_int_equal(event.kind, EVENT_IGNORED);
+    assert_int_equal(event.change.kind, EVENT_IGNORED);
     assert_string_equal(event.name, "issues");
-    assert_non_null(event.ignored_because);
+    assert_non_null(event.change.ignored_because);
     struct error err = {0};
     assert_false(decode(&h.headers, "{\"ref\":", &event, &err));
     assert_int_equal(err.code, ERR_INVALID);
@@ -357,12 +357,12 @@ static void refuses_bad_payloads(void **state)
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct test_headers h;
         struct error err = {0};
-        struct webhook_event event = {.kind = EVENT_KIND_COUNT};
+        struct webhook_event event = {.change.kind = EVENT_KIND_COUNT};
         TEST_HEADERS(&h, JSON, EVENT, DELIVERY);
         if (decode(&h.headers, cases[i].body, &event, &err))
             fail_msg("taken: %s", cases[i].body);
         assert_int_equal(err.code, ERR_INVALID);
-        assert_int_equal(event.kind, EVENT_KIND_COUNT);
+        assert_int_equal(event.change.kind, EVENT_KIND_COUNT);
         if (!strstr(err.text, cases[i].says))
             fail_msg("%s: %s", cases[i].body, err.text);
     }

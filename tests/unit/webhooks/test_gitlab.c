@@ -188,14 +188,14 @@ static void decodes_a_push(void **state)
         "{\"id\":\"" SHA_C "\",\"message\":\"first\",\"author\":{\"name\":\"Bob\"}},"
         "{\"id\":\"" SHA_B "\",\"message\":\"second\\nmore\",\"author\":{\"name\":\"Ada\"}}],"
         "\"total_commits_count\":2,\"repository\":{\"git_http_url\":\"https://evil.example/x\"}}");
-    assert_int_equal(event.kind, EVENT_PUSH_BRANCH);
+    assert_int_equal(event.change.kind, EVENT_PUSH_BRANCH);
     assert_string_equal(event.delivery, "f5e5f430-f57b-4e6e-9fac-d9128cd7232f");
     assert_string_equal(event.name, "Push Hook");
     assert_string_equal(event.repository, "git.example.com:8443/Acme/Report");
-    assert_string_equal(event.ref, "refs/heads/main");
-    assert_string_equal(event.branch, "main");
-    assert_string_equal(event.before, SHA_A);
-    assert_string_equal(event.after, SHA_B);
+    assert_string_equal(event.change.ref, "refs/heads/main");
+    assert_string_equal(event.change.branch, "main");
+    assert_string_equal(event.change.before, SHA_A);
+    assert_string_equal(event.change.after, SHA_B);
     assert_string_equal(event.pusher, "Ada L");
     assert_string_equal(event.subject, "second");
     assert_string_equal(event.author, "Ada");
@@ -243,9 +243,10 @@ static void tells_the_kinds_apart(void **state)
             struct test_headers h;
             struct webhook_event event =
                 must_decode(TEST_HEADERS(&h, JSON, headers[j], KEY), cases[i].body);
-            assert_int_equal(event.kind, cases[i].kind);
-            assert_string_equal(event.after, cases[i].after);
-            assert_int_equal(event.ignored_because != NULL, event.kind == EVENT_IGNORED);
+            assert_int_equal(event.change.kind, cases[i].kind);
+            assert_string_equal(event.change.after, cases[i].after);
+            assert_int_equal(event.change.ignored_because != NULL,
+                             event.change.kind == EVENT_IGNORED);
         }
     }
 }

@@ -22,6 +22,10 @@ static const struct {
     [SIGN_GITLAB_TOKEN] = {&webhook_gitlab, SECRET_TOKEN, "a token"},
     [SIGN_GITLAB_SIGNING] = {&webhook_gitlab, SECRET_SIGNING,
                              "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"},
+    [SIGN_GITEA_JSON] = {&webhook_gitea, SECRET_GITEA, "Gitea's"},
+    [SIGN_GITEA_FORM] = {&webhook_gitea, SECRET_GITEA, "Gitea's"},
+    [SIGN_BITBUCKET_CLOUD] = {&webhook_bitbucket, SECRET_BITBUCKET, "Bitbucket's"},
+    [SIGN_BITBUCKET_SERVER] = {&webhook_bitbucket, SECRET_BITBUCKET, "Bitbucket's"},
 };
 
 static struct sign_request request_for(int scheme, enum sign_event event)
@@ -87,13 +91,13 @@ static void every_scheme_round_trips(void **state)
             how.after = AFTER;
             how.delivery = "delivery-1";
             struct webhook_event event = round_trip(&how);
-            assert_int_equal(event.kind, cases[i].kind);
+            assert_int_equal(event.change.kind, cases[i].kind);
             assert_string_equal(event.repository, "git.example.com:3000/Acme/Report");
-            assert_string_equal(event.ref, cases[i].full_ref);
-            assert_string_equal(event.branch, cases[i].branch);
+            assert_string_equal(event.change.ref, cases[i].full_ref);
+            assert_string_equal(event.change.branch, cases[i].branch);
             assert_string_equal(event.delivery, "delivery-1");
             if (cases[i].event != SIGN_DELETE)
-                assert_string_equal(event.after, AFTER);
+                assert_string_equal(event.change.after, AFTER);
         }
     }
 }
@@ -103,8 +107,8 @@ static void pings_where_there_are_pings(void **state)
     (void)state;
     for (int scheme = 0; scheme < SIGN_SCHEME_COUNT; scheme++) {
         struct sign_request how = request_for(scheme, SIGN_PING);
-        if (schemes[scheme].provider == &webhook_github) {
-            assert_int_equal(round_trip(&how).kind, EVENT_PING);
+        if (schemes[scheme].provider == &webhook_github || scheme == SIGN_BITBUCKET_SERVER) {
+            assert_int_equal(round_trip(&how).change.kind, EVENT_PING);
             continue;
         }
         struct signed_request request = {0};
@@ -122,8 +126,8 @@ static void ids_are_made_up(void **state)
     struct webhook_event two = round_trip(&how);
     assert_int_equal(strlen(one.delivery), 36);
     assert_string_not_equal(one.delivery, two.delivery);
-    assert_string_not_equal(one.after, two.after);
-    assert_int_equal(strlen(one.after), 40);
+    assert_string_not_equal(one.change.after, two.change.after);
+    assert_int_equal(strlen(one.change.after), 40);
 }
 
 static void bodies_have_the_size_asked_for(void **state)
@@ -150,13 +154,16 @@ static void payloads_are_real_json(void **state)
         CLEANUP(signed_request_finish) struct signed_request request = {0};
         const struct sign_request how = request_for(scheme, SIGN_PUSH);
         must_sign(&how, &request);
-        if (scheme == SIGN_GITHUB_FORM) {
+        if (scheme == SIGN_GITHUB_FORM || scheme == SIGN_GITEA_FORM) {
             assert_memory_equal(request.body.data, "payload=%7B", 11);
             continue;
         }
         CLEANUP(json_ptr) json_t *json = NULL;
         assert_true(json_read(request.body.data, request.body.len, request.body.len, &json, NULL));
-        assert_string_equal(json_text_at(json, "ref", NULL), "refs/heads/main");
+        if (schemes[scheme].provider == &webhook_bitbucket)
+            assert_non_null(json_object_get(json, "repository"));
+        else
+            assert_string_equal(json_text_at(json, "ref", NULL), "refs/heads/main");
     }
 }
 
@@ -183,9 +190,18 @@ static void signs_nothing_without_a_secret(void **state)
         how.secret = NULL;
         must_sign(&how, &request);
         test_headers_of(&h, &request);
-        assert_null(h.headers.values[HEADER_HUB_SIGNATURE_256]);
+        assert_null(h.headers.values[HEADER_HUB_SIGNATURE]);
         assert_null(h.headers.values[HEADER_GITLAB_TOKEN]);
         assert_null(h.headers.values[HEADER_WEBHOOK_SIGNATURE]);
+        const char *digits = h.headers.values[HEADER_GITEA_SIGNATURE];
+        const char *hub = h.headers.values[HEADER_HUB_SIGNATURE_256];
+        if (schemes[scheme].provider == &webhook_gitea) { // the headers are there all the same
+            assert_string_equal(digits, "");
+            assert_string_equal(hub, "sha256=");
+        } else {
+            assert_null(digits);
+            assert_null(hub);
+        }
     }
 }
 

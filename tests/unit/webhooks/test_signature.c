@@ -36,7 +36,8 @@ static void add(struct webhook_secrets *secrets, enum webhook_secret_sort sort, 
 static bool hub(const char *given, const char *body, const struct webhook_secrets *secrets,
                 struct error *err)
 {
-    return hub_signature_verify(given, body, strlen(body), secrets, err);
+    static const struct hub_header header = {"X-Hub-Signature-256", SECRET_HMAC};
+    return hub_signature_verify(&header, given, body, strlen(body), secrets, err);
 }
 
 static void hub_vector(void **state)
