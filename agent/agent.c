@@ -5,6 +5,7 @@
 #include "agent/base/file.h"
 #include "agent/base/log.h"
 #include "agent/base/systemd.h"
+#include "agent/contexts/contexts.h"
 #include "agent/intake.h"
 #include "agent/pipeline/pipeline.h"
 #include "agent/runs/recorder.h"
@@ -67,6 +68,9 @@ struct agent {
     struct server *webhooks;
     struct admin admin;
     struct server *admin_server;
+    struct context_keys context_keys;
+    struct contexts contexts;
+    struct server *context_server; // NULL: there is none
     int signal_fd;
     int synced_fd; // written when a watch has synced
     int events_fd; // epoll over both
@@ -274,6 +278,21 @@ static bool start_admin(struct agent *agent, struct error *err)
     return server_start(&options, &agent->admin_server, err);
 }
 
+static bool start_contexts(struct agent *agent, struct error *err)
+{
+    if (!config_serves_contexts(&agent->config))
+        return true;
+    agent->contexts = (struct contexts){.config = &agent->config,
+                                        .keys = &agent->context_keys,
+                                        .kube = agent->kube,
+                                        .pipeline = agent->pipeline};
+    if (!contexts_listen(&agent->contexts, &agent->context_server, err))
+        return false;
+    log_line(LOG_INFO, "serves build contexts", "address", server_address(agent->context_server),
+             "as", agent->config.context.address, NULL);
+    return true;
+}
+
 // --- life ---
 
 static bool services_known(void *user)
@@ -321,6 +340,9 @@ static bool start(struct agent *agent, struct error *err)
     if (!open_events(agent, err) || !directory_make(config->state_directory, err) ||
         !store_open(config->state_directory, &agent->store, err) || !start_kubernetes(agent, err))
         return false;
+    bool contexts = config_serves_contexts(config);
+    if (contexts && !context_keys_load(config, &agent->context_keys, err))
+        return false;
     agent->children = children_create((int)config->git.max_concurrent);
     struct pipeline_parts parts = {.config = config,
                                    .store = agent->store,
@@ -329,6 +351,7 @@ static bool start(struct agent *agent, struct error *err)
                                    .services = agent->services,
                                    .logs = agent->logs,
                                    .children = agent->children,
+                                   .context_keys = contexts ? &agent->context_keys : NULL,
                                    .services_known = services_known,
                                    .user = agent};
     struct recorder_parts recorder_parts = {.config = config,
@@ -347,7 +370,7 @@ static bool start(struct agent *agent, struct error *err)
                        &agent->intake, err))
         return false;
     watch_services(agent);
-    if (!start_webhooks(agent, err) || !start_admin(agent, err))
+    if (!start_webhooks(agent, err) || !start_admin(agent, err) || !start_contexts(agent, err))
         return false;
     log_line(LOG_INFO, "listening", "webhooks", server_address(agent->webhooks), "admin",
              server_address(agent->admin_server), NULL);
@@ -364,6 +387,7 @@ static void stop(struct agent *agent)
         server_drain(agent->admin_server, DRAIN_MS);
     server_stop(agent->webhooks);
     server_stop(agent->admin_server);
+    server_stop(agent->context_server); // pods ask again
     intake_destroy(agent->intake);
     for (size_t i = 0; i < agent->watch_count; i++)
         kube_watch_destroy(agent->watches[i].watch);
@@ -375,6 +399,7 @@ static void stop(struct agent *agent)
     service_cache_destroy(agent->services);
     kube_client_destroy(agent->kube);
     children_destroy(agent->children);
+    context_keys_finish(&agent->context_keys);
     store_close(agent->store);
     close_fd(&agent->events_fd);
     close_fd(&agent->synced_fd);

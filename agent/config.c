@@ -82,6 +82,24 @@ static void check_listeners(struct config_load *load, const struct config *confi
         config_fail(load, "/admin/listen", "the same as webhooks.listen");
 }
 
+static void check_context(struct config_load *load, const struct config *config)
+{
+    bool address = config->context.address && *config->context.address;
+    bool image = config->context.image && *config->context.image;
+    if (config_serves_contexts(config) && !address)
+        config_fail(load, "/context/address", "is needed with context.listen");
+    if (config_serves_contexts(config) && !image)
+        config_fail(load, "/context/image", "is needed with context.listen");
+    if (!config->context.certificate.text != !config->context.key.text)
+        config_fail(load, "/context/keyFile", "comes together with certificateFile");
+}
+
+static void check_mirrors(struct config_load *load, const struct config *config)
+{
+    if (config->git.max_total_bytes < config->git.max_repository_bytes)
+        config_fail(load, "/git/maxTotalBytes", "less than maxRepositoryBytes");
+}
+
 // "*" among the namespaces is the same as none given.
 static void widen_namespaces(struct config_texts *namespaces)
 {
@@ -156,6 +174,8 @@ bool config_load(const char *path, struct config *out, struct config_errors *err
     check_signing_tokens(&load, &config);
     check_twice(&load, &config);
     check_listeners(&load, &config);
+    check_context(&load, &config);
+    check_mirrors(&load, &config);
     widen_namespaces(&config.kubernetes.namespaces);
     if (errors->count > 0) {
         config_finish(&config);
@@ -265,6 +285,11 @@ const struct config_credential *config_credential(const struct config *config, c
         }
     }
     return best;
+}
+
+bool config_serves_contexts(const struct config *config)
+{
+    return config->context.listen.host || config->context.listen.unix_path;
 }
 
 const struct config_registry *config_registry(const struct config *config, const char *host)

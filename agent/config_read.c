@@ -306,7 +306,7 @@ static void read_address(const struct reading *reading, const json_t *value, voi
 {
     struct config_address *address = field;
     const char *text = text_of(reading, value);
-    if (!text)
+    if (!text || (!*text && may_be_empty(reading->setting)))
         return;
     if (text_starts(text, "unix:")) {
         if (text[5] != '/' || strlen(text + 5) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))

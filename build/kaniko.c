@@ -2,6 +2,7 @@
 #include "build/kaniko.h"
 
 #include "agent/base/text.h"
+#include "build/kaniko_fetch.h"
 
 #include <string.h>
 
@@ -162,7 +163,9 @@ static json_t *pod_spec(const struct kaniko_settings *settings, const struct kan
                         const struct build_name *name)
 {
     json_t *volumes = json_array();
-    json_array_append_new(volumes, volume("context", name->job, CONTEXT_FILE, CONTEXT_FILE));
+    json_array_append_new(volumes, build->fetch
+                                       ? kaniko_fetch_volume(build->fetch)
+                                       : volume("context", name->job, CONTEXT_FILE, CONTEXT_FILE));
     if (is_set(build->push_secret))
         json_array_append_new(
             volumes, volume("login", build->push_secret, ".dockerconfigjson", "config.json"));
@@ -171,6 +174,8 @@ static json_t *pod_spec(const struct kaniko_settings *settings, const struct kan
                              "terminationGracePeriodSeconds", GRACE_SECONDS, "containers",
                              container(settings, build, name), "volumes", volumes, "nodeSelector",
                              node_selector(settings, build->recipe->platform));
+    if (build->fetch)
+        kaniko_fetch_add(spec, build->fetch, settings->deadline_seconds, name->job);
     if (is_set(settings->service_account))
         json_object_set_new(spec, "serviceAccountName", json_string(settings->service_account));
     if (json_array_size(settings->tolerations))
@@ -187,10 +192,11 @@ static json_t *labels(const char *job)
 static json_t *annotations(const struct kaniko_build *build, const char *recipe, const char *tag)
 {
     CLEANUP(free_ptr) char *image = xasprintf("%s:%s", build->recipe->image, tag);
-    return json_pack("{s:s, s:s, s:s, s:s, s:s}", KANIKO_ANNOTATION_RECIPE, recipe,
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s*}", KANIKO_ANNOTATION_RECIPE, recipe,
                      KANIKO_ANNOTATION_COMMIT, build->commit, KANIKO_ANNOTATION_REPO,
                      build->recipe->repository, KANIKO_ANNOTATION_BRANCH, build->recipe->branch,
-                     KANIKO_ANNOTATION_IMAGE, image);
+                     KANIKO_ANNOTATION_IMAGE, image, KANIKO_ANNOTATION_CONTEXT,
+                     build->fetch ? build->fetch->sha256 : NULL);
 }
 
 // One pod is the attempt: another attempt is another Job. Only a pod that the cluster itself took
@@ -237,25 +243,51 @@ bool kaniko_job(const struct kaniko_settings *settings, const struct kaniko_buil
     return true;
 }
 
-bool kaniko_context_secret(const json_t *job, const void *context, size_t len, json_t **out,
-                           struct error *err)
+// Takes `data` over, which may be NULL.
+static bool owned_secret(const json_t *job, json_t *data, json_t **out, struct error *err)
 {
     const char *name = json_text_at(job, "metadata", "name", NULL);
     const char *namespace = json_text_at(job, "metadata", "namespace", NULL);
     const char *uid = json_text_at(job, "metadata", "uid", NULL);
-    if (!name || !namespace || !uid)
+    if (!name || !namespace || !uid) {
+        json_decref(data);
         return error_set(err, ERR_PROTOCOL,
                          "context Secret: the Job has no name, namespace or uid");
+    }
+    *out = json_pack(
+        "{s:s, s:s, s:s, s:b, s:{s:s, s:s, s:o, s:[{s:s, s:s, s:s, s:s, s:b, s:b}]}, s:o}",
+        "apiVersion", "v1", "kind", "Secret", "type", "Opaque", "immutable", 1, "metadata", "name",
+        name, "namespace", namespace, "labels", labels(name), "ownerReferences", "apiVersion",
+        "batch/v1", "kind", "Job", "name", name, "uid", uid, "controller", 1, "blockOwnerDeletion",
+        0, "data", data);
+    return *out || error_set(err, ERR_INTERNAL, "context Secret: a text that is not UTF-8");
+}
+
+bool kaniko_context_secret(const json_t *job, const void *context, size_t len, json_t **out,
+                           struct error *err)
+{
     if (len > KANIKO_CONTEXT_SECRET_MAX)
         return error_set(err, ERR_TOO_LARGE,
                          "the build context is %zu bytes, and a Secret holds at most %zu of it",
                          len, KANIKO_CONTEXT_SECRET_MAX);
     CLEANUP(free_ptr) char *encoded = base64_encode(context, len);
-    *out = json_pack(
-        "{s:s, s:s, s:s, s:b, s:{s:s, s:s, s:o, s:[{s:s, s:s, s:s, s:s, s:b, s:b}]}, s:{s:s}}",
-        "apiVersion", "v1", "kind", "Secret", "type", "Opaque", "immutable", 1, "metadata", "name",
-        name, "namespace", namespace, "labels", labels(name), "ownerReferences", "apiVersion",
-        "batch/v1", "kind", "Job", "name", name, "uid", uid, "controller", 1, "blockOwnerDeletion",
-        0, "data", CONTEXT_FILE, encoded);
-    return true;
+    return owned_secret(job, json_pack("{s:s}", CONTEXT_FILE, encoded), out, err);
+}
+
+bool kaniko_ticket_secret(const json_t *job, const struct kaniko_ticket *ticket, json_t **out,
+                          struct error *err)
+{
+    const struct {
+        const char *key, *value;
+    } texts[] = {{"address", ticket->address},
+                 {"token", ticket->token},
+                 {"sha256", ticket->sha256},
+                 {"bytes", ticket->bytes},
+                 {"ca", ticket->ca}};
+    json_t *data = json_object();
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        CLEANUP(secret_ptr) char *encoded = base64_encode(texts[i].value, strlen(texts[i].value));
+        json_object_set_new(data, texts[i].key, json_string(encoded));
+    }
+    return owned_secret(job, data, out, err);
 }

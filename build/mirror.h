@@ -29,6 +29,9 @@ struct git_context_request {
     const char *output;           // file; written beside and renamed
     int64_t max_bytes;            // of the archive
     int64_t max_repository_bytes; // of the mirror, and of one fetch
+    int64_t max_objects;          // of one fetch
+    int64_t max_file_bytes;       // of each file in the context
+    int64_t max_tree_depth;       // of its directories
     const json_t *since;          // commits and patterns, as in build/git/protocol.h; NULL: it is
     const json_t *paths;          // packed whatever changed
 };

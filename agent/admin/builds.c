@@ -2,6 +2,8 @@
 #include "agent/admin/logs.h"
 #include "agent/pipeline/pipeline.h"
 
+#include <string.h>
+
 json_t *admin_build_json(const struct build *build)
 {
     return json_pack("{s:o, s:o, s:o, s:s, s:o, s:o, s:i, s:s, s:o, s:o, s:o, s:o, s:o,"
@@ -88,6 +90,18 @@ static bool add_patch(void *user, const struct patch_record *patch)
     return true;
 }
 
+// A text for each line.
+static json_t *notes_json(const struct admin *admin, int64_t build)
+{
+    json_t *list = json_array();
+    CLEANUP(free_ptr) char *notes = pipeline_build_notes(admin->pipeline, build);
+    char *rest = notes;
+    for (const char *line; rest && (line = strsep(&rest, "\n"));)
+        if (*line)
+            json_array_append_new(list, json_text(line));
+    return list;
+}
+
 static void get_build(struct server_request *req, void *user)
 {
     const struct admin *admin = user;
@@ -104,6 +118,7 @@ static void get_build(struct server_request *req, void *user)
     json_t *json = admin_build_json(&build);
     admin_hide_detail(admin, list.token, json);
     json_object_set(json, "patches", patches);
+    json_object_set_new(json, "notes", notes_json(admin, build.id));
     server_answer_json(req, 200, json);
 }
 

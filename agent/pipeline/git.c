@@ -31,25 +31,25 @@ static struct git_remote_branch remote_branch(const struct work *work)
     };
 }
 
-static void ask(struct work *work, const char *name, int64_t tag, const struct buffer *input)
+void git_ask(struct pipeline *pipeline, const char *name, int64_t tag, const struct buffer *input,
+             void (*wake)(void *pipeline, const char *name))
 {
-    const struct config *config = work->pipeline->parts.config;
-    children_ask(work->pipeline->parts.children, name,
+    const struct config *config = pipeline->parts.config;
+    children_ask(pipeline->parts.children, name,
                  &(struct child_request){.program = config->git.helper,
                                          .input = input->data,
                                          .input_len = input->len,
                                          .timeout_ms = config->git.timeout_ms + CHILD_SLACK_MS,
                                          .tag = tag,
-                                         .wake = work_wake_child,
-                                         .user = work->pipeline});
+                                         .wake = wake,
+                                         .user = pipeline});
 }
 
-// The child's answer, when it has one. The caller finishes *answers.
-static enum child_state take(struct work *work, const char *name, int64_t *tag,
-                             struct git_answers *answers)
+enum child_state git_take(struct pipeline *pipeline, const char *name, int64_t *tag,
+                          struct git_answers *answers)
 {
     struct child_result result = {0};
-    enum child_state state = children_take(work->pipeline->parts.children, name, &result);
+    enum child_state state = children_take(pipeline->parts.children, name, &result);
     if (state != CHILD_ENDED)
         return state;
     *tag = result.tag;
@@ -76,7 +76,7 @@ static enum step ask_head(struct work *work, const char *name)
     CLEANUP(buffer_wipe) struct buffer input = {0};
     if (!git_request_head(&remote, &input, &work->err))
         return work_failed(work, "fetch-failed");
-    ask(work, name, work->newest, &input);
+    git_ask(work->pipeline, name, work->newest, &input, work_wake_child);
     return STEP_WAIT;
 }
 
@@ -98,7 +98,7 @@ enum step step_head(struct work *work, bool *fresh)
     CLEANUP(answers_ptr) struct git_answers answers;
     git_answers_init(&answers);
     int64_t tag;
-    switch (take(work, name, &tag, &answers)) {
+    switch (git_take(work->pipeline, name, &tag, &answers)) {
     case CHILD_BUSY:
         return STEP_WAIT;
     case CHILD_UNKNOWN:
@@ -132,11 +132,6 @@ bool head_again(struct work *work)
 }
 
 // --- context ---
-
-char *build_context_path(const struct pipeline *pipeline, const struct build *build)
-{
-    return xasprintf("%s/b-%" PRId64 ".tar.gz", pipeline->context_directory, build->id);
-}
 
 static void context_child(const struct work *work, const struct build *build,
                           char out[static CHILD_NAME_ROOM])
@@ -196,6 +191,33 @@ static bool read_filter(struct work *work, const struct group *group, json_t **s
            live_commits(work, group, since);
 }
 
+bool context_request(const struct work *work, const struct group *group, const char *commit,
+                     const char *output, const json_t *since, const json_t *paths,
+                     struct buffer *input, struct error *err)
+{
+    const struct config *config = work->pipeline->parts.config;
+    struct git_remote_branch remote = remote_branch(work);
+    char mirror_name[GIT_MIRROR_NAME_SIZE];
+    git_mirror_name(work->url, mirror_name);
+    CLEANUP(free_ptr)
+    char *mirror = xasprintf("%s/%s", work->pipeline->mirror_directory, mirror_name);
+    struct git_context_request request = {
+        .commit = commit,
+        .mirror = mirror,
+        .subdirectory = group->recipe.context,
+        .dockerfile = group->recipe.dockerfile,
+        .output = output,
+        .max_bytes = spool_context_max(config),
+        .max_repository_bytes = config->git.max_repository_bytes,
+        .max_objects = config->git.max_objects,
+        .max_file_bytes = config->git.max_file_bytes,
+        .max_tree_depth = config->git.max_tree_depth,
+        .since = since,
+        .paths = paths,
+    };
+    return git_request_context(&remote, &request, input, err);
+}
+
 static enum step ask_context(struct work *work, struct group *group, const struct build *build,
                              const char *name)
 {
@@ -203,38 +225,32 @@ static enum step ask_context(struct work *work, struct group *group, const struc
                    "what a service may have, the Git child takes");
     CLEANUP(json_ptr) json_t *since = NULL;
     CLEANUP(json_ptr) json_t *paths = NULL;
-    if (!read_filter(work, group, &since, &paths))
-        return work_failed(work, "fetch-failed");
-    const struct config *config = work->pipeline->parts.config;
-    char mirror_name[GIT_MIRROR_NAME_SIZE];
-    git_mirror_name(work->url, mirror_name);
-    CLEANUP(free_ptr)
-    char *mirror = xasprintf("%s/%s", work->pipeline->mirror_directory, mirror_name);
     CLEANUP(free_ptr) char *output = build_context_path(work->pipeline, build);
-    struct git_remote_branch remote = remote_branch(work);
     CLEANUP(buffer_wipe) struct buffer input = {0};
-    if (!git_request_context(&remote,
-                             &(struct git_context_request){
-                                 .commit = build->commit,
-                                 .mirror = mirror,
-                                 .subdirectory = group->recipe.context,
-                                 .dockerfile = group->recipe.dockerfile,
-                                 .output = output,
-                                 .max_bytes = config->builds.max_context_bytes,
-                                 .max_repository_bytes = config->git.max_repository_bytes,
-                                 .since = since,
-                                 .paths = paths,
-                             },
-                             &input, &work->err))
+    if (!read_filter(work, group, &since, &paths) ||
+        !context_request(work, group, build->commit, output, since, paths, &input, &work->err))
         return work_failed(work, "fetch-failed");
-    ask(work, name, 0, &input);
+    git_ask(work->pipeline, name, 0, &input, work_wake_child);
     return STEP_WAIT;
+}
+
+// What would let a context through that was too large for a Secret.
+static void explain_size(const struct config *config, struct error *err)
+{
+    char said[ERROR_TEXT_MAX];
+    if (config_serves_contexts(config) ||
+        config->builds.max_context_bytes <= (int64_t)KANIKO_CONTEXT_SECRET_MAX)
+        return;
+    text_copy(said, sizeof said, err->text);
+    error_set(err, ERR_TOO_LARGE, "%s; larger ones need the setting context.listen", said);
 }
 
 static enum step context_not_made(struct work *work, const struct git_answers *answers)
 {
     const char *reason = *answers->reason ? answers->reason : "fetch-failed";
     work->err = answers->error;
+    if (strcmp(reason, GIT_ERROR_WORD_CONTEXT_SIZE) == 0)
+        explain_size(work->pipeline->parts.config, &work->err);
     if (strcmp(reason, GIT_ERROR_WORD_SUPERSEDED) != 0 && work->err.code != ERR_UNAUTHORIZED)
         return work_failed(work, reason);
     text_copy(work->reason, sizeof work->reason, reason);
@@ -273,6 +289,15 @@ static enum step end_filtered(struct work *work, const struct group *group, stru
                                                                                   : STEP_TRY;
 }
 
+static void keep_context(struct work *work, const struct build *build,
+                         const struct git_answers *answers)
+{
+    CLEANUP(free_ptr) char *path = build_context_path(work->pipeline, build);
+    text_copy(work->context_sha256, sizeof work->context_sha256, answers->context_sha256);
+    work->context_bytes = answers->context_bytes;
+    spool_trim(work->pipeline, path);
+}
+
 enum step step_context(struct work *work, struct group *group, struct build *build)
 {
     char name[CHILD_NAME_ROOM];
@@ -280,7 +305,7 @@ enum step step_context(struct work *work, struct group *group, struct build *bui
     CLEANUP(answers_ptr) struct git_answers answers;
     git_answers_init(&answers);
     int64_t tag;
-    switch (take(work, name, &tag, &answers)) {
+    switch (git_take(work->pipeline, name, &tag, &answers)) {
     case CHILD_BUSY:
         return STEP_WAIT;
     case CHILD_UNKNOWN:
@@ -297,5 +322,10 @@ enum step step_context(struct work *work, struct group *group, struct build *bui
     build->context_ms = answers.context_ms;
     text_copy(build->subject, sizeof build->subject, answers.subject);
     text_copy(build->author, sizeof build->author, answers.author);
+    mirrors_sweep(work->pipeline);
+    if (answers.notes.len > 0 &&
+        !build_notes_put(work->pipeline, build->id, buffer_text(&answers.notes), &work->err))
+        return work_failed(work, "io");
+    keep_context(work, build, &answers);
     return answers.unchanged ? end_filtered(work, group, build, &answers) : STEP_NEXT;
 }

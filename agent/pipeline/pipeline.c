@@ -160,6 +160,8 @@ void pipeline_sweep(struct pipeline *pipeline)
                     &err))
         log_line(LOG_WARNING, "old rows cannot be trimmed", "error", err.text, NULL);
     sweep_logs(pipeline);
+    mirrors_sweep(pipeline);
+    spool_sweep(pipeline);
 }
 
 // --- the cluster's side: Jobs and pods of builds wake their key ---
@@ -219,6 +221,7 @@ bool pipeline_create(const struct pipeline_parts *parts, struct pipeline **out, 
     struct pipeline *pipeline = xalloc(sizeof *pipeline);
     pipeline->parts = *parts;
     pthread_mutex_init(&pipeline->places, NULL);
+    spool_init(pipeline);
     pipeline->context_directory = make_empty_directory(parts->config, "contexts", err);
     pipeline->mirror_directory = make_directory(parts->config, "mirrors", err);
     pipeline->log_directory = make_directory(parts->config, "logs/builds", err);
@@ -253,6 +256,7 @@ void pipeline_destroy(struct pipeline *pipeline)
     kube_watch_destroy(pipeline->pods);
     work_queue_destroy(pipeline->queue);
     pthread_mutex_destroy(&pipeline->places);
+    spool_finish(pipeline);
     free(pipeline->context_directory);
     free(pipeline->mirror_directory);
     free(pipeline->log_directory);

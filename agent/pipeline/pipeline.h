@@ -9,6 +9,7 @@
 #include "agent/base/http.h"
 #include "agent/children.h"
 #include "agent/config.h"
+#include "agent/contexts/keys.h"
 #include "agent/queue.h"
 #include "agent/store/store.h"
 #include "deploy/kube/podlog.h"
@@ -26,6 +27,7 @@ struct pipeline_parts {
     struct service_cache *services;
     struct podlog_hub *logs;
     struct children *children;
+    const struct context_keys *context_keys; // NULL: there is no context listener
     // Whether all services are known: until then nobody can be said to follow a branch.
     bool (*services_known)(void *user);
     void *user;
@@ -57,6 +59,16 @@ void pipeline_sweep(struct pipeline *pipeline);
 // File of a build's Kaniko log (see podlog.h), of its newest pod; NULL when there is none yet. The
 // caller frees.
 char *pipeline_build_log(const struct pipeline *pipeline, int64_t build);
+
+// What a build's source has that people should know of, lines of text: submodules and links that
+// were left out, Git LFS pointers. NULL when there is none. The caller frees.
+char *pipeline_build_notes(const struct pipeline *pipeline, int64_t build);
+
+// Opens the context of a build's live Job (as the API server has it), of whichever agent, packing
+// it again when it is not there. ERR_UNAVAILABLE: that takes longer than a moment, ask again.
+// Blocks, any thread.
+bool pipeline_context_open(struct pipeline *pipeline, const json_t *job, int *fd, uint64_t *len,
+                           struct error *err) MUST_CHECK;
 
 // Why a service is not built, for people: what its annotations lack, or that the settings' allow
 // table does not have it. False: it can be built.

@@ -128,6 +128,9 @@ static const struct {
     {"seconds", offsetof(struct git_request, seconds), GIT_SECONDS_MAX, true},
     {"max_bytes", offsetof(struct git_request, max_bytes), INT64_MAX, false},
     {"max_repository_bytes", offsetof(struct git_request, max_repository_bytes), INT64_MAX, false},
+    {"max_objects", offsetof(struct git_request, max_objects), GIT_OBJECTS_MAX, false},
+    {"max_file_bytes", offsetof(struct git_request, max_file_bytes), GIT_FILE_MAX, false},
+    {"max_tree_depth", offsetof(struct git_request, max_tree_depth), GIT_TREE_DEPTH_MAX, false},
 };
 
 static const struct {
