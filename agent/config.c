@@ -90,6 +90,8 @@ static void check_context(struct config_load *load, const struct config *config)
         config_fail(load, "/context/address", "is needed with context.listen");
     if (config_serves_contexts(config) && !image)
         config_fail(load, "/context/image", "is needed with context.listen");
+    if (config->context.listen.unix_path)
+        config_fail(load, "/context/listen", "must be host:port: pods cannot reach a socket file");
     if (!config->context.certificate.text != !config->context.key.text)
         config_fail(load, "/context/keyFile", "comes together with certificateFile");
 }

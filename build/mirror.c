@@ -65,6 +65,7 @@ bool git_request_context(const struct git_remote_branch *remote,
     add_text(request, "subdirectory", subdirectory);
     add_text(request, "dockerfile", dockerfile);
     add_text(request, "output", context->output);
+    add_text(request, "max_bytes_setting", context->max_bytes_setting);
     const struct {
         const char *key;
         int64_t value;

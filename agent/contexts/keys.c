@@ -58,13 +58,14 @@ bool context_keys_load(const struct config *config, struct context_keys *out, st
     if (read_kept(path, host, out))
         return true;
     struct context_keys made = {0};
-    if (!certificate_make(host, CERTIFICATE_DAYS, &made.certificate, &made.key, err) ||
-        !keep(path, &made, err)) {
-        context_keys_finish(&made);
+    bool kept = certificate_make(host, CERTIFICATE_DAYS, &made.certificate, &made.key, err) &&
+                keep(path, &made, err);
+    context_keys_finish(&made);
+    // As every later start reads them: tokens are made from these very bytes.
+    if (!kept || !(read_kept(path, host, out) ||
+                   error_set(err, ERR_IO, "%s.pem cannot be read again", path)))
         return error_wrap(err, "the context listener's certificate");
-    }
     log_line(LOG_INFO, "made a certificate for the context listener", "host", host, NULL);
-    *out = made;
     return true;
 }
 

@@ -201,13 +201,17 @@ bool context_request(const struct work *work, const struct group *group, const c
     git_mirror_name(work->url, mirror_name);
     CLEANUP(free_ptr)
     char *mirror = xasprintf("%s/%s", work->pipeline->mirror_directory, mirror_name);
+    int64_t max_bytes = spool_context_max(config);
     struct git_context_request request = {
         .commit = commit,
         .mirror = mirror,
         .subdirectory = group->recipe.context,
         .dockerfile = group->recipe.dockerfile,
         .output = output,
-        .max_bytes = spool_context_max(config),
+        .max_bytes = max_bytes,
+        .max_bytes_setting = max_bytes == config->builds.max_context_bytes
+                                 ? "builds.maxContextBytes"
+                                 : "context.listen",
         .max_repository_bytes = config->git.max_repository_bytes,
         .max_objects = config->git.max_objects,
         .max_file_bytes = config->git.max_file_bytes,
@@ -234,23 +238,10 @@ static enum step ask_context(struct work *work, struct group *group, const struc
     return STEP_WAIT;
 }
 
-// What would let a context through that was too large for a Secret.
-static void explain_size(const struct config *config, struct error *err)
-{
-    char said[ERROR_TEXT_MAX];
-    if (config_serves_contexts(config) ||
-        config->builds.max_context_bytes <= (int64_t)KANIKO_CONTEXT_SECRET_MAX)
-        return;
-    text_copy(said, sizeof said, err->text);
-    error_set(err, ERR_TOO_LARGE, "%s; larger ones need the setting context.listen", said);
-}
-
 static enum step context_not_made(struct work *work, const struct git_answers *answers)
 {
     const char *reason = *answers->reason ? answers->reason : "fetch-failed";
     work->err = answers->error;
-    if (strcmp(reason, GIT_ERROR_WORD_CONTEXT_SIZE) == 0)
-        explain_size(work->pipeline->parts.config, &work->err);
     if (strcmp(reason, GIT_ERROR_WORD_SUPERSEDED) != 0 && work->err.code != ERR_UNAUTHORIZED)
         return work_failed(work, reason);
     text_copy(work->reason, sizeof work->reason, reason);

@@ -341,9 +341,10 @@ bool context_write(git_repository *repository, const git_oid *commit_id,
     if (!archive_commit(TAKE(archive), &context.archive, &err)) {
         if (err.code != ERR_TOO_LARGE)
             return archive_fault(fault, &err);
+        const char *setting = request->max_bytes_setting;
         return fault_set(fault, GIT_ERROR_WORD_CONTEXT_SIZE,
-                         "the build context at commit %s is %s (builds.maxContextBytes)",
-                         request->commit, err.text);
+                         "the build context at commit %s is %s%s%s%s", request->commit, err.text,
+                         setting ? " (" : "", setting ? setting : "", setting ? ")" : "");
     }
     answer_notes_end(answers);
     context.files = walk->files;

@@ -101,8 +101,10 @@ static bool add_line(struct ignore *ignore, const char *line, size_t len)
         return !negated;
     if (ignore->count == IGNORE_PATTERNS_MAX)
         return false;
-    ignore->patterns[ignore->count++] =
-        (struct pattern){.parts = count_parts(text), .negated = negated, .text = TAKE(text)};
+    struct pattern *pattern = &ignore->patterns[ignore->count++];
+    pattern->parts = count_parts(text);
+    pattern->negated = negated;
+    pattern->text = TAKE(text);
     return true;
 }
 

@@ -204,5 +204,7 @@ void limits_watch_mirror(const char *path)
     mirror.damaged.len = make_line(mirror.damaged.line, sizeof mirror.damaged.line,
                                    "the mirror is damaged and will be made anew", path);
     signal(SIGBUS, on_crash);
+#ifndef SANITIZED // which tells more
     signal(SIGSEGV, on_crash);
+#endif
 }

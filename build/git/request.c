@@ -95,6 +95,11 @@ static bool is_branch(const char *name)
     return git_reference_name_is_valid(&valid, reference) == 0 && valid;
 }
 
+static bool is_word(const char *text)
+{
+    return *text && strlen(text) <= 64 && is_plain(text, "");
+}
+
 // --- the table ---
 
 static const struct {
@@ -116,6 +121,7 @@ static const struct {
     {TEXT(subdirectory), is_directory_path, false, true, "a plain path in the repository"},
     {TEXT(dockerfile), is_tree_path, false, true, "a plain path in the repository"},
     {TEXT(output), is_absolute, false, true, "an absolute path"},
+    {TEXT(max_bytes_setting), is_word, false, false, "a word of at most 64 characters"},
 #undef TEXT
 };
 
