@@ -6,6 +6,7 @@
 #include "agent/base/file.h"
 #include "agent/base/log.h"
 #include "agent/base/systemd.h"
+#include "agent/contexts/contexts.h"
 #include "agent/intake.h"
 #include "agent/measure.h"
 #include "agent/metrics.h"
@@ -82,6 +83,9 @@ struct agent {
     struct server *metrics_server; // NULL: it is off
     _Atomic int64_t beat;          // when the main thread went round last, in monotonic ms
     atomic_bool stopping;
+    struct context_keys context_keys;
+    struct contexts contexts;
+    struct server *context_server; // NULL: there is none
     int signal_fd;
     int synced_fd;       // written when a watch has synced
     int events_fd;       // epoll over both
@@ -380,6 +384,21 @@ static bool start_metrics(struct agent *agent, const struct config *config, stru
     return true;
 }
 
+static bool start_contexts(struct agent *agent, const struct config *config, struct error *err)
+{
+    if (!config_serves_contexts(config))
+        return true;
+    agent->contexts = (struct contexts){.settings = agent->settings,
+                                        .keys = &agent->context_keys,
+                                        .kube = agent->kube,
+                                        .pipeline = agent->pipeline};
+    if (!contexts_listen(&agent->contexts, &agent->context_server, err))
+        return false;
+    log_line(LOG_INFO, "serves build contexts", "address", server_address(agent->context_server),
+             "as", config->context.address, NULL);
+    return true;
+}
+
 // --- life ---
 
 static bool services_known(void *user)
@@ -436,6 +455,9 @@ static bool start(struct agent *agent, struct error *err)
         return false;
     store_on_commit(agent->store, count_commit);
     kube_client_on_answer(agent->kube, count_answer);
+    bool contexts = config_serves_contexts(config);
+    if (contexts && !context_keys_load(config, &agent->context_keys, err))
+        return false;
     agent->children = children_create((int)config->git.max_concurrent);
     agent->statuses = statuses_create(agent->settings, agent->store);
     struct pipeline_parts parts = {.settings = agent->settings,
@@ -446,6 +468,7 @@ static bool start(struct agent *agent, struct error *err)
                                    .logs = agent->logs,
                                    .children = agent->children,
                                    .statuses = agent->statuses,
+                                   .context_keys = contexts ? &agent->context_keys : NULL,
                                    .services_known = services_known,
                                    .user = agent};
     struct recorder_parts recorder_parts = {.settings = agent->settings,
@@ -466,7 +489,7 @@ static bool start(struct agent *agent, struct error *err)
     agent->beat = mono_now().ms;
     prepare_observed(agent);
     if (!start_webhooks(agent, config, err) || !start_admin(agent, config, err) ||
-        !start_metrics(agent, config, err))
+        !start_contexts(agent, config, err) || !start_metrics(agent, config, err))
         return false;
     log_line(LOG_INFO, "listening", "metrics",
              agent->metrics_server ? server_address(agent->metrics_server) : NULL, "webhooks",
@@ -494,7 +517,8 @@ static void stop(struct agent *agent)
     drain(agent);
     server_stop(agent->metrics_server);
     server_stop(agent->admin_server);
-    server_stop(agent->webhooks); // whose connections the other two tell
+    server_stop(agent->context_server); // pods ask again
+    server_stop(agent->webhooks);       // whose connections the other two tell
     attempts_destroy(agent->admin.attempts);
     intake_destroy(agent->intake);
     for (size_t i = 0; i < agent->watch_count; i++)
@@ -510,6 +534,7 @@ static void stop(struct agent *agent)
     service_cache_destroy(agent->services);
     kube_client_destroy(agent->kube);
     children_destroy(agent->children);
+    context_keys_finish(&agent->context_keys);
     store_close(agent->store);
     close_fd(&agent->events_fd);
     close_fd(&agent->synced_fd);

@@ -243,6 +243,26 @@ static void check_in_flight(struct config_load *load, const struct config *confi
         config_fail(load, "/webhooks/maxBytesInFlight", "less than webhooks.maxBody");
 }
 
+static void check_context(struct config_load *load, const struct config *config)
+{
+    bool address = config->context.address && *config->context.address;
+    bool image = config->context.image && *config->context.image;
+    if (config_serves_contexts(config) && !address)
+        config_fail(load, "/context/address", "is needed with context.listen");
+    if (config_serves_contexts(config) && !image)
+        config_fail(load, "/context/image", "is needed with context.listen");
+    if (config->context.listen.unix_path)
+        config_fail(load, "/context/listen", "must be host:port: pods cannot reach a socket file");
+    if (!config->context.certificate.text != !config->context.key.text)
+        config_fail(load, "/context/keyFile", "comes together with certificateFile");
+}
+
+static void check_mirrors(struct config_load *load, const struct config *config)
+{
+    if (config->git.max_total_bytes < config->git.max_repository_bytes)
+        config_fail(load, "/git/maxTotalBytes", "less than maxRepositoryBytes");
+}
+
 // "*" among the namespaces is the same as none given.
 static void widen_namespaces(struct config_texts *namespaces)
 {
@@ -323,6 +343,8 @@ bool config_load(const char *path, struct config *out, struct config_errors *err
     check_listeners(&load, &config);
     config_check_kaniko_options(&load, &config.builds.extra_args);
     check_in_flight(&load, &config);
+    check_context(&load, &config);
+    check_mirrors(&load, &config);
     widen_namespaces(&config.kubernetes.namespaces);
     if (errors->count > 0) {
         config_finish(&config);
@@ -456,6 +478,11 @@ const struct config_status *config_status(const struct config *config, const cha
         }
     }
     return best;
+}
+
+bool config_serves_contexts(const struct config *config)
+{
+    return config->context.listen.host || config->context.listen.unix_path;
 }
 
 const struct config_registry *config_registry(const struct config *config, const char *host)

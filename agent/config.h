@@ -23,7 +23,7 @@
 
 #define TOKEN_HASH_PREFIX "sha256:"
 
-// Where to listen.
+// Where to listen; nowhere when neither of the texts is there.
 struct config_address {
     char *unix_path; // NULL for TCP
     char *host;      // name or number, IPv6 without brackets; NULL for a UNIX socket
@@ -141,6 +141,10 @@ struct config {
         int64_t timeout_ms;
         int64_t max_concurrent;
         int64_t max_repository_bytes;
+        int64_t max_total_bytes; // of all mirrors
+        int64_t max_objects;     // of one fetch
+        int64_t max_file_bytes;
+        int64_t max_tree_depth;
         struct {
             struct config_credential *items;
             size_t count;
@@ -177,6 +181,15 @@ struct config {
         struct config_texts no_proxy; // as in NO_PROXY
         bool insecure;
     } builds;
+    struct {
+        struct config_address listen; // nowhere: contexts travel in Secrets alone
+        char *address;                // "https://host:port": where pods find it
+        struct config_secret certificate;
+        struct config_secret key;
+        char *image;
+        int64_t max_connections;
+        int64_t max_spool_bytes;
+    } context;
     struct {
         int64_t interval_ms;
     } sweep;
@@ -252,6 +265,8 @@ const struct config_credential *config_credential(const struct config *config, c
 const char *config_git_proxy(const struct config *config, const char *url);
 // The entry for commit statuses with the longest prefix of a clone URL, likewise; NULL: none.
 const struct config_status *config_status(const struct config *config, const char *url);
+// Whether there is a context listener.
+bool config_serves_contexts(const struct config *config);
 // The entry for a registry's host[:port]; NULL: none.
 const struct config_registry *config_registry(const struct config *config, const char *host);
 

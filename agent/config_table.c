@@ -116,6 +116,12 @@ static bool is_proxy_exception(const char *text)
     return is_everything(text) || (only(text, LOWER UPPER DIGIT ".-:") && *text);
 }
 
+static bool is_https_origin(const char *text)
+{
+    size_t scheme = text_starts(text, "https://") ? strlen("https://") : 0;
+    return scheme && text[scheme] && only(text + scheme, LOWER UPPER DIGIT ".-:[]");
+}
+
 static bool is_platform(const char *text)
 {
     const char *slash = strchr(text, '/');
@@ -154,6 +160,7 @@ FORM(an_image, is_image, "an image such as registry.example/tool:1.0");
 FORM(an_image_prefix, is_image_prefix_or_all, "a prefix such as registry.example/acme, or \"*\"");
 FORM(a_mirror, is_mirror, "a host such as mirror.example:5000, with a path if need be");
 FORM(a_registry, is_registry_host, "a host such as registry.example:5000");
+FORM(an_https_origin, is_https_origin, "an address such as https://cronwright.example:8443");
 FORM(a_platform, is_platform, "a platform such as linux/amd64");
 FORM(an_option, is_option, "an option such as --single-snapshot");
 FORM(a_person, is_person, "a name of letters, digits, and . _ @ -");
@@ -294,6 +301,16 @@ const struct config_setting config_settings[] = {
      .min = 1, .max = 64, .help = "Fetches at once."},
     {"git.maxRepositoryBytes", CONFIG_SIZE, AT(git.max_repository_bytes), .standard = "2GiB",
      .min = MIB(1), .max = GIB(1024), .help = "Largest mirror of a repository."},
+    {"git.maxTotalBytes", CONFIG_SIZE, AT(git.max_total_bytes), .standard = "20GiB", .min = MIB(1),
+     .max = GIB(65536),
+     .help = "Of all mirrors: beyond it, those go that were not used for longest, and are made "
+             "again when they are needed. One that is in use stays. At least maxRepositoryBytes."},
+    {"git.maxObjects", CONFIG_INT, AT(git.max_objects), .standard = "10000000", .min = 100,
+     .max = 100000000, .help = "Objects that one fetch may bring."},
+    {"git.maxFileBytes", CONFIG_SIZE, AT(git.max_file_bytes), .standard = "1GiB", .min = KIB(1),
+     .max = GIB(2), .help = "Largest file in a build context: each is held in memory."},
+    {"git.maxTreeDepth", CONFIG_INT, AT(git.max_tree_depth), .standard = "128", .min = 1,
+     .max = 256, .help = "How deep the directories of a build context may be."},
     {"git.credentials", CONFIG_LIST, AT(git.credentials), .standard = "[]",
      .item_size = sizeof(struct config_credential),
      .help = "Who to log in as. An entry of allow that names none uses those without a name, of "
@@ -415,9 +432,10 @@ const struct config_setting config_settings[] = {
      .form = &a_mirror,
      .help = "Mirrors of other registries: where Kaniko looks for their base images first.",
      .example = "{quay.io: mirror.example/quay}"},
-    {"builds.maxContextBytes", CONFIG_SIZE, AT(builds.max_context_bytes), .standard = "900KiB",
-     .min = KIB(1), .max = KIB(900),
-     .help = "Largest context, compressed: it travels in a Secret."},
+    {"builds.maxContextBytes", CONFIG_SIZE, AT(builds.max_context_bytes), .standard = "1GiB",
+     .min = KIB(1), .max = GIB(16),
+     .help = "Largest context, compressed. Up to 900KiB it travels in a Secret; larger ones need "
+             "context.listen."},
     {"builds.extraArgs", CONFIG_TEXTS, AT(builds.extra_args), .standard = "[]", .form = &an_option,
      .help = "More options for Kaniko.", .example = "[--single-snapshot]"},
     {"builds.proxy", CONFIG_TEXT, AT(builds.proxy), .standard = "\"\"", .form = &a_proxy,
@@ -429,6 +447,37 @@ const struct config_setting config_settings[] = {
      .example = "[registry.internal.example]"},
     {"builds.insecure", CONFIG_BOOL, AT(builds.insecure), .standard = "false",
      .help = "Let Kaniko use plain HTTP and unknown certificates everywhere. For trying out."},
+
+    {"context", CONFIG_GROUP,
+     .help = "Build contexts that are too large for a Secret: pods get them from here, by HTTPS, "
+             "each with a token that is good for its own build and as long as that runs."},
+    {"context.listen", CONFIG_ADDRESS, AT(context.listen), .restart = true, .may_be_off = true,
+     .standard = "\"\"", .help = "Where pods ask: host:port. Without it, larger contexts fail.",
+     .example = "0.0.0.0:8443"},
+    {"context.address", CONFIG_TEXT, AT(context.address), .restart = true, .standard = "\"\"",
+     .form = &an_https_origin, .help = "What pods call it. Needed with context.listen.",
+     .example = "https://cronwright.cronwright.svc:8443"},
+    {"context.certificateFile", CONFIG_SECRET, AT(context.certificate), .restart = true,
+     .standard = "\"\"",
+     .help = "Its certificate (PEM), for the host of context.address; pods trust this one and no "
+             "other. Without it one is made and kept in the state directory. Several agents behind "
+             "one address need the same certificate and key.",
+     .example = "/etc/cronwright/context.pem"},
+    {"context.keyFile", CONFIG_SECRET, AT(context.key), .restart = true, .standard = "\"\"",
+     .help = "The certificate's private key (PEM). Tokens are made from it.",
+     .example = "/etc/cronwright/context.key"},
+    {"context.image", CONFIG_TEXT, AT(context.image), .standard = "\"\"", .max = 512,
+     .form = &an_image,
+     .help = "cronwright's own image, which fetches the context in the pod. Needed with "
+             "context.listen.",
+     .example = "registry.example/cronwright:0.1.0"},
+    {"context.maxConnections", CONFIG_INT, AT(context.max_connections), .restart = true,
+     .standard = "32", .min = 1, .max = 1000,
+     .help = "Contexts that are sent at once; further pods wait."},
+    {"context.maxSpoolBytes", CONFIG_SIZE, AT(context.max_spool_bytes), .standard = "10GiB",
+     .min = MIB(1), .max = GIB(65536),
+     .help = "Of all contexts that are kept while their builds run, apart from those that are "
+             "being packed: the oldest go, and are packed again when a pod asks for them."},
 
     {"sweep", CONFIG_GROUP, .help = "What no webhook told is found by looking."},
     {"sweep.interval", CONFIG_DURATION, AT(sweep.interval_ms), .standard = "5m", .min = SECONDS(1),

@@ -1,11 +1,13 @@
 #include "agent/agent.h"
 #include "agent/cli/cli.h"
+#include "agent/contexts/fetch.h"
 
 #include <stddef.h>
 
 // What is not a client of the agent but a program of its own.
 static const struct cli_program programs[] = {
     {"agent", agent_main},
+    {"fetch-context", fetch_context_main},
     {NULL, NULL},
 };
 

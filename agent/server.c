@@ -38,6 +38,7 @@
 #define DRAIN_NEW_MS        3000 // who has just connected is about to ask
 #define EXCESS_MAX          64   // connections beyond the most, open to be told so
 #define EXCESS_MS           5000 // so long may their request take
+#define TLS_PRIORITIES      "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2" // in GnuTLS's words
 
 enum request_state {
     REQUEST_OPEN,      // MHD's thread has it; no answer yet
@@ -55,6 +56,7 @@ struct server {
     atomic_bool draining;
     atomic_size_t in_flight; // bytes of bodies
     bool quiesced;
+    bool tls;
 
     pthread_mutex_t lock; // guards what follows; taken before a request's lock
     struct server_request *suspended;
@@ -521,6 +523,14 @@ void server_answer_stream(struct server_request *req, const char *content_type,
     give_answer(req, 200, answer);
 }
 
+void server_answer_file(struct server_request *req, const char *content_type, int fd, uint64_t len)
+{
+    struct MHD_Response *answer = MHD_create_response_from_fd64(len, fd); // owns fd
+    if (answer)
+        MHD_add_response_header(answer, "Content-Type", content_type);
+    give_answer(req, 200, answer);
+}
+
 // --- suspending ---
 
 static struct MHD_Response *make_stopping_answer(void)
@@ -747,9 +757,12 @@ static enum MHD_Result begin_request(struct server_request *req, const char *met
 }
 
 // A whole answer around MHD, for where it takes none: nothing else is being sent on this
-// connection, which is closed after it.
-static bool send_last_word(int fd, int status, const char *reason, const char *detail)
+// connection, which is closed after it. With TLS only MHD can speak.
+static bool send_last_word(const struct server *server, int fd, int status, const char *reason,
+                           const char *detail)
 {
+    if (server->tls)
+        return false;
     CLEANUP(json_ptr)
     json_t *json = problem_json(
         &(struct server_problem){.status = status, .reason = reason, .detail = detail});
@@ -771,7 +784,8 @@ static enum MHD_Result cut_off(struct server_request *req, int status, const cha
     if (options->refused)
         options->refused(req, status, detail, options->user);
     req->cut_off = true;
-    req->peer->linger = send_last_word(req->peer->connection.fd, status, reason, detail);
+    req->peer->linger =
+        send_last_word(req->server, req->peer->connection.fd, status, reason, detail);
     return MHD_NO;
 }
 
@@ -780,9 +794,9 @@ static void on_late(void *user, struct connection *connection)
 {
     const struct server *server = user;
     if (server->draining)
-        send_last_word(connection->fd, 503, "stopping", STOPPING);
+        send_last_word(server, connection->fd, 503, "stopping", STOPPING);
     else
-        send_last_word(connection->fd, 408, "too-slow", TOO_SLOW);
+        send_last_word(server, connection->fd, 408, "too-slow", TOO_SLOW);
 }
 
 static enum MHD_Result take_body(struct server_request *req, const char *bytes, size_t *len)
@@ -894,16 +908,24 @@ static bool start_mhd(struct server *server, struct error *err)
         [SERVER_THREADS] =
             MHD_USE_POLL | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION,
     };
+    unsigned flags = MHD_USE_ITC | MHD_USE_ERROR_LOG | (server->tls ? MHD_USE_TLS : 0);
+    struct MHD_OptionItem tls[] = {
+        {MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)options->certificate_pem},
+        {MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)options->key_pem},
+        {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)TLS_PRIORITIES},
+        {MHD_OPTION_END, 0, NULL}};
     // Deadlines are ours: MHD's timeout is one of inactivity, which a slow drip evades.
     server->mhd = MHD_start_daemon(
-        models[options->model] | MHD_USE_ITC | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, server,
+        models[options->model] | flags, 0, NULL, NULL, on_request, server,
         MHD_OPTION_EXTERNAL_LOGGER, log_mhd, NULL, MHD_OPTION_LISTEN_SOCKET, server->listener.fd,
         MHD_OPTION_CONNECTION_LIMIT, options->connections_max + EXCESS_MAX,
         MHD_OPTION_THREAD_STACK_SIZE, THREAD_STACK, MHD_OPTION_STRICT_FOR_CLIENT, 1,
         MHD_OPTION_URI_LOG_CALLBACK, make_request, server, MHD_OPTION_NOTIFY_COMPLETED,
-        on_completed, server, MHD_OPTION_NOTIFY_CONNECTION, on_connection, server, MHD_OPTION_END);
+        on_completed, server, MHD_OPTION_NOTIFY_CONNECTION, on_connection, server, MHD_OPTION_ARRAY,
+        server->tls ? tls : tls + 3, MHD_OPTION_END);
     if (!server->mhd)
-        return error_set(err, ERR_IO, "the HTTP server did not start");
+        return error_set(err, ERR_IO, "the HTTP server did not start%s",
+                         server->tls ? ": is the key that of the certificate?" : "");
     return true;
 }
 
@@ -911,6 +933,7 @@ bool server_start(const struct server_options *options, struct server **out, str
 {
     struct server *server = xalloc(sizeof *server);
     server->options = *options;
+    server->tls = options->certificate_pem;
     pthread_mutex_init(&server->lock, NULL);
     server->listener.fd = -1;
     server->connections = connections_create(on_late, server);

@@ -104,6 +104,10 @@ typedef ssize_t (*server_stream_read)(void *user, char *out, size_t room, int64_
 void server_answer_stream(struct server_request *req, const char *content_type,
                           server_stream_read read, void *user, void (*release)(void *user));
 
+// `len` bytes of a file from its beginning, sent as they are; takes `fd` over. The whole of it must
+// be taken within answer_ms.
+void server_answer_file(struct server_request *req, const char *content_type, int fd, uint64_t len);
+
 // --- answering later (SERVER_EVENTS only) ---
 
 // Within a handler: the answer will come from elsewhere. Call it before handing the request to
@@ -127,6 +131,9 @@ struct server_options {
     const char *host;      // name or number, IPv6 without brackets
     uint16_t port;         // 0: any free one
 
+    const char *certificate_pem; // TLS of 1.2 or newer, with the key; NULL: plain HTTP
+    const char *key_pem;         //
+
     const struct server_route *const *tables; // ended by NULL
     // Asked when the headers are in, before any byte of the body is kept, to check credentials:
     // returns false after having answered. NULL: all are admitted.
@@ -147,7 +154,7 @@ struct server_options {
 
 // Binds, listens, starts its threads. Everything in `options` but the texts must outlive the
 // server. ERR_INVALID for an address that cannot be understood; ERR_CONFLICT when it is taken;
-// ERR_IO.
+// ERR_IO, also for a certificate or key that cannot be used.
 bool server_start(const struct server_options *options, struct server **out,
                   struct error *err) MUST_CHECK;
 // The address in use: "127.0.0.1:34567", "[::1]:34567" or "unix:/path".

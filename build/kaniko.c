@@ -3,6 +3,7 @@
 
 #include "agent/base/text.h"
 #include "build/git/url.h"
+#include "build/kaniko_fetch.h"
 
 #include <string.h>
 
@@ -179,7 +180,9 @@ static json_t *pod_spec(const struct kaniko_settings *settings, const struct kan
                         const struct build_name *name)
 {
     json_t *volumes = json_array();
-    json_array_append_new(volumes, volume("context", name->job, CONTEXT_FILE, CONTEXT_FILE));
+    json_array_append_new(volumes, build->fetch
+                                       ? kaniko_fetch_volume(build->fetch)
+                                       : volume("context", name->job, CONTEXT_FILE, CONTEXT_FILE));
     if (is_set(build->push_secret))
         json_array_append_new(
             volumes, volume("login", build->push_secret, ".dockerconfigjson", "config.json"));
@@ -188,6 +191,8 @@ static json_t *pod_spec(const struct kaniko_settings *settings, const struct kan
                              "terminationGracePeriodSeconds", GRACE_SECONDS, "containers",
                              container(settings, build, name), "volumes", volumes, "nodeSelector",
                              node_selector(settings, build->recipe->platform));
+    if (build->fetch)
+        kaniko_fetch_add(spec, build->fetch, settings->deadline_seconds, name->job);
     if (is_set(settings->service_account))
         json_object_set_new(spec, "serviceAccountName", json_string(settings->service_account));
     if (json_array_size(settings->tolerations))
@@ -208,10 +213,11 @@ static json_t *labels(const char *job)
 static json_t *annotations(const struct kaniko_build *build, const char *recipe, const char *tag)
 {
     CLEANUP(free_ptr) char *image = xasprintf("%s:%s", build->recipe->image, tag);
-    return json_pack("{s:s, s:s, s:s, s:s, s:s}", KANIKO_ANNOTATION_RECIPE, recipe,
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s*}", KANIKO_ANNOTATION_RECIPE, recipe,
                      KANIKO_ANNOTATION_COMMIT, build->commit, KANIKO_ANNOTATION_REPO,
                      build->recipe->repository, KANIKO_ANNOTATION_BRANCH, build->recipe->branch,
-                     KANIKO_ANNOTATION_IMAGE, image);
+                     KANIKO_ANNOTATION_IMAGE, image, KANIKO_ANNOTATION_CONTEXT,
+                     build->fetch ? build->fetch->sha256 : NULL);
 }
 
 // Of the pod: ours by which it is found, and the settings' own.
@@ -257,11 +263,10 @@ bool kaniko_job(const struct kaniko_settings *settings, const struct kaniko_buil
                   with_settings(labels(name.job), settings->labels), "annotations",
                   with_settings(annotations(build, recipe, name.tag), settings->annotations),
                   "spec", pod_spec(settings, build, &name));
-    json_t *job =
-        json_pack("{s:s, s:s, s:{s:s, s:s, s:o, s:o}, s:o}", "apiVersion", "batch/v1", "kind",
-                  "Job", "metadata", "name", name.job, "namespace", settings->namespace, "labels",
-                  labels(name.job), "annotations", annotations(build, recipe, name.tag), "spec",
-                  job_spec(settings, template));
+    json_t *job = json_pack(
+        "{s:s, s:s, s:{s:s, s:s, s:o, s:o}, s:o}", "apiVersion", "batch/v1", "kind", "Job",
+        "metadata", "name", name.job, "namespace", settings->namespace, "labels", labels(name.job),
+        "annotations", annotations(build, recipe, name.tag), "spec", job_spec(settings, template));
     if (!job)
         return error_set(err, ERR_INVALID, "Kaniko Job: a text that is not UTF-8");
     kaniko_reach(settings, job);
@@ -285,7 +290,7 @@ bool kaniko_owned_secret(const json_t *job, const char *suffix, json_t *data, js
         json_sprintf("%s%s", name, suffix), "namespace", namespace, "labels", labels(name),
         "ownerReferences", "apiVersion", "batch/v1", "kind", "Job", "name", name, "uid", uid,
         "controller", 1, "blockOwnerDeletion", 0, "data", data);
-    return true;
+    return *out || error_set(err, ERR_INTERNAL, "Secret: a text that is not UTF-8");
 }
 
 bool kaniko_context_secret(const json_t *job, const void *context, size_t len, json_t **out,
@@ -297,4 +302,22 @@ bool kaniko_context_secret(const json_t *job, const void *context, size_t len, j
                          len, KANIKO_CONTEXT_SECRET_MAX);
     CLEANUP(free_ptr) char *encoded = base64_encode(context, len);
     return kaniko_owned_secret(job, "", json_pack("{s:s}", CONTEXT_FILE, encoded), out, err);
+}
+
+bool kaniko_ticket_secret(const json_t *job, const struct kaniko_ticket *ticket, json_t **out,
+                          struct error *err)
+{
+    const struct {
+        const char *key, *value;
+    } texts[] = {{"address", ticket->address},
+                 {"token", ticket->token},
+                 {"sha256", ticket->sha256},
+                 {"bytes", ticket->bytes},
+                 {"ca", ticket->ca}};
+    json_t *data = json_object();
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        CLEANUP(secret_ptr) char *encoded = base64_encode(texts[i].value, strlen(texts[i].value));
+        json_object_set_new(data, texts[i].key, json_string(encoded));
+    }
+    return kaniko_owned_secret(job, "", data, out, err);
 }

@@ -12,17 +12,21 @@
 #include "build/image.h"
 #include "build/recipe.h"
 
-#define KANIKO_CONTAINER "kaniko" // the container's name: for logs
+#define KANIKO_CONTAINER       "kaniko"  // the container's name: for logs
+#define KANIKO_FETCH_CONTAINER "context" // that of the one which fetches a large context
 
 // Labels and annotations of Jobs, their pods and Secrets.
-#define KANIKO_LABEL_BUILD       "cronwright.io/build" // the Job's name
-#define KANIKO_LABEL_MANAGED_BY  "app.kubernetes.io/managed-by"
-#define KANIKO_MANAGED_BY        "cronwright"
-#define KANIKO_ANNOTATION_RECIPE "cronwright.io/recipe"
-#define KANIKO_ANNOTATION_COMMIT "cronwright.io/commit"
-#define KANIKO_ANNOTATION_REPO   "cronwright.io/repository"
-#define KANIKO_ANNOTATION_BRANCH "cronwright.io/branch"
-#define KANIKO_ANNOTATION_IMAGE  "cronwright.io/image"
+#define KANIKO_LABEL_BUILD        "cronwright.io/build" // the Job's name
+#define KANIKO_LABEL_MANAGED_BY   "app.kubernetes.io/managed-by"
+#define KANIKO_MANAGED_BY         "cronwright"
+#define KANIKO_ANNOTATION_RECIPE  "cronwright.io/recipe"
+#define KANIKO_ANNOTATION_COMMIT  "cronwright.io/commit"
+#define KANIKO_ANNOTATION_REPO    "cronwright.io/repository"
+#define KANIKO_ANNOTATION_BRANCH  "cronwright.io/branch"
+#define KANIKO_ANNOTATION_IMAGE   "cronwright.io/image"
+// Of a context that the pod fetches: its SHA-256, so that an agent which packs it again knows what
+// it must become.
+#define KANIKO_ANNOTATION_CONTEXT "cronwright.io/context-sha256"
 
 // The API server takes Secrets of at most 1 MiB in all; the rest is room for names.
 #define KANIKO_CONTEXT_SECRET_MAX ((size_t)900 * 1024)
@@ -68,6 +72,16 @@ struct kaniko_settings {
     size_t extra_args_count;
 };
 
+// A context too large for a Secret: the pod fetches it before Kaniko begins.
+struct kaniko_fetch {
+    const char *image;  // cronwright's own
+    const char *sha256; // of the archive, in hex
+    int64_t bytes;      //
+};
+
+// The exit status of its container when another pod may fare better; 1 when it would not.
+#define KANIKO_FETCH_AGAIN 75
+
 // One attempt at one build.
 struct kaniko_build {
     const struct recipe *recipe; // checked
@@ -75,6 +89,7 @@ struct kaniko_build {
     int attempt;
     const char *source_url;  // for the image's label; a URL with a user or password is left out
     const char *push_secret; // kubernetes.io/dockerconfigjson in the same namespace; not set: none
+    const struct kaniko_fetch *fetch; // NULL: the context travels in the Secret
 };
 
 // The Job. It refers to a Secret of its own name, which is created after it and owned by it, so
@@ -98,6 +113,19 @@ bool kaniko_owned_secret(const json_t *job, const char *suffix, json_t *data, js
                          struct error *err) MUST_CHECK;
 // Adds what the settings say of authorities and proxies to a Job's manifest.
 void kaniko_reach(const struct kaniko_settings *settings, json_t *job);
+// Where and by which right the pod fetches its context; the names of the keys in the Secret that
+// says so are the member names.
+struct kaniko_ticket {
+    const char *address; // URL of the context
+    const char *token;
+    const char *sha256; // of the archive, in hex
+    const char *bytes;  // of the archive, in decimal
+    const char *ca;     // PEM: the only certificates to trust
+};
+
+// The Secret of a Job with a `fetch`, owned by it as the other kind is.
+bool kaniko_ticket_secret(const json_t *job, const struct kaniko_ticket *ticket, json_t **out,
+                          struct error *err) MUST_CHECK;
 
 // What to do when a Job of that name exists already (AlreadyExists), decided from that Job.
 enum kaniko_existing {
@@ -108,6 +136,9 @@ enum kaniko_existing {
     KANIKO_EXISTING_FOREIGN,   // not this build's (someone else's name): use the next attempt, warn
 };
 enum kaniko_existing kaniko_existing(const json_t *job, const struct kaniko_build *build);
+
+// Whether it has neither ended nor is being deleted.
+bool kaniko_job_is_live(const json_t *job);
 
 enum kaniko_state {
     KANIKO_PENDING,
@@ -122,9 +153,10 @@ enum kaniko_state {
 struct kaniko_result {
     enum kaniko_state state;
     char digest[IMAGE_DIGEST_SIZE]; // when succeeded
-    // Why pending or failed, as a word: "pulling-image", "unschedulable", "quota", "mount", … ;
-    // "build-failed", "out-of-memory", "image-pull", "deadline", "evicted", "disrupted", "deleted",
-    // "no-digest", … Empty while running and when succeeded.
+    // Why pending or failed, as a word: "pulling-image", "unschedulable", "fetching-context",
+    // "quota", "mount", … ; "build-failed", "out-of-memory", "image-pull", "deadline", "evicted",
+    // "disrupted", "deleted", "no-digest", "context-failed", … Empty while running and when
+    // succeeded.
     char reason[KANIKO_REASON_SIZE];
     char detail[KANIKO_DETAIL_SIZE]; // one sentence for people
     int exit_code;                   // of the container; -1 when it has not ended

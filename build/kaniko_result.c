@@ -2,6 +2,7 @@
 
 #include "agent/base/printable.h"
 #include "agent/base/text.h"
+#include "build/kaniko_fetch.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -45,6 +46,11 @@ static bool job_succeeded(const json_t *job)
 static bool being_deleted(const json_t *object)
 {
     return json_text_at(object, "metadata", "deletionTimestamp", NULL);
+}
+
+bool kaniko_job_is_live(const json_t *job)
+{
+    return !being_deleted(job) && !job_failed(job, NULL) && !job_succeeded(job);
 }
 
 static bool same_text(const char *a, const char *b)
@@ -276,11 +282,38 @@ static bool judge_taken_pod(const json_t *pod, struct kaniko_result *out)
     return true;
 }
 
+// While the context is being fetched Kaniko's own container says nothing.
+static void judge_fetch(const json_t *status, struct kaniko_result *out)
+{
+    const json_t *terminated = json_at(status, "state", "terminated", NULL);
+    const json_t *waiting = json_at(status, "state", "waiting", NULL);
+    const char *message = json_text_at(terminated, "message", NULL);
+    char words[KANIKO_DETAIL_SIZE];
+    if (terminated) {
+        int code = (int)json_int_or(json_at(terminated, "exitCode", NULL), -1);
+        bool told = message && kaniko_fetch_last_words(message, words, sizeof words);
+        read_time(terminated, "finishedAt", &out->finished);
+        if (!told)
+            snprintf(words, sizeof words, "its container ended with exit %d", code);
+        judge(out, KANIKO_FAILED, "context-failed", "the build context was not fetched: %s", words);
+        out->transient = code == KANIKO_FETCH_AGAIN;
+    } else if (waiting) {
+        judge_waiting(waiting, out);
+        if (same_text(out->reason, "image-pull"))
+            judge(out, KANIKO_PENDING, "image-pull",
+                  "the image that fetches the context (context.image) cannot be pulled: %s",
+                  or_unknown(json_text_at(waiting, "message", NULL)));
+    } else {
+        judge(out, KANIKO_PENDING, "fetching-context", "the pod fetches the build context");
+    }
+}
+
 static void judge_pod(const json_t *pod, struct kaniko_result *out)
 {
     const json_t *status = kaniko_status(pod);
     const json_t *terminated = json_at(status, "state", "terminated", NULL);
     const json_t *running = json_at(status, "state", "running", NULL);
+    const json_t *fetch = kaniko_fetch_unfinished(pod);
     read_time(terminated ? terminated : running, "startedAt", &out->started);
     if (terminated) {
         read_time(terminated, "finishedAt", &out->finished);
@@ -290,6 +323,8 @@ static void judge_pod(const json_t *pod, struct kaniko_result *out)
         judge_success(terminated, out);
     else if (judge_taken_pod(pod, out))
         return;
+    else if (fetch)
+        judge_fetch(fetch, out);
     else if (terminated)
         judge_exit(pod, terminated, out);
     else if (running)

@@ -71,9 +71,17 @@ bool git_request_context(const struct git_remote_branch *remote,
     add_text(request, "subdirectory", subdirectory);
     add_text(request, "dockerfile", dockerfile);
     add_text(request, "output", context->output);
-    json_object_set_new(request, "max_bytes", json_integer(context->max_bytes));
-    json_object_set_new(request, "max_repository_bytes",
-                        json_integer(context->max_repository_bytes));
+    add_text(request, "max_bytes_setting", context->max_bytes_setting);
+    const struct {
+        const char *key;
+        int64_t value;
+    } caps[] = {{"max_bytes", context->max_bytes},
+                {"max_repository_bytes", context->max_repository_bytes},
+                {"max_objects", context->max_objects},
+                {"max_file_bytes", context->max_file_bytes},
+                {"max_tree_depth", context->max_tree_depth}};
+    for (size_t i = 0; i < sizeof caps / sizeof caps[0]; i++)
+        json_object_set_new(request, caps[i].key, json_integer(caps[i].value));
     if (context->since && context->paths) {
         json_object_set(request, "since", json_unconst(context->since));
         json_object_set(request, "paths", json_unconst(context->paths));
@@ -187,6 +195,7 @@ static bool on_remake(struct git_answers *answers, const json_t *line)
 {
     (void)line;
     answers->remade = true;
+    buffer_clear(&answers->notes); // they are said again
     return true;
 }
 

@@ -29,14 +29,18 @@ struct git_remote_branch {
 
 struct git_context_request {
     const char *commit;
-    const char *mirror;           // directory; made when missing; "<mirror>.lock" is locked
-    const char *subdirectory;     // "." for the whole repository
-    const char *dockerfile;       // relative to the subdirectory
-    const char *output;           // file; written beside and renamed
-    int64_t max_bytes;            // of the archive
-    int64_t max_repository_bytes; // of the mirror, and of one fetch
-    const json_t *since;          // commits and patterns, as in build/git/protocol.h; NULL: it is
-    const json_t *paths;          // packed whatever changed
+    const char *mirror;            // directory; made when missing; "<mirror>.lock" is locked
+    const char *subdirectory;      // "." for the whole repository
+    const char *dockerfile;        // relative to the subdirectory
+    const char *output;            // file; written beside and renamed
+    int64_t max_bytes;             // of the archive
+    const char *max_bytes_setting; // what to set for more
+    int64_t max_repository_bytes;  // of the mirror, and of one fetch
+    int64_t max_objects;           // of one fetch
+    int64_t max_file_bytes;        // of each file in the context
+    int64_t max_tree_depth;        // of its directories
+    const json_t *since;           // commits and patterns, as in build/git/protocol.h; NULL: it is
+    const json_t *paths;           // packed whatever changed
 };
 
 // The request's bytes, appended to `out`: they may hold a password, so use buffer_wipe().

@@ -4,6 +4,8 @@
 #include "agent/store/statuses.h"
 #include "build/kaniko.h"
 
+#include <string.h>
+
 json_t *admin_build_json(const struct build *build)
 {
     return json_pack("{s:o, s:o, s:o, s:s, s:o, s:o, s:i, s:s, s:o, s:o, s:o, s:o, s:o,"
@@ -112,6 +114,18 @@ static void add_status(void *user, const struct commit_status *status)
     admin_append(list->json, json);
 }
 
+// A text for each line.
+static json_t *notes_json(const struct admin *admin, int64_t build)
+{
+    json_t *list = json_array();
+    CLEANUP(free_ptr) char *notes = pipeline_build_notes(admin->pipeline, build);
+    char *rest = notes;
+    for (const char *line; rest && (line = strsep(&rest, "\n"));)
+        if (*line)
+            json_array_append_new(list, json_text(line));
+    return list;
+}
+
 static void get_build(struct server_request *req, void *user)
 {
     const struct admin *admin = user;
@@ -134,6 +148,7 @@ static void get_build(struct server_request *req, void *user)
     if (build.state == BUILD_FAILED)
         json_object_set_new(json, "lastLines", last_lines(admin, &build));
     json_object_set(json, "statuses", statuses);
+    json_object_set_new(json, "notes", notes_json(admin, build.id));
     server_answer_json(req, 200, json);
 }
 

@@ -41,6 +41,14 @@ bool base64_decode(const char *text, size_t text_len, uint8_t *out, size_t room,
 // The caller frees.
 char *base64_encode(const void *bytes, size_t len) __attribute__((returns_nonnull));
 
+// A new P-256 key and a certificate that it signs for itself, both PEM; `host` is a name or a
+// number (IPv6 without brackets). The caller frees both, the key by secret_free().
+bool certificate_make(const char *host, int days, char **certificate, char **key,
+                      struct error *err) MUST_CHECK;
+// Whether a certificate (PEM; of several the first) is for that host and still good `days` from
+// now.
+bool certificate_serves(const char *certificate, const char *host, int days);
+
 void random_bytes(void *out, size_t len); // from the kernel; aborts if it cannot
 
 #endif

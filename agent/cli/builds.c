@@ -127,6 +127,12 @@ static void show_build(const struct session *session, const json_t *build)
         CLEANUP(free_ptr) char *line = text_clean(json_string_value(json_array_get(lines, i)));
         (void)printf("%-10s  %s\n", i == 0 ? "last lines" : "", line);
     }
+    const json_t *notes = json_at(build, "notes", NULL);
+    for (size_t i = 0; i < json_array_size(notes); i++) {
+        const char *text = json_string_value(json_array_get(notes, i));
+        CLEANUP(free_ptr) char *note = text_clean(text ? text : "");
+        (void)printf("%-10s  %s\n", i == 0 ? "notes" : "", note);
+    }
     const json_t *patches = json_at(build, "patches", NULL);
     for (size_t i = 0; i < json_array_size(patches); i++) {
         const json_t *patch = json_array_get(patches, i);

@@ -87,6 +87,7 @@ enum option_id {
     OPTION_LOGS,
     OPTION_TO,
     OPTION_TIMES,
+    OPTION_TIMEOUT,
     OPTION_FROM,
     OPTION_NAME,
     OPTION_ROLE,
@@ -134,6 +135,7 @@ struct command {
     const char *text;                 // paragraphs, each ended by a newline
     const struct option_row *options; // ended by a NULL name; NULL: none of its own
     unsigned groups;                  //
+    bool internal;                    // started by cronwright itself: no overview names it
     const char *const *examples;      // command lines, ended by NULL; NULL: none
     // Returns an exit status. NULL: the command is a program of its own, or `help`.
     int (*run)(struct session *session);

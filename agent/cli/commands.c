@@ -96,6 +96,10 @@ static const struct option_row daemon_options[] = {
     FLAG(OPTION_CHECK, 0, "check", "Check the settings, say all that is wrong with them, and end."),
     END,
 };
+static const struct option_row fetch_context_options[] = {
+    NUMBER(OPTION_TIMEOUT, 0, "timeout", 1, 86400, "How long to go on trying. Default: 600."),
+    END,
+};
 static const struct option_row services_options[] = {
     TEXT(OPTION_PROJECT, 0, "project", "NAME", "Only services of this project."),
     END,
@@ -687,6 +691,20 @@ const struct command commands[] = {
                 "cronwright token --name ana --role runner --namespaces reports,sales",
                 "cronwright token --name ci --role admin --out ci.token 2>> entry.yaml", NULL},
         .run = command_token,
+    },
+    {
+        .name = "fetch-context",
+        .operands = "TICKET FILE",
+        .least = 2,
+        .most = 2,
+        .summary = "Fetch a build context in a build's pod",
+        .text = "Runs in the init container of builds whose context is too large for a Secret. "
+                "TICKET is a directory with the files address, token, sha256, bytes and ca, which "
+                "the agent's context listener is asked with. FILE is there only when its SHA-256 "
+                "is right. Exits with 1 when it never will be, and with 75 when time ran out.\n",
+        .options = fetch_context_options,
+        .groups = GROUP_HELP,
+        .internal = true,
     },
     {
         .name = "completion",

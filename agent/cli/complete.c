@@ -38,7 +38,8 @@ static void print_words(const char *const words[])
 static void print_commands(void)
 {
     for (const struct command *command = commands; command->name != NULL; command++)
-        (void)printf("%s%s", command == commands ? "" : " ", command->name);
+        if (!command->internal)
+            (void)printf("%s%s", command == commands ? "" : " ", command->name);
 }
 
 // --- bash and zsh: one function of plain shell gives the words, each shell picks among them ---
@@ -190,6 +191,8 @@ static void print_fish(void)
     (void)printf("complete -c cronwright -f\n");
     for (const struct command *command = commands; command->name != NULL; command++) {
         const char *name = command->name;
+        if (command->internal)
+            continue;
         (void)printf("complete -c cronwright -n __fish_use_subcommand -a %s -d ", name);
         fish_quoted(command->summary);
         (void)putchar('\n');

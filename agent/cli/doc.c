@@ -101,7 +101,8 @@ void doc_help(FILE *out)
     doc_wrap(out, about, 0, 0, "");
     (void)fprintf(out, "\nUsage: cronwright COMMAND [OPTION...] [ARGUMENT...]\n\nCommands:\n");
     for (const struct command *command = commands; command->name != NULL; command++)
-        (void)fprintf(out, "  %-12s%s\n", command->name, command->summary);
+        if (!command->internal)
+            (void)fprintf(out, "  %-12s%s\n", command->name, command->summary);
     help_facts(out, "Environment", environment);
     help_facts(out, "Exit status", statuses);
     (void)fprintf(out,

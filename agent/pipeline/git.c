@@ -66,25 +66,26 @@ static bool remote_branch(struct work *work, struct git_remote_branch *out)
     return true;
 }
 
-static void ask(struct work *work, const char *name, int64_t tag, const struct buffer *input)
+void git_ask(struct pipeline *pipeline, const char *name, int64_t tag, const struct buffer *input,
+             void (*wake)(void *pipeline, const char *name))
 {
-    const struct config *config = work->config;
-    children_ask(work->pipeline->parts.children, name,
+    CLEANUP(settings_drop_ptr)
+    const struct config *config = settings_hold(pipeline->parts.settings);
+    children_ask(pipeline->parts.children, name,
                  &(struct child_request){.program = config->git.helper,
                                          .input = input->data,
                                          .input_len = input->len,
                                          .timeout_ms = config->git.timeout_ms + CHILD_SLACK_MS,
                                          .tag = tag,
-                                         .wake = work_wake_child,
-                                         .user = work->pipeline});
+                                         .wake = wake,
+                                         .user = pipeline});
 }
 
-// The child's answer, when it has one. The caller finishes *answers.
-static enum child_state take(struct work *work, const char *name, int64_t *tag,
-                             struct git_answers *answers)
+enum child_state git_take(struct pipeline *pipeline, const char *name, int64_t *tag,
+                          struct git_answers *answers)
 {
     struct child_result result = {0};
-    enum child_state state = children_take(work->pipeline->parts.children, name, &result);
+    enum child_state state = children_take(pipeline->parts.children, name, &result);
     if (state != CHILD_ENDED)
         return state;
     *tag = result.tag;
@@ -133,7 +134,7 @@ static enum step ask_head(struct work *work, const char *name)
         return STEP_FAIL;
     if (!git_request_head(&remote, &input, &work->err))
         return work_failed(work, "fetch-failed");
-    ask(work, name, work->newest, &input);
+    git_ask(work->pipeline, name, work->newest, &input, work_wake_child);
     return STEP_WAIT;
 }
 
@@ -156,7 +157,7 @@ enum step step_head(struct work *work, enum head_news *news)
     CLEANUP(answers_ptr) struct git_answers answers;
     git_answers_init(&answers);
     int64_t tag, pause_ms = head_pause_ms(work);
-    switch (take(work, name, &tag, &answers)) {
+    switch (git_take(work->pipeline, name, &tag, &answers)) {
     case CHILD_BUSY:
         return STEP_WAIT;
     case CHILD_UNKNOWN:
@@ -208,11 +209,6 @@ bool head_again(struct work *work)
 }
 
 // --- context ---
-
-char *build_context_path(const struct pipeline *pipeline, const struct build *build)
-{
-    return xasprintf("%s/b-%" PRId64 ".tar.gz", pipeline->context_directory, build->id);
-}
 
 static void context_child(const struct work *work, const struct build *build,
                           char out[static CHILD_NAME_ROOM])
@@ -272,6 +268,39 @@ static bool read_filter(struct work *work, const struct group *group, json_t **s
            live_commits(work, group, since);
 }
 
+bool context_request(struct work *work, const struct group *group, const char *commit,
+                     const char *output, const json_t *since, const json_t *paths,
+                     struct buffer *input)
+{
+    const struct config *config = work->config;
+    struct git_remote_branch remote;
+    char mirror_name[GIT_MIRROR_NAME_SIZE];
+    if (!remote_branch(work, &remote))
+        return false;
+    git_mirror_name(work->url, work->credential, mirror_name);
+    CLEANUP(free_ptr)
+    char *mirror = xasprintf("%s/%s", work->pipeline->mirror_directory, mirror_name);
+    int64_t max_bytes = spool_context_max(config);
+    struct git_context_request request = {
+        .commit = commit,
+        .mirror = mirror,
+        .subdirectory = group->recipe.context,
+        .dockerfile = group->recipe.dockerfile,
+        .output = output,
+        .max_bytes = max_bytes,
+        .max_bytes_setting = max_bytes == config->builds.max_context_bytes
+                                 ? "builds.maxContextBytes"
+                                 : "context.listen",
+        .max_repository_bytes = config->git.max_repository_bytes,
+        .max_objects = config->git.max_objects,
+        .max_file_bytes = config->git.max_file_bytes,
+        .max_tree_depth = config->git.max_tree_depth,
+        .since = since,
+        .paths = paths,
+    };
+    return git_request_context(&remote, &request, input, &work->err);
+}
+
 static enum step ask_context(struct work *work, struct group *group, const struct build *build,
                              const char *name)
 {
@@ -279,33 +308,13 @@ static enum step ask_context(struct work *work, struct group *group, const struc
                    "what a service may have, the Git child takes");
     CLEANUP(json_ptr) json_t *since = NULL;
     CLEANUP(json_ptr) json_t *paths = NULL;
-    if (!read_filter(work, group, &since, &paths))
-        return work_failed(work, "fetch-failed");
-    const struct config *config = work->config;
-    char mirror_name[GIT_MIRROR_NAME_SIZE];
-    git_mirror_name(work->url, work->credential, mirror_name);
-    CLEANUP(free_ptr)
-    char *mirror = xasprintf("%s/%s", work->pipeline->mirror_directory, mirror_name);
     CLEANUP(free_ptr) char *output = build_context_path(work->pipeline, build);
-    struct git_remote_branch remote;
     CLEANUP(buffer_wipe) struct buffer input = {0};
-    if (!remote_branch(work, &remote))
-        return STEP_FAIL;
-    if (!git_request_context(&remote,
-                             &(struct git_context_request){
-                                 .commit = build->commit,
-                                 .mirror = mirror,
-                                 .subdirectory = group->recipe.context,
-                                 .dockerfile = group->recipe.dockerfile,
-                                 .output = output,
-                                 .max_bytes = config->builds.max_context_bytes,
-                                 .max_repository_bytes = config->git.max_repository_bytes,
-                                 .since = since,
-                                 .paths = paths,
-                             },
-                             &input, &work->err))
-        return work_failed(work, "fetch-failed");
-    ask(work, name, 0, &input);
+    work->reason[0] = '\0';
+    if (!read_filter(work, group, &since, &paths) ||
+        !context_request(work, group, build->commit, output, since, paths, &input))
+        return *work->reason ? STEP_FAIL : work_failed(work, "fetch-failed");
+    git_ask(work->pipeline, name, 0, &input, work_wake_child);
     return STEP_WAIT;
 }
 
@@ -351,6 +360,15 @@ static enum step end_filtered(struct work *work, const struct group *group, stru
                                                                                   : STEP_TRY;
 }
 
+static void keep_context(struct work *work, const struct build *build,
+                         const struct git_answers *answers)
+{
+    CLEANUP(free_ptr) char *path = build_context_path(work->pipeline, build);
+    text_copy(work->context_sha256, sizeof work->context_sha256, answers->context_sha256);
+    work->context_bytes = answers->context_bytes;
+    spool_trim(work->pipeline, path);
+}
+
 enum step step_context(struct work *work, struct group *group, struct build *build)
 {
     char name[CHILD_NAME_ROOM];
@@ -358,7 +376,7 @@ enum step step_context(struct work *work, struct group *group, struct build *bui
     CLEANUP(answers_ptr) struct git_answers answers;
     git_answers_init(&answers);
     int64_t tag;
-    switch (take(work, name, &tag, &answers)) {
+    switch (git_take(work->pipeline, name, &tag, &answers)) {
     case CHILD_BUSY:
         return STEP_WAIT;
     case CHILD_UNKNOWN:
@@ -375,5 +393,10 @@ enum step step_context(struct work *work, struct group *group, struct build *bui
     build->context_ms = answers.context_ms;
     text_copy(build->subject, sizeof build->subject, answers.subject);
     text_copy(build->author, sizeof build->author, answers.author);
+    mirrors_sweep(work->pipeline);
+    if (answers.notes.len > 0 &&
+        !build_notes_put(work->pipeline, build->id, buffer_text(&answers.notes), &work->err))
+        return work_failed(work, "io");
+    keep_context(work, build, &answers);
     return answers.unchanged ? end_filtered(work, group, build, &answers) : STEP_NEXT;
 }

@@ -9,7 +9,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #define LOG_END_MAX       ((size_t)64 << 10) // enough to name the failing instruction
 #define EVENTS_RECHECK_MS 5000               // while it is not known why a build waits
@@ -78,6 +77,7 @@ static enum step meet_existing(struct work *work, const struct kaniko_build *att
         return STEP_NEXT;
     }
     kube_reply_finish(&reply);
+    spool_forget(work->pipeline, build);
     if (existing == KANIKO_EXISTING_FOREIGN)
         log_line(LOG_WARNING, "a Job of this name is not ours: next attempt", "job", build->job,
                  NULL);
@@ -106,11 +106,16 @@ static enum step ensure_job(struct work *work, struct group *group, struct build
     const struct config *config = work->config;
     const char *push_secret =
         *group->recipe.push_secret ? group->recipe.push_secret : config->builds.push_secret;
+    struct kaniko_fetch fetch = {.image = config->context.image,
+                                 .sha256 = work->context_sha256,
+                                 .bytes = work->context_bytes};
+    bool large = work->context_bytes > (int64_t)KANIKO_CONTEXT_SECRET_MAX;
     struct kaniko_build attempt = {.recipe = &group->recipe,
                                    .commit = build->commit,
                                    .attempt = build->attempt,
                                    .source_url = work->url,
-                                   .push_secret = push_secret};
+                                   .push_secret = push_secret,
+                                   .fetch = large ? &fetch : NULL};
     CLEANUP(json_ptr) json_t *manifest = NULL;
     if (!kaniko_job(settings, &attempt, &manifest, &work->err))
         return work_failed(work, "build-failed");
@@ -149,44 +154,84 @@ static enum step ensure_authorities(struct work *work, const struct kaniko_setti
                : work_failed(work, "misconfigured");
 }
 
-static enum step ensure_secret(struct work *work, const struct build *build, const json_t *job)
+// By its Job, which another agent may have made, a pod takes the context from its Secret or fetches
+// it.
+static const char *fetched_sha256(const json_t *job)
 {
+    return json_text_at(job, "metadata", "annotations", KANIKO_ANNOTATION_CONTEXT, NULL);
+}
+
+static bool make_ticket(struct work *work, const struct build *build, const json_t *job,
+                        json_t **out)
+{
+    const struct config *config = work->config;
+    const struct context_keys *keys = work->pipeline->parts.context_keys;
+    char token[CONTEXT_TOKEN_SIZE];
+    if (!keys)
+        return error_set(&work->err, ERR_INVALID,
+                         "the Job fetches its context, and there is no context.listen");
+    if (!context_token(keys, job, token, &work->err))
+        return false;
+    CLEANUP(free_ptr) char *bytes = xasprintf("%" PRId64, work->context_bytes);
+    CLEANUP(free_ptr)
+    char *address = xasprintf("%s/contexts/%s", config->context.address, build->job);
+    struct kaniko_ticket ticket = {.address = address,
+                                   .token = token,
+                                   .sha256 = fetched_sha256(job),
+                                   .bytes = bytes,
+                                   .ca = keys->certificate};
+    bool made = kaniko_ticket_secret(job, &ticket, out, &work->err);
+    explicit_bzero(token, sizeof token);
+    return made;
+}
+
+static bool make_secret(struct work *work, const struct build *build, const json_t *job,
+                        json_t **out)
+{
+    if (fetched_sha256(job))
+        return make_ticket(work, build, job, out);
     CLEANUP(free_ptr) char *path = build_context_path(work->pipeline, build);
     CLEANUP(buffer_finish) struct buffer context = {0};
+    return file_read(path, KANIKO_CONTEXT_SECRET_MAX, &context, &work->err) &&
+           kaniko_context_secret(job, context.data, context.len, out, &work->err);
+}
+
+static enum step ensure_secret(struct work *work, const struct build *build, const json_t *job)
+{
     CLEANUP(json_ptr) json_t *secret = NULL;
-    if (!file_read(path, KANIKO_CONTEXT_SECRET_MAX, &context, &work->err) ||
-        !kaniko_context_secret(job, context.data, context.len, &secret, &work->err))
+    if (!make_secret(work, build, job, &secret))
         return work_failed(work, work->err.code == ERR_TOO_LARGE ? "context-too-large" : "io");
     return post_secret(work, secret);
 }
 
 // The Job and what it needs.
-static enum step ensure_all(struct work *work, struct group *group, struct build *build)
+static enum step ensure_all(struct work *work, struct group *group, struct build *build,
+                            json_t **job)
 {
     const struct config *config = work->config;
-    CLEANUP(json_ptr) json_t *job = NULL;
     CLEANUP(registries_finish) struct registries registries = {0};
     struct kaniko_settings settings = kaniko_settings(config);
     if (!registries_read(config, &registries, &work->err))
         return work_failed(work, "misconfigured");
     registries_put(config, &registries, &settings);
-    enum step step = ensure_job(work, group, build, &settings, &job);
+    enum step step = ensure_job(work, group, build, &settings, job);
     if (step == STEP_NEXT && settings.authorities_count > 0)
-        step = ensure_authorities(work, &settings, job);
-    return step == STEP_NEXT ? ensure_secret(work, build, job) : step;
+        step = ensure_authorities(work, &settings, *job);
+    return step == STEP_NEXT ? ensure_secret(work, build, *job) : step;
 }
 
 enum step job_create(struct work *work, struct group *group, struct build *build)
 {
-    enum step step = ensure_all(work, group, build);
+    CLEANUP(json_ptr) json_t *job = NULL;
+    enum step step = ensure_all(work, group, build, &job);
     if (step != STEP_NEXT)
         return step;
-    CLEANUP(free_ptr) char *path = build_context_path(work->pipeline, build);
     build->state = BUILD_RUNNING;
     build->reason[0] = build->detail[0] = '\0'; // what it waited for, or was tried again, is past
     if (!store_build_put(work->pipeline->parts.store, build, &work->err))
         return work_failed(work, "store-failed");
-    unlink(path);
+    if (!fetched_sha256(job))
+        spool_forget(work->pipeline, build);
     work->progressed = true;
     log_line(LOG_INFO, "build started", "job", build->job, "commit", build->commit, NULL);
     return STEP_NEXT;
@@ -318,6 +363,7 @@ static enum step job_failed(struct work *work, struct group *group, struct build
         build->state = BUILD_WAITING;
         build->reason[0] = '\0';
         text_copy(build->detail, sizeof build->detail, result->detail);
+        spool_forget(work->pipeline, build);
         if (build_next_attempt(build, &group->recipe, &work->err) &&
             store_build_put(work->pipeline->parts.store, build, &work->err)) {
             work_again(work, 1);
@@ -359,6 +405,7 @@ static enum step job_succeeded(struct work *work, struct group *group, struct bu
     build->reason[0] = build->detail[0] = '\0';
     if (!store_build_put(work->pipeline->parts.store, build, &work->err))
         return work_failed(work, "store-failed");
+    spool_forget(work->pipeline, build);
     work->progressed = true;
     log_line(LOG_INFO, "image pushed", "job", build->job, "image", build->image, "digest",
              build->digest, NULL);

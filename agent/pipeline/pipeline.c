@@ -172,6 +172,8 @@ void pipeline_sweep(struct pipeline *pipeline)
                     &err))
         log_line(LOG_WARNING, "old rows cannot be trimmed", "error", err.text, NULL);
     sweep_logs(pipeline);
+    mirrors_sweep(pipeline);
+    spool_sweep(pipeline);
 }
 
 // --- the cluster's side: Jobs and pods of builds wake their key ---
@@ -233,6 +235,7 @@ bool pipeline_create(const struct pipeline_parts *parts, struct pipeline **out, 
     pipeline->parts = *parts;
     pthread_mutex_init(&pipeline->places_lock, NULL);
     pipeline->places = places_create();
+    spool_init(pipeline);
     CLEANUP(settings_drop_ptr) const struct config *config = settings_hold(parts->settings);
     pipeline->context_directory = make_empty_directory(config, "contexts", err);
     pipeline->mirror_directory = make_directory(config, "mirrors", err);
@@ -290,6 +293,7 @@ void pipeline_destroy(struct pipeline *pipeline)
     work_queue_destroy(pipeline->queue);
     pthread_mutex_destroy(&pipeline->places_lock);
     places_destroy(pipeline->places);
+    spool_finish(pipeline);
     free(pipeline->context_directory);
     free(pipeline->mirror_directory);
     free(pipeline->log_directory);

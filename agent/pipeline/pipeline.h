@@ -8,6 +8,7 @@
 
 #include "agent/base/http.h"
 #include "agent/children.h"
+#include "agent/contexts/keys.h"
 #include "agent/queue.h"
 #include "agent/settings.h"
 #include "agent/statuses.h"
@@ -28,6 +29,7 @@ struct pipeline_parts {
     struct podlog_hub *logs;
     struct children *children;
     struct statuses *statuses;
+    const struct context_keys *context_keys; // NULL: there is no context listener
     // Whether all services are known: until then nobody can be said to follow a branch.
     bool (*services_known)(void *user);
     void *user;
@@ -69,6 +71,16 @@ char *pipeline_build_log(const struct pipeline *pipeline, int64_t build);
 // Appends the end of that log, 64 KiB at most: as far as it is there, or comes within `wait_ms`.
 void pipeline_build_log_end(const struct pipeline *pipeline, int64_t build, int64_t wait_ms,
                             struct buffer *out);
+
+// What a build's source has that people should know of, lines of text: submodules and links that
+// were left out, Git LFS pointers. NULL when there is none. The caller frees.
+char *pipeline_build_notes(const struct pipeline *pipeline, int64_t build);
+
+// Opens the context of a build's live Job (as the API server has it), of whichever agent, packing
+// it again when it is not there. ERR_UNAVAILABLE: that takes longer than a moment, ask again.
+// Blocks, any thread.
+bool pipeline_context_open(struct pipeline *pipeline, const json_t *job, int *fd, uint64_t *len,
+                           struct error *err) MUST_CHECK;
 
 // Why a service is not built, for people: what its annotations lack, or that the settings' allow
 // table does not have it. False: it can be built.

@@ -50,8 +50,7 @@ bool build_end(struct work *work, struct build *build, enum build_state state, c
     build->finished = wall_now();
     if (!store_build_put(work->pipeline->parts.store, build, err))
         return false;
-    CLEANUP(free_ptr) char *context = build_context_path(work->pipeline, build);
-    unlink(context); // if it is still there
+    spool_forget(work->pipeline, build);
     if (!again)
         count_build(build);
     log_line(state == BUILD_FAILED ? LOG_WARNING : LOG_INFO, "build ended", "build", id,

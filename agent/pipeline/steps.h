@@ -15,6 +15,7 @@
 #define HEAD_TRIES         5 // then a head that cannot be told ends the deliveries that wait for it
 #define RECHECK_MS         30000 // a Job is looked at this often even when no watch speaks
 #define HEAD_AGAIN_MS      5000
+#define SPOOL_FAILURES_MAX 16 // of contexts packed again, kept until the pod asks for them
 #define GROUPS_MAX         64 // different recipes on one branch
 
 // In the place of a branch's head: it was pushed to, but the remote could not be asked. Whatever
@@ -33,6 +34,15 @@ struct pipeline {
     char *log_directory; // of builds: a directory each, a file for each pod
     char *mirror_directory;
     char *ssh_directory; // the known hosts, as the Git child wants them
+    struct spool {
+        pthread_mutex_t lock; // guards what follows
+        pthread_cond_t packed;
+        struct spool_failure {
+            char job[STORE_NAME_SIZE];
+            struct error why;
+        } failures[SPOOL_FAILURES_MAX];
+        size_t failure_count;
+    } spool;
 };
 
 // How a step ended.
@@ -94,9 +104,11 @@ struct work {
     struct group *groups; // of all_groups
     size_t group_count;
 
-    bool progressed;  // some step came to its end in this pass
-    bool waiting;     // for something that will wake the key
-    int64_t again_ms; // look again after that long at most; 0: when woken
+    bool progressed;                      // some step came to its end in this pass
+    bool waiting;                         // for something that will wake the key
+    int64_t again_ms;                     // look again after that long at most; 0: when woken
+    char context_sha256[SHA256_HEX_SIZE]; // of the archive that step_context() left
+    int64_t context_bytes;                //
     char reason[STORE_REASON_SIZE];
     struct error err;
 };
@@ -146,6 +158,18 @@ bool head_again(struct work *work) MUST_CHECK;
 // paths of the group have not changed, and the build has ended as filtered.
 enum step step_context(struct work *work, struct group *group, struct build *build);
 void context_cancel(struct work *work, const struct build *build);
+// What a child is asked: to pack a group's context at a commit into `output`. `since` and `paths`
+// as in struct git_context_request. False: work.err, and work.reason when that is final.
+bool context_request(struct work *work, const struct group *group, const char *commit,
+                     const char *output, const json_t *since, const json_t *paths,
+                     struct buffer *input) MUST_CHECK;
+// The child's answer, when it has one. The caller finishes *answers, which is initialised.
+struct git_answers;
+enum child_state git_take(struct pipeline *pipeline, const char *name, int64_t *tag,
+                          struct git_answers *answers);
+// Has a child run for a name; `wake` as in struct child_request, with the pipeline as its user.
+void git_ask(struct pipeline *pipeline, const char *name, int64_t tag, const struct buffer *input,
+             void (*wake)(void *pipeline, const char *name));
 
 // --- job.c, patch.c: the other steps of a build. Each stores the build's next state. ---
 enum step step_job(struct work *work, struct group *group, struct build *build);
@@ -159,7 +183,6 @@ char *build_log_directory(const struct pipeline *pipeline, int64_t build);
 // Names of the next attempt.
 bool build_next_attempt(struct build *build, const struct recipe *recipe,
                         struct error *err) MUST_CHECK;
-char *build_context_path(const struct pipeline *pipeline, const struct build *build);
 // What an unfinished build waits for, or meets: "" for nothing. Stored when it is news.
 bool build_explain(struct work *work, struct build *build, const char *reason,
                    const char *detail) MUST_CHECK;
@@ -179,6 +202,27 @@ void turn_drop(struct pipeline *pipeline, const char *recipe);
 void turn_wake(struct pipeline *pipeline);
 // Those that waited when the agent ended keep their turns.
 void turn_restore(struct pipeline *pipeline);
+// --- spool.c: contexts on disk, a file for each Job ---
+void spool_init(struct pipeline *pipeline);
+void spool_finish(struct pipeline *pipeline);
+// Largest archive that can be brought to a pod.
+int64_t spool_context_max(const struct config *config);
+char *build_context_path(const struct pipeline *pipeline, const struct build *build);
+// Of a Job that has ended, or is about to have another name.
+void spool_forget(const struct pipeline *pipeline, const struct build *build);
+// Removes the oldest beyond the settings' bound; `keep` (a path) stays.
+void spool_trim(const struct pipeline *pipeline, const char *keep);
+// Removes what no live Job needs.
+void spool_sweep(struct pipeline *pipeline);
+
+// --- mirrors.c: the Git mirrors on disk ---
+// Removes those of repositories that no service has, when all services are known, and then those
+// that were not used for longest beyond the settings' bound. None that is in use.
+void mirrors_sweep(struct pipeline *pipeline);
+
+// --- notes.c ---
+bool build_notes_put(const struct pipeline *pipeline, int64_t build, const char *lines,
+                     struct error *err) MUST_CHECK;
 
 // --- reconcile.c ---
 struct reconciled {

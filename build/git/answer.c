@@ -37,14 +37,22 @@ void answer_error(struct answers *answers, const struct fault *fault)
 
 void answer_note(struct answers *answers, const char *kind, const char *path, const char *text)
 {
-    if (answers->notes >= GIT_NOTES_MAX)
+    if (answers->notes++ >= GIT_NOTES_MAX)
         return;
-    answers->notes++;
     char plain[ERROR_TEXT_MAX];
     printable_copy(plain, sizeof plain, path, strlen(path));
     CLEANUP(free_ptr) char *sentence = xasprintf("%s: %s", plain, text);
     answer_line(answers, json_pack("{s:s, s:s, s:s, s:s}", "event", "note", "kind", kind, "path",
                                    plain, "text", sentence));
+}
+
+void answer_notes_end(struct answers *answers)
+{
+    int more = answers->notes - GIT_NOTES_MAX;
+    answers->notes = 0;
+    if (more > 0)
+        answer_line(answers, json_pack("{s:s, s:s, s:o}", "event", "note", "kind", "more", "text",
+                                       json_sprintf("and %d more", more)));
 }
 
 void answer_progress(struct answers *answers, size_t objects, size_t total, size_t bytes)

@@ -36,7 +36,8 @@ static la_ssize_t write_bytes(struct archive *writer, void *user, const void *by
         if (wrote < 0 && errno == EINTR)
             continue;
         if (wrote < 0) {
-            archive_set_error(writer, errno, "write %s: %s", archive->part, strerror(errno));
+            archive_set_error(writer, errno, "write %s: %s%s", archive->part,
+                              errno == ENOSPC ? "the disk is full: " : "", strerror(errno));
             return -1;
         }
         done += (size_t)wrote;

@@ -22,22 +22,40 @@ static bool io_fault(struct fault *fault, const char *what, const char *path)
     return fault_from(fault, GIT_ERROR_WORD_IO, &err);
 }
 
+static bool wait_for_lock(int lock, const char *path, struct answers *answers, struct fault *fault)
+{
+    if (flock(lock, LOCK_EX | LOCK_NB) == 0)
+        return true;
+    if (errno != EWOULDBLOCK)
+        return io_fault(fault, "lock", path);
+    answer_line(answers, json_pack("{s:s}", "event", "waiting"));
+    while (flock(lock, LOCK_EX) != 0)
+        if (errno != EINTR)
+            return io_fault(fault, "lock", path);
+    return true;
+}
+
+// The agent removes the locks of mirrors that it removes: one that was waited for may be gone.
+static bool is_at(int lock, const char *path)
+{
+    struct stat held, there;
+    return fstat(lock, &held) == 0 && lstat(path, &there) == 0 && held.st_ino == there.st_ino &&
+           held.st_dev == there.st_dev;
+}
+
+// Its time says when the mirror was used last.
 static bool take_lock(struct bare *bare, struct answers *answers, struct fault *fault)
 {
     CLEANUP(free_ptr) char *path = xasprintf("%s.lock", bare->path);
-    bare->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (bare->lock < 0)
-        return io_fault(fault, "open", path);
-    if (flock(bare->lock, LOCK_EX | LOCK_NB) == 0)
-        return true;
-    if (errno == EWOULDBLOCK) {
-        answer_line(answers, json_pack("{s:s}", "event", "waiting"));
-        while (flock(bare->lock, LOCK_EX) != 0)
-            if (errno != EINTR)
-                return io_fault(fault, "lock", path);
-        return true;
-    }
-    return io_fault(fault, "lock", path);
+    do {
+        close_fd(&bare->lock);
+        bare->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (bare->lock < 0)
+            return io_fault(fault, "open", path);
+        if (!wait_for_lock(bare->lock, path, answers, fault))
+            return false;
+    } while (!is_at(bare->lock, path));
+    return futimens(bare->lock, NULL) == 0 || io_fault(fault, "touch", path);
 }
 
 // A run that was killed leaves locks, which stop every later fetch, and half a pack.
@@ -122,6 +140,9 @@ static bool open_or_make(struct bare *bare, int64_t max_bytes, struct answers *a
         return bare_remake(bare, "it has many packs", answers, fault);
     if (usage.bytes > max_bytes)
         return bare_remake(bare, "it is over its size", answers, fault);
+    CLEANUP(free_ptr) char *damaged = xasprintf("%s/" BARE_DAMAGED, bare->path);
+    if (access(damaged, F_OK) == 0)
+        return bare_remake(bare, "it is damaged: the last use of it crashed", answers, fault);
     if (git_repository_open_ext(&bare->repository, bare->path,
                                 GIT_REPOSITORY_OPEN_NO_SEARCH | GIT_REPOSITORY_OPEN_NO_DOTGIT,
                                 NULL) != 0 ||

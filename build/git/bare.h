@@ -11,6 +11,9 @@
 // Each fetch adds a pack and libgit2 never repacks.
 #define BARE_PACKS_MAX 50
 
+// A file in the mirror of a run that crashed there.
+#define BARE_DAMAGED "cronwright-damaged"
+
 struct bare {
     const char *path; // borrowed
     int lock;         // of "<path>.lock", beside it since the directory itself may be replaced

@@ -94,11 +94,11 @@ static bool fetch_and_write(const struct git_request *request, struct bare *bare
     char tree[GIT_COMMIT_SIZE];
     git_oid_tostr(tree, sizeof tree, &context.tree);
     answer_line(answers,
-                json_pack("{s:s, s:s, s:I, s:s, s:I, s:I, s:s, s:s, s:s}", "event", "context",
+                json_pack("{s:s, s:s, s:I, s:s, s:I, s:I, s:I, s:s, s:s, s:s}", "event", "context",
                           "path", request->output, "bytes", (json_int_t)context.archive.bytes,
                           "sha256", context.archive.sha256, "files", (json_int_t)context.files,
-                          "ms", since(start), "tree", tree, "subject", context.words.subject,
-                          "author", context.words.author));
+                          "ignored", (json_int_t)context.ignored, "ms", since(start), "tree", tree,
+                          "subject", context.words.subject, "author", context.words.author));
     return true;
 }
 
@@ -106,6 +106,7 @@ static bool run_context(const struct git_request *request, struct answers *answe
                         struct fault *fault)
 {
     CLEANUP(bare_close) struct bare bare = {.lock = -1};
+    limits_watch_mirror(request->mirror);
     if (!bare_open(request->mirror, request->max_repository_bytes, answers, &bare, fault))
         return false;
     if (fetch_and_write(request, &bare, answers, fault))
@@ -113,6 +114,7 @@ static bool run_context(const struct git_request *request, struct answers *answe
     if (!fault->damaged || bare.fresh)
         return false;
     CLEANUP(free_ptr) char *why = xstrdup(fault->text);
+    answers->notes = 0;
     return bare_remake(&bare, why, answers, fault) &&
            fetch_and_write(request, &bare, answers, fault);
 }

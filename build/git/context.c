@@ -2,12 +2,13 @@
 
 #include "agent/base/buffer.h"
 #include "agent/base/printable.h"
+#include "build/git/dockerfile.h"
+#include "build/git/ignore.h"
 
 #include <string.h>
 #include <strings.h>
 
-#define LFS_POINTER     "version https://git-lfs.github.com/spec/"
-#define LFS_POINTER_MAX 1024
+#define IGNORE_FILE ".dockerignore"
 
 static void free_tree(git_tree **tree)
 {
@@ -34,6 +35,11 @@ static void free_odb(git_odb **odb)
     git_odb_free(*odb);
 }
 
+static void free_blob(git_blob **blob)
+{
+    git_blob_free(*blob);
+}
+
 static void free_archive(struct archive_file **archive)
 {
     archive_discard(*archive);
@@ -44,9 +50,12 @@ struct walk {
     git_odb *odb;
     struct answers *answers;
     struct archive_file *archive;
+    const struct ignore *ignore; // NULL: nothing is left out
+    const struct git_request *request;
     const char *commit; // for texts
     int64_t entries;
     int64_t files;
+    int64_t ignored;
     int64_t unpacked;
     size_t len;                      // of `path`
     char path[CONTEXT_PATH_MAX + 1]; // of the present entry, from the context's root
@@ -107,10 +116,11 @@ static bool read_blob(struct walk *walk, const git_oid *id, git_odb_object **out
     if (type != GIT_OBJECT_BLOB)
         return fault_set(fault, GIT_ERROR_WORD_INVALID, "%s at commit %s is no file", walk->path,
                          walk->commit);
-    if (size > CONTEXT_FILE_MAX)
+    if (size > (uint64_t)walk->request->max_file_bytes)
         return fault_set(fault, GIT_ERROR_WORD_CONTEXT_SIZE,
-                         "%s at commit %s has %zu bytes, and one file may have %zu", walk->path,
-                         walk->commit, size, CONTEXT_FILE_MAX);
+                         "%s at commit %s has %zu bytes, and one file may have %lld "
+                         "(git.maxFileBytes)",
+                         walk->path, walk->commit, size, (long long)walk->request->max_file_bytes);
     if (walk->unpacked > CONTEXT_UNPACKED_MAX)
         return fault_set(fault, GIT_ERROR_WORD_CONTEXT_SIZE,
                          "the context at commit %s has more than %lld bytes unpacked", walk->commit,
@@ -128,8 +138,7 @@ static bool add_file(struct walk *walk, const git_oid *id, bool executable, stru
         return false;
     const char *bytes = git_odb_object_data(object);
     size_t len = git_odb_object_size(object);
-    if (len < LFS_POINTER_MAX && len >= strlen(LFS_POINTER) &&
-        memcmp(bytes, LFS_POINTER, strlen(LFS_POINTER)) == 0)
+    if (is_lfs_pointer(bytes, len))
         answer_note(walk->answers, "lfs", walk->path,
                     "a Git LFS pointer; the content it stands for is not fetched");
     walk->files++;
@@ -137,27 +146,7 @@ static bool add_file(struct walk *walk, const git_oid *id, bool executable, stru
            archive_fault(fault, &err);
 }
 
-// Does a link at `path` lead out of the context's root, by its text alone?
-static bool leads_outside(const char *path, const char *target)
-{
-    int depth = 0;
-    for (const char *at = path; (at = strchr(at, '/')); at++)
-        depth++;
-    if (target[0] == '/')
-        return true;
-    for (const char *part = target; *part;) {
-        size_t len = strcspn(part, "/");
-        if (len == 2 && part[0] == '.' && part[1] == '.')
-            depth--;
-        else if (len && !(len == 1 && part[0] == '.'))
-            depth++;
-        if (depth < 0)
-            return true;
-        part += len + (part[len] == '/');
-    }
-    return false;
-}
-
+// Kaniko reads what a link leads to: one that may lead outside is left out.
 static bool add_link(struct walk *walk, const git_oid *id, struct fault *fault)
 {
     CLEANUP(free_object) git_odb_object *object = NULL;
@@ -170,9 +159,11 @@ static bool add_link(struct walk *walk, const git_oid *id, struct fault *fault)
                          "%s at commit %s is a symbolic link without a proper target", walk->path,
                          walk->commit);
     CLEANUP(free_ptr) char *target = xstrndup(git_odb_object_data(object), len);
-    if (leads_outside(walk->path, target))
+    if (leads_outside(walk->path, target)) {
         answer_note(walk->answers, "symlink", walk->path,
-                    "a symbolic link that leads out of the build context");
+                    "a symbolic link that leads out of the build context, which is left out");
+        return true;
+    }
     walk->files++;
     return archive_add_link(walk->archive, walk->path, target, &err) || archive_fault(fault, &err);
 }
@@ -182,10 +173,11 @@ static bool add_tree(struct walk *walk, const git_oid *id, int depth, struct fau
 static bool add_directory(struct walk *walk, const git_oid *id, int depth, struct fault *fault)
 {
     struct error err;
-    if (depth >= CONTEXT_DEPTH_MAX)
+    if (depth >= walk->request->max_tree_depth)
         return fault_set(fault, GIT_ERROR_WORD_INVALID,
-                         "commit %s has directories more than %d deep", walk->commit,
-                         CONTEXT_DEPTH_MAX);
+                         "commit %s has directories more than %lld deep (git.maxTreeDepth): "
+                         "\"%.64s…\"",
+                         walk->commit, (long long)walk->request->max_tree_depth, walk->path);
     if (!archive_add_directory(walk->archive, walk->path, &err))
         return archive_fault(fault, &err);
     return add_tree(walk, id, depth + 1, fault);
@@ -195,6 +187,12 @@ static bool add_entry(struct walk *walk, const git_tree_entry *entry, int depth,
                       struct fault *fault)
 {
     const git_oid *id = git_tree_entry_id(entry);
+    // Directories stay: what takes a part of one back may name it.
+    if (git_tree_entry_filemode(entry) != GIT_FILEMODE_TREE &&
+        ignore_matches(walk->ignore, walk->path)) {
+        walk->ignored++;
+        return true;
+    }
     switch (git_tree_entry_filemode(entry)) {
     case GIT_FILEMODE_TREE:
         return add_directory(walk, id, depth, fault);
@@ -249,40 +247,44 @@ static bool find_root(git_repository *repository, const git_commit *commit,
     if (code == GIT_ENOTFOUND || git_tree_entry_filemode(entry) != GIT_FILEMODE_TREE)
         return fault_set(fault, GIT_ERROR_WORD_CONTEXT,
                          "the context \"%s\" is %s at commit %s of branch \"%s\"",
-                         request->subdirectory, code ? "not there" : "no directory",
+                         request->subdirectory,
+                         code                                                    ? "not there"
+                         : git_tree_entry_filemode(entry) == GIT_FILEMODE_COMMIT ? "a submodule"
+                                                                                 : "no directory",
                          request->commit, request->branch);
     if (git_tree_lookup(out, repository, git_tree_entry_id(entry)) != 0)
         return fault_mirror(fault, "\"%s\" at commit %s", request->subdirectory, request->commit);
     return true;
 }
 
-// A file, or a link to one, which Kaniko follows.
-static bool has_file(const git_tree *tree, const char *path, int *code)
+static void free_ignore(struct ignore **ignore)
 {
-    CLEANUP(free_entry) git_tree_entry *entry = NULL;
-    *code = git_tree_entry_bypath(&entry, tree, path);
-    return *code == 0 && git_tree_entry_type(entry) == GIT_OBJECT_BLOB;
+    ignore_free(*ignore);
 }
 
-static bool check_dockerfile(const git_commit *commit, const git_tree *root,
-                             const struct git_request *request, struct fault *fault)
+// The one beside the Dockerfile, which is for it alone, else the context's. *out is NULL when there
+// is none, or it is no plain file.
+static bool read_ignore(git_repository *repository, const git_tree *root,
+                        const struct git_request *request, struct ignore **out, struct fault *fault)
 {
-    CLEANUP(free_tree) git_tree *whole = NULL;
-    int code;
-    if (has_file(root, request->dockerfile, &code))
+    CLEANUP(free_entry) git_tree_entry *entry = NULL;
+    CLEANUP(free_blob) git_blob *blob = NULL;
+    CLEANUP(free_ptr) char *own = xasprintf("%s" IGNORE_FILE, request->dockerfile);
+    int code = git_tree_entry_bypath(&entry, root, own);
+    if (code == GIT_ENOTFOUND)
+        code = git_tree_entry_bypath(&entry, root, IGNORE_FILE);
+    if (code == GIT_ENOTFOUND)
         return true;
-    if (code != 0 && code != GIT_ENOTFOUND)
-        return fault_mirror(fault, "%s at commit %s", request->dockerfile, request->commit);
-    bool whole_repository = strcmp(request->subdirectory, ".") == 0;
-    int unused;
-    bool above = !whole_repository && git_commit_tree(&whole, commit) == 0 &&
-                 has_file(whole, request->dockerfile, &unused);
-    return fault_set(fault, GIT_ERROR_WORD_DOCKERFILE,
-                     "\"%s\" is %s%s%s%s at commit %s of branch \"%s\"%s", request->dockerfile,
-                     code ? "not there" : "no file", whole_repository ? "" : " in the context \"",
-                     whole_repository ? "" : request->subdirectory, whole_repository ? "" : "\"",
-                     request->commit, request->branch,
-                     above ? "; its path is relative to the context, not to the repository" : "");
+    if (code != 0)
+        return fault_mirror(fault, IGNORE_FILE " at commit %s", request->commit);
+    if (git_tree_entry_filemode(entry) != GIT_FILEMODE_BLOB &&
+        git_tree_entry_filemode(entry) != GIT_FILEMODE_BLOB_EXECUTABLE)
+        return true;
+    if (git_blob_lookup(&blob, repository, git_tree_entry_id(entry)) != 0)
+        return fault_mirror(fault, IGNORE_FILE " at commit %s", request->commit);
+    *out =
+        ignore_read(git_blob_rawcontent(blob), (size_t)git_blob_rawsize(blob), request->dockerfile);
+    return true;
 }
 
 static void describe(git_commit *commit, struct commit_words *out)
@@ -317,8 +319,10 @@ bool context_write(git_repository *repository, const git_oid *commit_id,
     struct error err;
     if (git_commit_lookup(&commit, repository, commit_id) != 0)
         return fault_mirror(fault, "commit %s", request->commit);
+    CLEANUP(free_ignore) struct ignore *ignore = NULL;
     if (!find_root(repository, commit, request, &root, fault) ||
-        !check_dockerfile(commit, root, request, fault))
+        !dockerfile_check(repository, commit, root, request, fault) ||
+        !read_ignore(repository, root, request, &ignore, fault))
         return false;
     if (git_repository_odb(&odb, repository) != 0)
         return fault_mirror(fault, "the mirror's objects");
@@ -329,16 +333,22 @@ bool context_write(git_repository *repository, const git_oid *commit_id,
                           .odb = odb,
                           .answers = answers,
                           .archive = archive,
+                          .ignore = ignore,
+                          .request = request,
                           .commit = request->commit};
     if (!add_tree(walk, git_tree_id(root), 0, fault))
         return false;
     if (!archive_commit(TAKE(archive), &context.archive, &err)) {
         if (err.code != ERR_TOO_LARGE)
             return archive_fault(fault, &err);
-        return fault_set(fault, GIT_ERROR_WORD_CONTEXT_SIZE, "the build context at commit %s is %s",
-                         request->commit, err.text);
+        const char *setting = request->max_bytes_setting;
+        return fault_set(fault, GIT_ERROR_WORD_CONTEXT_SIZE,
+                         "the build context at commit %s is %s%s%s%s", request->commit, err.text,
+                         setting ? " (" : "", setting ? setting : "", setting ? ")" : "");
     }
+    answer_notes_end(answers);
     context.files = walk->files;
+    context.ignored = walk->ignored;
     git_oid_cpy(&context.tree, git_tree_id(root));
     describe(commit, &context.words);
     *out = context;

@@ -10,9 +10,7 @@
 #include <git2.h>
 
 #define CONTEXT_ENTRIES_MAX  500000
-#define CONTEXT_DEPTH_MAX    128
 #define CONTEXT_PATH_MAX     4096
-#define CONTEXT_FILE_MAX     ((size_t)1 << 30)   // bytes of one file: it is held in memory
 #define CONTEXT_UNPACKED_MAX ((int64_t)16 << 30) // bytes of all files
 
 // Of a commit, for people: valid UTF-8 without control characters.
@@ -23,7 +21,8 @@ struct commit_words {
 
 struct context {
     struct archive_summary archive;
-    int64_t files; // entries other than directories
+    int64_t files;   // entries other than directories
+    int64_t ignored; // that .dockerignore leaves out
     git_oid tree;
     struct commit_words words;
 };
@@ -31,7 +30,8 @@ struct context {
 bool commit_describe(git_repository *repository, const git_oid *commit, struct commit_words *out,
                      struct fault *fault);
 
-// Submodules are left out, links kept as they are; both are noted. fault->damaged: an object of the
+// Submodules and links that lead outside are left out and noted; so is, without a note, what
+// .dockerignore names. fault->damaged: an object of the
 // mirror is missing or broken.
 bool context_write(git_repository *repository, const git_oid *commit,
                    const struct git_request *request, struct answers *answers, struct context *out,

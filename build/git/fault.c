@@ -40,7 +40,8 @@ const char *fault_libgit2_text(void)
 bool fault_mirror(struct fault *fault, const char *fmt, ...)
 {
     const git_error *last = git_error_last();
-    bool no_room = errno == ENOSPC || errno == EDQUOT || errno == EFBIG;
+    int why = errno;
+    bool no_room = why == ENOSPC || why == EDQUOT || why == EFBIG;
     bool no_memory = last && last->klass == GIT_ERROR_NOMEMORY;
     char reason[256];
     text_copy(reason, sizeof reason, fault_libgit2_text());
@@ -49,7 +50,9 @@ bool fault_mirror(struct fault *fault, const char *fmt, ...)
     set(fault, GIT_ERROR_WORD_IO, fmt, args);
     va_end(args);
     size_t used = strlen(fault->text);
-    snprintf(fault->text + used, sizeof fault->text - used, ": %s", reason);
+    snprintf(fault->text + used, sizeof fault->text - used, ": %s%s",
+             last && last->klass == GIT_ERROR_OS && why == ENOSPC ? "the disk is full: " : "",
+             reason);
     fault->damaged = !no_memory && !(last && last->klass == GIT_ERROR_OS && no_room);
     return false;
 }

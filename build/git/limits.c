@@ -1,5 +1,8 @@
 #include "build/git/limits.h"
 
+#include "build/git/bare.h"
+
+#include <fcntl.h>
 #include <git2.h>
 #include <poll.h>
 #include <signal.h>
@@ -8,6 +11,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -26,8 +30,10 @@
 #define WINDOW_SIZE       ((size_t)32 << 20) // of a pack, mapped at once
 #define WINDOWS_MAX       ((size_t)512 << 20)
 #define CACHE_MAX         ((ssize_t)64 << 20)
-#define PACK_OBJECTS_MAX  ((size_t)20000000)
+#define PACK_OBJECTS_MAX  ((size_t)GIT_OBJECTS_MAX)
+#define DISK_FULL_BYTES   ((uint64_t)1 << 20) // fewer free ones: that is why
 #define SERVER_TIMEOUT_MS 60000
+#define MIRROR_PATH_MAX   4000
 
 #ifdef SANITIZED
 // libgit2 1.5 loses what PCRE2 gave it for each look into its configuration.
@@ -143,7 +149,7 @@ bool limits_set_request(const struct git_request *request, int fd, struct fault 
 {
     json_t *line =
         json_pack("{s:s, s:s, s:o}", "event", "error", "code", GIT_ERROR_WORD_TIMEOUT, "text",
-                  json_sprintf("%s did not answer within %lld s", request->host,
+                  json_sprintf("%s did not answer within %lld s (git.timeout)", request->host,
                                (long long)request->seconds));
     last_words.fd = fd;
     last_words.len = json_dumpb(line, last_words.line, sizeof last_words.line - 1, JSON_COMPACT);
@@ -159,4 +165,59 @@ bool limits_set_request(const struct git_request *request, int fd, struct fault 
         return fault_set(fault, GIT_ERROR_WORD_TLS, "the CA file %s cannot be used: %s",
                          request->ca_file, fault_libgit2_text());
     return true;
+}
+
+// Made beforehand too.
+static struct {
+    char path[MIRROR_PATH_MAX + 1];
+    char mark[MIRROR_PATH_MAX + sizeof "/" BARE_DAMAGED];
+    struct {
+        size_t len;
+        char line[MIRROR_PATH_MAX + 256];
+    } full, damaged;
+} mirror;
+
+static bool disk_is_full(const char *path)
+{
+    struct statfs status;
+    return statfs(path, &status) == 0 &&
+           (uint64_t)status.f_bavail * (uint64_t)status.f_bsize < DISK_FULL_BYTES;
+}
+
+static void on_crash(int signal)
+{
+    (void)signal;
+    bool full = disk_is_full(mirror.path);
+    if (!full)
+        close(open(mirror.mark, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+    ssize_t wrote = full ? write(last_words.fd, mirror.full.line, mirror.full.len)
+                         : write(last_words.fd, mirror.damaged.line, mirror.damaged.len);
+    _exit(wrote < 0 ? 2 : 1);
+}
+
+static size_t make_line(char *out, size_t room, const char *text, const char *path)
+{
+    json_t *line = json_pack("{s:s, s:s, s:o}", "event", "error", "code", GIT_ERROR_WORD_IO, "text",
+                             json_sprintf("%s: %s", text, path));
+    size_t len = json_dumpb(line, out, room - 1, JSON_COMPACT);
+    json_decref(line);
+    if (len == 0 || len >= room)
+        return 0;
+    out[len] = '\n';
+    return len + 1;
+}
+
+void limits_watch_mirror(const char *path)
+{
+    snprintf(mirror.path, sizeof mirror.path, "%s", path);
+    *strrchr(mirror.path, '/') = '\0'; // the directory of all: it is there
+    snprintf(mirror.mark, sizeof mirror.mark, "%s/" BARE_DAMAGED, path);
+    mirror.full.len = make_line(mirror.full.line, sizeof mirror.full.line,
+                                "the disk is full while a repository is fetched", mirror.path);
+    mirror.damaged.len = make_line(mirror.damaged.line, sizeof mirror.damaged.line,
+                                   "the mirror is damaged and will be made anew", path);
+    signal(SIGBUS, on_crash);
+#ifndef SANITIZED // which tells more
+    signal(SIGSEGV, on_crash);
+#endif
 }

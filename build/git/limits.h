@@ -17,4 +17,9 @@ bool limits_set_libgit2(struct fault *fault);
 // with status 1) and its CA file.
 bool limits_set_request(const struct git_request *request, int fd, struct fault *fault);
 
+// From here on a crash within the mirror at `path` is answered for: libgit2 maps its packs, and
+// both a full disk and a damaged pack show as a signal. The answer is an "io" line, and
+// BARE_DAMAGED is left in a mirror that is to be made anew.
+void limits_watch_mirror(const char *path);
+
 #endif

@@ -8,7 +8,8 @@
 //   {"op": "head", …remote…}
 //   {"op": "context", …remote…, "commit": "<hex>", "mirror": "<directory>", "subdirectory": ".",
 //    "dockerfile": "Dockerfile", "output": "<file>", "max_bytes": N, "max_repository_bytes": N,
-//    "since"?: ["<hex>", …], "paths"?: ["<pattern>", …]}
+//    "max_objects": N, "max_file_bytes": N, "max_tree_depth": N, "since"?: ["<hex>", …], "paths"?:
+//    ["<pattern>", …]}
 //   With both of the last two: when between each of those commits and "commit" no file differs that
 //   matches a pattern, the answer is "unchanged" and nothing is packed. A commit that the mirror
 //   does not have differs. Patterns mean what Git's ":(glob)" pathspecs do; see changes.h.
@@ -24,9 +25,9 @@
 //   {"event": "remake", "text": "…"}              the mirror is made anew, and why
 //   {"event": "progress", "objects": N, "total": N, "bytes": N}      at most a few a second
 //   {"event": "fetched", "commit": "<hex>", "bytes": N, "ms": N}     bytes 0: nothing was needed
-//   {"event": "note", "kind": "submodule"|"symlink"|"lfs", "path": "…", "text": "…"}
-//   {"event": "context", "path": "<file>", "bytes": N, "sha256": "<hex>", "files": N, "ms": N,
-//    "tree": "<hex>", "subject": "…", "author": "…"}
+//   {"event": "note", "kind": "submodule"|"symlink"|"lfs"|"more", "path"?: "…", "text": "…"}
+//   {"event": "context", "path": "<file>", "bytes": N, "sha256": "<hex>", "files": N,
+//    "ignored": N (by .dockerignore), "ms": N, "tree": "<hex>", "subject": "…", "author": "…"}
 //   {"event": "unchanged", "since": "<hex>", "subject": "…", "author": "…"}      the first of
 //   "since"
 //   {"event": "error", "code": "<word>", "text": "…"}
@@ -50,6 +51,9 @@
 #define GIT_REFERENCE_SIZE (GIT_BRANCH_MAX + 12) // "refs/heads/", branch, NUL
 #define GIT_PATH_MAX       1024
 #define GIT_SECONDS_MAX    3600
+#define GIT_OBJECTS_MAX    100000000
+#define GIT_FILE_MAX       ((int64_t)2 << 30) // bytes of one file: it is held in memory
+#define GIT_TREE_DEPTH_MAX 256
 #define GIT_SINCE_MAX      64  // commits to compare with
 #define GIT_PATTERNS_MAX   64  // of paths
 #define GIT_PATTERN_MAX    256 // bytes of one

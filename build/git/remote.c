@@ -23,6 +23,7 @@ struct remote {
     unsigned int tried;      // kinds of credentials already given
     bool too_large;
     struct fault told; // by a callback, when it has a word
+    bool too_many;
 };
 
 // --- what went wrong ---
@@ -192,6 +193,10 @@ static int on_transfer(const git_indexer_progress *progress, void *payload)
         remote->too_large = true;
         return GIT_EUSER;
     }
+    if ((int64_t)progress->total_objects > remote->request->max_objects) {
+        remote->too_many = true;
+        return GIT_EUSER;
+    }
     answer_progress(remote->answers, progress->received_objects, progress->total_objects,
                     progress->received_bytes);
     return 0;
@@ -315,8 +320,12 @@ bool remote_fetch(struct remote *remote, struct answers *answers, const git_oid 
     int code = git_remote_download(remote->remote, &refspecs, &options);
     if (remote->too_large)
         return fault_set(fault, GIT_ERROR_WORD_TOO_LARGE,
-                         "%s is larger than %lld bytes (maxRepositoryBytes)", remote->request->url,
-                         (long long)remote->request->max_repository_bytes);
+                         "%s is larger than %lld bytes (git.maxRepositoryBytes)",
+                         remote->request->url, (long long)remote->request->max_repository_bytes);
+    if (remote->too_many)
+        return fault_set(fault, GIT_ERROR_WORD_TOO_LARGE,
+                         "%s has more than %lld objects (git.maxObjects)", remote->request->url,
+                         (long long)remote->request->max_objects);
     if (code < 0)
         return is_local_trouble() ? fault_mirror(fault, "fetching %s", remote->request->url)
                                   : network_fault(remote, code, fault);

@@ -91,6 +91,13 @@ static bool is_branch(const char *name)
     return git_reference_name_is_valid(&valid, reference) == 0 && valid;
 }
 
+// The name of a setting.
+static bool is_word(const char *text)
+{
+    static const char set[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz.";
+    return *text && strlen(text) <= 64 && text[strspn(text, set)] == '\0';
+}
+
 // --- the table ---
 
 static const struct {
@@ -118,6 +125,7 @@ static const struct {
     {TEXT(subdirectory), is_directory_path, false, true, "a plain path in the repository"},
     {TEXT(dockerfile), is_tree_path, false, true, "a plain path in the repository"},
     {TEXT(output), is_absolute, false, true, "an absolute path"},
+    {TEXT(max_bytes_setting), is_word, false, false, "a word of at most 64 characters"},
 #undef TEXT
 };
 
@@ -130,6 +138,9 @@ static const struct {
     {"seconds", offsetof(struct git_request, seconds), GIT_SECONDS_MAX, true},
     {"max_bytes", offsetof(struct git_request, max_bytes), INT64_MAX, false},
     {"max_repository_bytes", offsetof(struct git_request, max_repository_bytes), INT64_MAX, false},
+    {"max_objects", offsetof(struct git_request, max_objects), GIT_OBJECTS_MAX, false},
+    {"max_file_bytes", offsetof(struct git_request, max_file_bytes), GIT_FILE_MAX, false},
+    {"max_tree_depth", offsetof(struct git_request, max_tree_depth), GIT_TREE_DEPTH_MAX, false},
 };
 
 static const struct {

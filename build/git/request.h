@@ -33,7 +33,11 @@ struct git_request {
     const char *dockerfile;
     const char *output;
     int64_t max_bytes;
+    const char *max_bytes_setting; // what to set for more, for the text
     int64_t max_repository_bytes;
+    int64_t max_objects;                // of one fetch
+    int64_t max_file_bytes;             // of each file in the context
+    int64_t max_tree_depth;             // at most GIT_TREE_DEPTH_MAX
     const json_t *since;                // commits; NULL together with `paths`
     const json_t *paths;                // patterns
     char reference[GIT_REFERENCE_SIZE]; // "refs/heads/<branch>"

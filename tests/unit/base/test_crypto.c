@@ -162,6 +162,33 @@ static void test_random(void **state)
     assert_memory_not_equal(a, b, sizeof a);
 }
 
+static void test_certificates(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *host, *other;
+    } hosts[] = {{"cronwright.example", "cronwright.example.org"},
+                 {"10.1.2.3", "10.1.2.4"},
+                 {"fd00::1", "fd00::2"}};
+    for (size_t i = 0; i < sizeof hosts / sizeof hosts[0]; i++) {
+        char *certificate = NULL, *key = NULL;
+        struct error err;
+        assert_true(certificate_make(hosts[i].host, 40, &certificate, &key, &err));
+        assert_non_null(strstr(certificate, "BEGIN CERTIFICATE"));
+        assert_non_null(strstr(key, "BEGIN PRIVATE KEY"));
+        assert_true(certificate_serves(certificate, hosts[i].host, 39));
+        assert_false(certificate_serves(certificate, hosts[i].host, 41));
+        assert_false(certificate_serves(certificate, hosts[i].other, 1));
+        assert_false(certificate_serves(key, hosts[i].host, 1));
+        free(certificate);
+        secret_free(key);
+    }
+    char *certificate, *key;
+    struct error err;
+    assert_false(certificate_make("", 40, &certificate, &key, &err));
+    assert_int_equal(err.code, ERR_INVALID);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -173,6 +200,7 @@ int main(void)
         cmocka_unit_test(test_base64),
         cmocka_unit_test(test_base64_refuses),
         cmocka_unit_test(test_random),
+        cmocka_unit_test(test_certificates),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -146,6 +146,7 @@ static const struct {
     {"a link in its place", "cd ..; rm -rf mirror; ln -s /nowhere mirror"},
     {"an empty directory in its place", "cd ..; rm -rf mirror; mkdir mirror"},
     {"refs garbled", "for r in $(find refs/cronwright -type f); do printf 'x' > $r; done"},
+    {"its last use crashed", "touch " BARE_DAMAGED},
     {"many packs", "for i in $(seq 50); do touch objects/pack/pack-$i.pack; done"},
 };
 
@@ -174,6 +175,78 @@ static void damage_heals_itself(void **state)
         commit_to("main", "Second", commit);
         free(context_sha256(context_request("main", commit)));
     }
+}
+
+// Wherever bytes of a pack change, the same context comes of it.
+static void changed_bytes_heal_themselves(void **state)
+{
+    (void)state;
+    repository_make();
+    sh("cd tree; for i in 1 2 3 4 5 6; do head -c 3000 /dev/urandom > big$i; done");
+    commit_to("main", "First", commit);
+    char *first = context_sha256(context_request("main", commit));
+    sh("cd mirror; git repack -q -a -d; cd ..; cp -a mirror sound");
+    for (unsigned seed = 1; seed <= 40; seed++) {
+        sh("rm -rf mirror; cp -a sound mirror; cd mirror; chmod -R u+w .;"
+           "p=$(ls objects/pack/*.pack); size=$(stat -c %%s $p); seed=%u;"
+           "for i in 1 2 3; do seed=$(( (seed * 1103515245 + 12345) %% 2147483648 ));"
+           "printf '\\252' | dd of=$p bs=1 seek=$((seed %% size)) conv=notrunc 2>/dev/null; done",
+           seed);
+        char *again = context_sha256(context_request("main", commit));
+        if (strcmp(first, again) != 0)
+            fail_msg("seed %u: another context", seed);
+        free(again);
+    }
+    free(first);
+}
+
+static void too_many_objects_are_refused(void **state)
+{
+    (void)state;
+    repository_make();
+    commit_to("main", "First", commit);
+    // The transport counts what comes from a server; a local one has its own count.
+    json_t *request = context_request("main", commit);
+    json_object_set_new(request, "max_objects", json_integer(1));
+    assert_error(ask(request), GIT_ERROR_WORD_TOO_LARGE, "git.maxObjects", NULL);
+}
+
+// The agent removes locks together with mirrors.
+static void a_removed_lock_is_made_anew(void **state)
+{
+    (void)state;
+    repository_make();
+    commit_to("main", "First", commit);
+    char *path = xasprintf("%s/mirror.lock", workspace);
+    int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    assert_int_equal(flock(lock, LOCK_EX | LOCK_NB), 0);
+    int out[2];
+    assert_int_equal(pipe(out), 0);
+    json_t *request = context_request("main", commit);
+    char *text = json_write(request);
+    json_decref(request);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        close(lock);
+        _exit(git_child_run(text, strlen(text), true, out[1]));
+    }
+    close(out[1]);
+    free(text);
+    FILE *answers = fdopen(out[0], "r");
+    char line[GIT_ANSWER_LINE_MAX];
+    assert_non_null(fgets(line, sizeof line, answers));
+    assert_string_equal(line, "{\"event\":\"waiting\"}\n");
+    assert_int_equal(unlink(path), 0);
+    close(lock);
+    while (fgets(line, sizeof line, answers))
+        continue;
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    assert_int_equal(access(path, F_OK), 0);
+    fclose(answers);
+    free(path);
 }
 
 static void a_mirror_over_its_size_is_made_anew(void **state)
@@ -256,6 +329,9 @@ int main(void)
         cmocka_unit_test(a_branch_may_become_a_directory),
         cmocka_unit_test(leftovers_of_a_killed_run_do_no_harm),
         cmocka_unit_test(damage_heals_itself),
+        cmocka_unit_test(changed_bytes_heal_themselves),
+        cmocka_unit_test(too_many_objects_are_refused),
+        cmocka_unit_test(a_removed_lock_is_made_anew),
         cmocka_unit_test(a_mirror_over_its_size_is_made_anew),
         cmocka_unit_test(a_second_run_waits_for_the_first),
         cmocka_unit_test(a_full_disk_is_said_so),

@@ -10,7 +10,8 @@ static const char CONTEXT[] =
     "{\"op\":\"context\",\"url\":\"http://git.example:8080/a\",\"branch\":\"feature/x\","
     "\"commit\":\"0123456789abcdef0123456789abcdef01234567\",\"mirror\":\"/m\",\"output\":\"/o\","
     "\"subdirectory\":\".\",\"dockerfile\":\"docker/Dockerfile\",\"seconds\":9,\"max_bytes\":1,"
-    "\"max_repository_bytes\":1}";
+    "\"max_repository_bytes\":1,\"max_objects\":1,\"max_file_bytes\":1,"
+    "\"max_tree_depth\":1}";
 
 static const char SSH[] =
     "{\"op\":\"head\",\"url\":\"git@git.example:acme/report\",\"branch\":\"main\",\"seconds\":9,"
@@ -22,7 +23,8 @@ static const char FILTERED[] =
     "{\"op\":\"context\",\"url\":\"http://git.example:8080/a\",\"branch\":\"feature/x\","
     "\"commit\":\"0123456789abcdef0123456789abcdef01234567\",\"mirror\":\"/m\",\"output\":\"/o\","
     "\"subdirectory\":\".\",\"dockerfile\":\"docker/Dockerfile\",\"seconds\":9,\"max_bytes\":1,"
-    "\"max_repository_bytes\":1,\"since\":[\"" SINCE "\"],\"paths\":[\"a/**\",\"*.sql\"]}";
+    "\"max_repository_bytes\":1,\"max_objects\":1,\"max_file_bytes\":1,"
+    "\"max_tree_depth\":1,\"since\":[\"" SINCE "\"],\"paths\":[\"a/**\",\"*.sql\"]}";
 
 static void good_requests_are_read(void **state)
 {
@@ -180,6 +182,11 @@ static const struct {
     {CONTEXT, "max_bytes", "-1"},
     {CONTEXT, "max_bytes", "1.5"},
     {CONTEXT, "max_repository_bytes", NULL},
+    {CONTEXT, "max_objects", NULL},
+    {CONTEXT, "max_objects", "100000001"},
+    {CONTEXT, "max_file_bytes", "2147483649"},
+    {CONTEXT, "max_tree_depth", "257"},
+    {CONTEXT, "max_bytes_setting", "\"two words\""},
     {HEAD, "paths", "[\"a\"]"},
     {CONTEXT, "since", "[\"" SINCE "\"]"}, // without the other
     {FILTERED, "since", NULL},

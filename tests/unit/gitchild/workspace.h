@@ -61,10 +61,11 @@ static json_t *context_request(const char *branch, const char *commit)
     char *mirror = xasprintf("%s/mirror", workspace);
     char *output = xasprintf("%s/out.tar.gz", workspace);
     json_t *request =
-        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:i}", "op", "context", "url",
-                  url, "branch", branch, "commit", commit, "mirror", mirror, "output", output,
-                  "subdirectory", ".", "dockerfile", "Dockerfile", "seconds", 60, "max_bytes",
-                  100000000, "max_repository_bytes", 100000000);
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i}", "op",
+                  "context", "url", url, "branch", branch, "commit", commit, "mirror", mirror,
+                  "output", output, "subdirectory", ".", "dockerfile", "Dockerfile", "seconds", 60,
+                  "max_bytes", 100000000, "max_repository_bytes", 100000000, "max_objects", 100000,
+                  "max_file_bytes", 100000000, "max_tree_depth", 128);
     assert_non_null(request);
     free(url);
     free(mirror);

@@ -305,6 +305,65 @@ static void the_context_secret_belongs_to_the_job(void **state)
     json_decref(job);
 }
 
+#define SHA256 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+static void a_large_context_is_fetched(void **state)
+{
+    (void)state;
+    struct kaniko_settings settings = plain_settings();
+    struct recipe r = recipe();
+    struct kaniko_fetch fetch = {
+        .image = "cronwright.example/c:1", .sha256 = SHA256, .bytes = 5000000};
+    struct kaniko_build build = {.recipe = &r, .commit = COMMIT, .attempt = 1, .fetch = &fetch};
+    json_t *job = job_of(&settings, &build);
+    assert_string_equal(
+        json_text_at(job, "metadata", "annotations", KANIKO_ANNOTATION_CONTEXT, NULL), SHA256);
+    const json_t *pod = json_at(job, "spec", "template", "spec", NULL);
+    const json_t *init = json_at(pod, "initContainers", "0", NULL);
+    assert_string_equal(json_text_at(init, "image", NULL), "cronwright.example/c:1");
+    assert_string_equal(json_text_at(init, "command", "1", NULL), "fetch-context");
+    assert_string_equal(json_text_at(init, "command", "3", NULL), "300"); // half of the Job's time
+    const json_t *security = json_at(init, "securityContext", NULL);
+    assert_true(json_is_true(json_at(security, "runAsNonRoot", NULL)));
+    assert_true(json_is_true(json_at(security, "readOnlyRootFilesystem", NULL)));
+    assert_true(json_is_false(json_at(security, "allowPrivilegeEscalation", NULL)));
+    assert_string_equal(json_text_at(security, "capabilities", "drop", "0", NULL), "ALL");
+    assert_null(json_at(security, "capabilities", "add", NULL));
+
+    // Kaniko sees the archive, and of the ticket nothing.
+    assert_string_equal(json_text_at(pod, "volumes", "0", "name", NULL), "context");
+    assert_non_null(json_at(pod, "volumes", "0", "emptyDir", "sizeLimit", NULL));
+    const json_t *mounts = json_at(pod, "containers", "0", "volumeMounts", NULL);
+    for (size_t i = 0; i < json_array_size(mounts); i++)
+        assert_string_not_equal(json_text_at(json_array_get(mounts, i), "name", NULL), "ticket");
+    assert_true(has_arg(job, "--context=tar:///kaniko/context/context.tar.gz"));
+
+    json_object_set_new(json_object_get(job, "metadata"), "uid", json_string("u-1"));
+    struct kaniko_ticket ticket = {.address = "https://10.0.0.1:8443/contexts/x",
+                                   .token = "secret",
+                                   .sha256 = SHA256,
+                                   .bytes = "5000000",
+                                   .ca = "PEM"};
+    json_t *secret;
+    struct error err;
+    assert_true(kaniko_ticket_secret(job, &ticket, &secret, &err));
+    assert_string_equal(json_text_at(secret, "metadata", "ownerReferences", "0", "uid", NULL),
+                        "u-1");
+    assert_string_equal(json_text_at(secret, "data", "token", NULL), "c2VjcmV0");
+    assert_int_equal(json_object_size(json_at(secret, "data", NULL)), 5);
+    assert_string_equal(json_text_at(pod, "volumes", "1", "secret", "secretName", NULL),
+                        json_text_at(secret, "metadata", "name", NULL));
+    json_decref(secret);
+    json_decref(job);
+
+    // Of a small context the Job says nothing of its bytes.
+    build.fetch = NULL;
+    job = job_of(&settings, &build);
+    assert_null(json_at(job, "metadata", "annotations", KANIKO_ANNOTATION_CONTEXT, NULL));
+    assert_null(json_at(job, "spec", "template", "spec", "initContainers", NULL));
+    json_decref(job);
+}
+
 static void an_existing_job_means(void **state)
 {
     (void)state;
@@ -537,6 +596,60 @@ static json_t *pod_with(const char *status)
     return pod;
 }
 
+// The recorded success before Kaniko began, with the state of the container that fetches.
+static void judge_fetch_state(const char *fetch_state, struct kaniko_result *result)
+{
+    json_t *record = recorded("ok");
+    json_t *job = json_object_get(record, "job");
+    json_t *pods = json_object_get(record, "pods");
+    json_object_del(job, "status");
+    json_t *status = json_object_get(json_array_get(pods, 0), "status");
+    json_t *container = json_array_get(json_object_get(status, "containerStatuses"), 0);
+    json_object_set_new(container, "state",
+                        json_pack("{s:{s:s}}", "waiting", "reason", "PodInitializing"));
+    json_object_set_new(status, "initContainerStatuses",
+                        json_pack("[{s:s, s:o}]", "name", KANIKO_FETCH_CONTAINER, "state",
+                                  json_loads(fetch_state, 0, NULL)));
+    kaniko_result(job, kaniko_newest_pod(job, pods), result);
+    json_decref(record);
+}
+
+static void fetching_the_context_says_how_it_went(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *container;
+        enum kaniko_state state;
+        const char *reason, *detail;
+        bool transient;
+    } cases[] = {
+        {"{\"running\": {}}", KANIKO_PENDING, "fetching-context",
+         "the pod fetches the build context", false},
+        {"{\"waiting\": {\"reason\": \"ErrImagePull\", \"message\": \"no such\"}}", KANIKO_PENDING,
+         "image-pull",
+         "the image that fetches the context (context.image) cannot be pulled: no such", false},
+        {"{\"waiting\": {\"reason\": \"PodInitializing\"}}", KANIKO_PENDING, "starting",
+         "the pod is being made ready", false},
+        {"{\"terminated\": {\"exitCode\": 1, \"message\": \"1 MiB\\nits SHA-256 is a\\n\"}}",
+         KANIKO_FAILED, "context-failed", "the build context was not fetched: its SHA-256 is a",
+         false},
+        {"{\"terminated\": {\"exitCode\": 75, \"message\": \"time ran out\"}}", KANIKO_FAILED,
+         "context-failed", "the build context was not fetched: time ran out", true},
+        {"{\"terminated\": {\"exitCode\": 137}}", KANIKO_FAILED, "context-failed",
+         "the build context was not fetched: its container ended with exit 137", false},
+        {"{\"terminated\": {\"exitCode\": 0}}", KANIKO_PENDING, "starting",
+         "the pod is being made ready", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct kaniko_result result;
+        judge_fetch_state(cases[i].container, &result);
+        assert_string_equal(result.reason, cases[i].reason);
+        assert_string_equal(result.detail, cases[i].detail);
+        assert_int_equal(result.state, cases[i].state);
+        assert_int_equal(result.transient, cases[i].transient);
+    }
+}
+
 static void pods_that_the_cluster_took(void **state)
 {
     (void)state;
@@ -726,11 +839,13 @@ int main(void)
         cmocka_unit_test(bad_settings_make_no_job),
         cmocka_unit_test(the_authorities_have_a_secret),
         cmocka_unit_test(the_context_secret_belongs_to_the_job),
+        cmocka_unit_test(a_large_context_is_fetched),
         cmocka_unit_test(an_existing_job_means),
         cmocka_unit_test(recorded_jobs_are_judged),
         cmocka_unit_test(a_digest_counts_only_on_exit_0),
         cmocka_unit_test(a_log_explains_a_failed_build),
         cmocka_unit_test(pending_says_why),
+        cmocka_unit_test(fetching_the_context_says_how_it_went),
         cmocka_unit_test(pods_that_the_cluster_took),
         cmocka_unit_test(events_say_what_hinders),
         cmocka_unit_test(a_deadline_is_explained),

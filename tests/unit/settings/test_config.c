@@ -141,7 +141,12 @@ static void test_defaults(void **state)
     assert_int_equal(config.builds.timeout_ms, 3600000);
     assert_int_equal(config.builds.ttl_ms, 600000);
     assert_false(config.builds.cache);
-    assert_int_equal(config.builds.max_context_bytes, 900 << 10);
+    assert_int_equal(config.builds.max_context_bytes, 1 << 30);
+    assert_false(config_serves_contexts(&config));
+    assert_int_equal(config.git.max_total_bytes, (int64_t)20 << 30);
+    assert_int_equal(config.git.max_objects, 10000000);
+    assert_int_equal(config.git.max_file_bytes, 1 << 30);
+    assert_int_equal(config.git.max_tree_depth, 128);
     assert_int_equal(config.sweep.interval_ms, 300000);
     assert_int_equal(config.retention.deliveries, 10000);
     config_finish(&config);
@@ -297,8 +302,8 @@ static void test_wrong_values(void **state)
          "19  sweep.interval: must be a duration such as 10s, 5m or 1h"},
         {"sweep: {interval: 0s}\n", "19  sweep.interval: must be from 1s to 1d"},
         {"sweep: {interval: 2d}\n", "19  sweep.interval: must be from 1s to 1d"},
-        {"builds: {maxContextBytes: 1MiB}\n",
-         "27  builds.maxContextBytes: must be from 1KiB to 900KiB"},
+        {"builds: {maxContextBytes: 17GiB}\n",
+         "27  builds.maxContextBytes: must be from 1KiB to 16GiB"},
         {"builds: {maxContextBytes: 1MB}\n",
          "27  builds.maxContextBytes: must be a size such as 900KiB or 25MiB"},
         {"admin: {listen: 8081}\n", "17  admin.listen: must be a text: put it in quotes"},
@@ -320,6 +325,16 @@ static void test_wrong_values(void **state)
         {"webhooks: {maxConnectionsPerAddress: -1}\n",
          "38  webhooks.maxConnectionsPerAddress: must be from 0 to 10000"},
         {"admin: {listen: '0.0.0.0:8080'}\n", "17  admin.listen: the same as webhooks.listen"},
+        {"context: {listen: '0.0.0.0:8443', image: x/y}\n",
+         "10  context.address: is needed with context.listen"},
+        {"context: {listen: '0.0.0.0:8443', address: 'https://h:1'}\n",
+         "10  context.image: is needed with context.listen"},
+        {"context: {listen: 'unix:/run/c', address: 'https://h:1', image: x/y}\n",
+         "19  context.listen: must be host:port: pods cannot reach a socket file"},
+        {"context: {address: 'http://h:1'}\n",
+         "20  context.address: must be an address such as https://cronwright.example:8443"},
+        {"context: {address: 'https://h:1/path'}\n",
+         "20  context.address: must be an address such as https://cronwright.example:8443"},
         {"admin: {tokens: {}}\n", "17  admin.tokens: must be a list"},
         {"admin: {tokens: [5]}\n", "18  admin.tokens[0]: must be a group of settings"},
         {"builds: {namespace: Upper}\n",
@@ -388,6 +403,15 @@ static void test_wrong_values(void **state)
         CLEANUP(free_ptr) char *error = xasprintf("f:2:%s\n", cases[i].error);
         assert_refuses(yaml, error);
     }
+}
+
+static void test_git_bounds(void **state)
+{
+    (void)state;
+    assert_refuses("git: {helper: /bin/true, maxTotalBytes: 1GiB}\n",
+                   "f:1:41  git.maxTotalBytes: less than maxRepositoryBytes\n");
+    assert_refuses("git: {helper: /bin/true, maxTreeDepth: 257}\n",
+                   "f:1:40  git.maxTreeDepth: must be from 1 to 256\n");
 }
 
 static void test_tokens(void **state)
@@ -939,6 +963,7 @@ int main(void)
         cmocka_unit_test(test_empty_groups),
         cmocka_unit_test(test_unknown_keys),
         cmocka_unit_test(test_wrong_values),
+        cmocka_unit_test(test_git_bounds),
         cmocka_unit_test(test_tokens),
         cmocka_unit_test(test_all_errors_at_once),
         cmocka_unit_test(test_documents),
