@@ -64,6 +64,7 @@ class PodAgent(Agent):
         self.image, self.overlay = image, directory / "overlay"
         self.volume = Volume(place.cluster, place.namespace)
         self.forward = None
+        self.pods = set()  # uids of all it has been
 
     def default_config(self):
         """Files by the names they have beside the settings; the rest is the defaults'."""
@@ -127,6 +128,7 @@ class PodAgent(Agent):
         except AssertionError as late:
             told = self.place.cluster.kubectl("describe", "pod", "-n", NAMESPACE, POD)
             raise AssertionError(f"{late}\n{told}\n{self.log_text()}") from None
+        self.pods.add(self.pod()["metadata"]["uid"])
         self.webhooks = f"{self.address}:8080"
         self.connect()
 
