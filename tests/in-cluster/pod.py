@@ -10,7 +10,7 @@ import subprocess
 
 import yaml
 
-from agents import TOP, Agent
+from agents import TOP, Agent, merged
 from waiting import eventually
 
 MANIFESTS = TOP / "deploy/manifests"
@@ -103,7 +103,7 @@ class PodAgent(Agent):
 
     def apply(self):
         self.write_overlay()
-        self.place.cluster.kubectl("apply", "-k", str(self.overlay))
+        self.place.cluster.kubectl("apply", "--warnings-as-errors", "-k", str(self.overlay))
 
     def start(self, until_ready=True):
         self.volume.make()
@@ -171,6 +171,15 @@ class PodAgent(Agent):
         self.await_pod()
         return ended, text
 
+    def change(self, **settings):
+        """Applies other settings, and waits for the pod that has them."""
+        before = self.pod()["metadata"]["uid"]
+        self.config = merged(self.config, settings)
+        self.apply()
+        eventually(lambda: (self.pod() or {"metadata": {"uid": before}})["metadata"]["uid"] != before,
+                   "the pod is another one", 120)
+        self.await_pod()
+
     def finish(self):
         """Takes away what the test has added to the namespaces, which other tests use too."""
         cluster = self.place.cluster
@@ -179,6 +188,8 @@ class PodAgent(Agent):
                 if document["kind"] not in SHARED]
         cluster.kubectl("delete", "--ignore-not-found", "--timeout=2m", "-f", "-",
                         stdin=yaml.safe_dump_all(made))
+        # Those of earlier settings too.
+        cluster.kubectl("delete", "configmaps,secrets", "-n", NAMESPACE, "-l", "app.kubernetes.io/name=cronwright")
         eventually(lambda: self.pod() is None, "the pod is gone", 90)
         cluster.kubectl("delete", "persistentvolumeclaim", "-n", NAMESPACE, CLAIM, "--ignore-not-found")
         self.volume.remove()

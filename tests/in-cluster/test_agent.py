@@ -81,3 +81,11 @@ def test_a_push_after_that_is_built_too(agent, push):
     payload = forges.github_push(service.repository.url, commit)
     agent.outcome_of(agent.accept(forges.github(payload, FORGE_SECRETS["github"])), "deployed")
     assert service.annotation("commit") == commit
+
+
+def test_other_settings_start_it_anew(agent):
+    """Nobody has to think of it: what a pod reads from a ConfigMap would otherwise change under it, or not."""
+    before = agent.deliveries()
+    agent.change(log={"format": "json"})
+    assert agent.log_text().startswith("{")
+    assert agent.deliveries() == before

@@ -1,6 +1,7 @@
 """The manifests' network policies, with a real firewall that enforces them."""
 
 import os
+import pathlib
 import secrets
 import signal
 import subprocess
@@ -14,7 +15,7 @@ from pod import NAMESPACE
 from waiting import eventually
 
 ENFORCE = TOP / "tests/in-cluster/enforce-policies"
-SWITCH = "/proc/sys/net/bridge/bridge-nf-call-iptables"
+SWITCH = pathlib.Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
 
 
 class Pod:
@@ -57,14 +58,14 @@ def pods(agent, cluster, new_place):
 
 @pytest.fixture(scope="module")
 def targets(agent, cluster, pods):
-    """Word → host and port. Port 8083 is answered for as long as the test takes: by a listener in the agent's pod."""
+    """Word → host and port. Port 8443 is answered for as long as the test takes: by a listener in the agent's pod."""
     host, _, port = cluster.registry.partition(":")
-    listen = ("use IO::Socket::INET; my $s = IO::Socket::INET->new(LocalPort => 8083, Listen => 5, ReuseAddr => 1) "
+    listen = ("use IO::Socket::INET; my $s = IO::Socket::INET->new(LocalPort => 8443, Listen => 5, ReuseAddr => 1) "
               "or exit 1; close $_ while $_ = $s->accept")
     with subprocess.Popen([cluster.kubectl_program, "exec", "-i", "-n", NAMESPACE, "cronwright-0", "--", "perl", "-e",
                            f"open STDOUT, '>', '/dev/null'; {listen}"], stdin=subprocess.PIPE) as listener:
         found = {"registry": (host, int(port)), "API server": cluster.endpoint,
-                 "webhooks": (agent.address, 8080), "metrics": (agent.address, 8082), "context": (agent.address, 8083),
+                 "webhooks": (agent.address, 8080), "metrics": (agent.address, 8082), "context": (agent.address, 8443),
                  "build": (pods["build"].address, 9999), "git": (host, int(os.environ["GIT_URL"].rsplit(":", 1)[1]))}
         eventually(lambda: pods["build"].reaches(*found["context"]), "something listens on the context port")
         yield found
@@ -79,7 +80,7 @@ def open_before(pods, targets):
 
 @pytest.fixture(scope="module")
 def enforced(open_before, pods, targets):
-    if open(SWITCH).read().strip() != "1" if os.path.exists(SWITCH) else True:
+    if not SWITCH.exists() or SWITCH.read_text().strip() != "1":
         pytest.skip(f"a bridge's traffic does not pass iptables on this machine: {SWITCH} is not 1")
     program = subprocess.run([ENFORCE, "build"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
     with subprocess.Popen([ENFORCE, "run", program, os.environ["KUBECONFIG"]], stderr=subprocess.PIPE,

@@ -2,6 +2,7 @@
 what the API server has on record. It stands alone, so that a right is never used by accident."""
 
 import json
+import os
 
 import pytest
 
@@ -92,7 +93,10 @@ class Life:
 
 
 @pytest.fixture(scope="module")
-def found(agent):
+def found(request):
+    if not os.environ.get("AUDIT_LOG"):
+        pytest.skip("no AUDIT_LOG: this cluster's API server keeps no record that can be read here")
+    agent = request.getfixturevalue("agent")
     life = Life(agent)
     life.draft_from_a_document()
     life.start_of_a_service_that_missed_a_run()
