@@ -137,7 +137,8 @@ def test_run_passes_what_builds(run_tests):
     assert run_tests("clang") == (0, "1 passed, 0 failed, 0 skipped")
 
 
-@pytest.mark.parametrize("part", ["unit", "clang", "layout", "golden", "schedule", "cluster", "main-job", "api"])
+@pytest.mark.parametrize("part", ["unit", "clang", "layout", "golden", "schedule", "cluster", "main-job",
+                                  "in-cluster", "api"])
 def test_run_fails_when_nothing_builds(run_tests, part):
     assert run_tests(part, cmake=1) == (1, "0 passed, 1 failed, 0 skipped")
 

@@ -51,6 +51,7 @@ own_environment() {
     export_line KANIKO_IMAGE "$REGISTRY_ADDRESS/kaniko:$KANIKO_VERSION"
     export_line BUSYBOX_IMAGE "$REGISTRY_ADDRESS/busybox:latest"
     export_line HOST_ADDRESS "$HOST_ADDRESS"
+    export_line AUDIT_LOG "$LOGS/audit.log"
 }
 
 # Of the images only what the caller has named: the rest is not ours to know.
@@ -125,7 +126,7 @@ bring_up_own() {
     await_controllers
     await_kubelet
     run_a_pod
-    give_to_caller "$KUBECTL_CACHE"
+    give_to_caller "$KUBECTL_CACHE" "$LOGS/audit.log"
     write_environment own_environment
 }
 

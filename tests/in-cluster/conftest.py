@@ -1,0 +1,44 @@
+"""The agent as a pod. The cluster and the namespaces are those of tests/main-job."""
+
+import importlib.util
+import pathlib
+import sys
+
+import pytest
+
+MAIN_JOB = pathlib.Path(__file__).resolve().parents[1] / "main-job"
+sys.path.insert(0, str(MAIN_JOB))
+spec = importlib.util.spec_from_file_location("main_job_fixtures", MAIN_JOB / "conftest.py")
+main_job = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(main_job)
+
+from image import Recipe  # noqa: E402
+from pod import PodAgent  # noqa: E402
+
+cluster, account, new_place = main_job.cluster, main_job.account, main_job.new_place
+pytest_runtest_makereport = main_job.pytest_runtest_makereport
+
+
+@pytest.fixture(scope="session")
+def image(cluster, tmp_path_factory, request):
+    """host:port/name:tag@digest of the agent's image; minutes are told as they pass."""
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+
+    def say(text):
+        with capture.global_and_fixture_disabled():
+            print(f"image: {text}", flush=True)
+    return Recipe(cluster, tmp_path_factory.mktemp("image"), say).image()
+
+
+@pytest.fixture(scope="session")
+def place(new_place):
+    return new_place("pod")
+
+
+@pytest.fixture(scope="session")
+def agent(place, image):
+    agent = PodAgent(place, place.directory, image)
+    try:
+        yield agent.start()
+    finally:
+        agent.finish()
