@@ -406,7 +406,8 @@ static pid_t scripted(const char *const answers[], int *port)
             char request[4096];
             int fd = accept(listening, NULL, NULL);
             ssize_t len = fd < 0 ? -1 : read(fd, request, sizeof request);
-            int kept = open("requests", O_WRONLY | O_CREAT | O_APPEND, 0600);
+            CLEANUP(free_ptr) char *path = xasprintf("%s/requests", workspace);
+            int kept = open(path, O_WRONLY | O_CREAT | O_APPEND, 0600);
             if (len <= 0 || write(kept, request, (size_t)len) != len ||
                 write(fd, *answers, strlen(*answers)) < 0)
                 _exit(1);
