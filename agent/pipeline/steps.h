@@ -130,8 +130,8 @@ void work_wake_child(void *pipeline, const char *name);
 // Looks whether the head must be asked for, and asks. STEP_NEXT: work.head is as known now; `fresh`
 // says that it was just answered and is not stored yet.
 enum step step_head(struct work *work, bool *fresh);
-// Takes back what was asked with credentials that no service has any more.
-void heads_cancel(struct work *work);
+// Takes back what was asked with a credential.
+void head_cancel(struct work *work, const char *credential);
 // What is known of the head is not to be relied on: it is asked for again soon.
 bool head_again(struct work *work) MUST_CHECK;
 // Has the build context packed: STEP_NEXT when the archive is at build_context_path(), or when the
