@@ -14,6 +14,7 @@ struct kube_client;
 struct pipeline;
 struct podlog_hub;
 struct recorder;
+struct service;
 struct service_cache;
 
 // What handlers work with; everything is borrowed and outlives the server.
@@ -105,5 +106,10 @@ bool admin_query_since(struct server_request *req, const char *name, struct wall
 
 // --- builds.c ---
 json_t *admin_build_json(const struct build *build);
+// The build that a service's annotation names ("b-51"), when it is of that commit and was fetched
+// with the credential that the service has now: anybody may write an annotation, and another agent
+// too.
+bool admin_build_of(const struct admin *admin, const struct service *service, const char *build,
+                    const char *commit, struct build *out);
 
 #endif

@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include <string.h>
+
 json_t *admin_build_json(const struct build *build)
 {
     return json_pack("{s:o, s:o, s:o, s:s, s:o, s:o, s:i, s:s, s:o, s:o, s:o, s:o, s:o,"
@@ -22,6 +24,19 @@ json_t *admin_build_json(const struct build *build)
                      "contextSeconds", admin_seconds(build->context_ms), "kanikoSeconds",
                      admin_seconds(build->kaniko_ms), "patchSeconds",
                      admin_seconds(build->patch_ms), "services", build->patched);
+}
+
+bool admin_build_of(const struct admin *admin, const struct service *service, const char *build,
+                    const char *commit, struct build *out)
+{
+    char credential[STORE_CREDENTIAL_SIZE] = "";
+    struct error err;
+    int64_t id;
+    // Without a right to build any more, those are shown that all may see who build such branches.
+    if (!pipeline_service_credential(admin->pipeline, service, credential))
+        credential[0] = '\0';
+    return admin_build_number(build, &id) && store_build_get(admin->store, id, out, &err) &&
+           strcmp(out->commit, commit) == 0 && strcmp(out->credential, credential) == 0;
 }
 
 struct build_list {

@@ -99,7 +99,8 @@ static void get_delivery(struct server_request *req, void *user)
     }
     CLEANUP(json_ptr) json_t *builds = json_array();
     struct build build;
-    if (delivery.build && store_build_get(admin->store, delivery.build, &build, &err))
+    if (delivery.build && store_build_get(admin->store, delivery.build, &build, &err) &&
+        admin_sees_branch(admin, token, build.repository, build.branch, build.credential))
         admin_append(builds, admin_build_json(&build));
     admin_hide_details(admin, token, builds);
     json_t *json = delivery_json(&delivery);

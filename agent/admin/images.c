@@ -38,11 +38,8 @@ static void keep_live(const struct admin *admin, struct history *history, bool r
 {
     struct image_record live;
     struct build build;
-    struct error err;
-    int64_t id;
     pipeline_service_image(history->service, replaced, &live);
-    if (admin_build_number(live.build, &id) && store_build_get(admin->store, id, &build, &err) &&
-        strcmp(build.commit, live.commit) == 0) {
+    if (admin_build_of(admin, history->service, live.build, live.commit, &build)) {
         text_copy(live.subject, sizeof live.subject, build.subject);
         text_copy(live.author, sizeof live.author, build.author);
     }

@@ -39,12 +39,7 @@ static json_t *live_json(const struct admin *admin, const struct service *servic
     if (*service->commit == '\0' || pipeline_service_replaced(service))
         return json_null();
     struct build build = {0};
-    struct error err;
-    int64_t id;
-    // The annotation may be of another agent's store: then the commit differs.
-    if (!admin_build_number(service->build, &id) ||
-        !store_build_get(admin->store, id, &build, &err) ||
-        strcmp(build.commit, service->commit) != 0)
+    if (!admin_build_of(admin, service, service->build, service->commit, &build))
         build = (struct build){0};
     return json_pack("{s:s, s:o, s:o, s:o, s:o}", "commit", service->commit, "build",
                      json_text_or_null(service->build), "patched", admin_time(service->patched_at),

@@ -184,21 +184,11 @@ enum step step_head(struct work *work, enum head_news *news)
     return STEP_NEXT;
 }
 
-static void head_cancel(struct work *work, const char *credential)
+void head_cancel(struct work *work, const char *credential)
 {
     char name[CHILD_NAME_ROOM];
-    for (size_t i = 0; i < work->source_count; i++)
-        if (strcmp(work->sources[i].credential, credential) == 0)
-            return;
     head_child(work, credential, name);
     children_cancel(work->pipeline->parts.children, name);
-}
-
-void heads_cancel(struct work *work)
-{
-    head_cancel(work, "");
-    for (size_t i = 0; i < work->config->git.credentials.count; i++)
-        head_cancel(work, work->config->git.credentials.items[i].name);
 }
 
 bool head_again(struct work *work)

@@ -458,22 +458,29 @@ static bool reconcile_nobody(struct work *work)
     return advance_unfinished(work, true, &pass) && end_deliveries(work, work->newest, &pass);
 }
 
-// Whether another source has still to ask for the head that the newest delivery is about: what
-// becomes of that one is told for all at once.
-static bool others_behind(const struct work *work)
+// The deliveries end by one source's failure: the others that have not asked since the newest came
+// ask by themselves, whatever they are being told.
+static bool ask_without_delivery(struct work *work)
 {
-    for (size_t i = 0; i < work->source_count; i++)
-        if (&work->sources[i] != work->source && work->sources[i].head.seq < work->newest)
-            return true;
-    return false;
+    for (size_t i = 0; i < work->source_count; i++) {
+        struct source *source = &work->sources[i];
+        if (source == work->source || source->head.seq >= work->newest)
+            continue;
+        head_cancel(work, source->credential);
+        source->head.seq = work->newest;
+        source->head.checked = (struct wall_time){0};
+        text_copy(source->head.commit, sizeof source->head.commit, HEAD_MISSED);
+        if (!store_branch_put(work->pipeline->parts.store, &source->head, &work->err))
+            return false;
+        work_again(work, 1);
+    }
+    return true;
 }
 
 // The head cannot be told: what waits for it ends with the reason, and a later push, or the sweep,
 // asks again.
 static bool head_failed(struct work *work)
 {
-    if (others_behind(work))
-        return true;
     struct pass pass = {.failed = true};
     text_copy(pass.reason, sizeof pass.reason, work->reason);
     text_copy(pass.detail, sizeof pass.detail, work->err.text);
@@ -483,7 +490,7 @@ static bool head_failed(struct work *work)
     work->head.seq = work->newest;
     if (work->newest > 0) // what was pushed is built when the head can be told again
         text_copy(work->head.commit, sizeof work->head.commit, HEAD_MISSED);
-    return end_deliveries(work, work->newest, &pass) &&
+    return ask_without_delivery(work) && end_deliveries(work, work->newest, &pass) &&
            store_branch_put(work->pipeline->parts.store, &work->head, &work->err);
 }
 
@@ -528,6 +535,22 @@ static void note_statuses(struct work *work)
     }
 }
 
+// Takes back what was asked with credentials that no service has any more.
+static void cancel_unwanted_heads(struct work *work)
+{
+    const struct config *config = work->config;
+    for (size_t i = 0; i <= config->git.credentials.count; i++) {
+        const char *credential =
+            i < config->git.credentials.count ? config->git.credentials.items[i].name : "";
+        size_t source = 0;
+        while (source < work->source_count &&
+               strcmp(work->sources[source].credential, credential) != 0)
+            source++;
+        if (source == work->source_count)
+            head_cancel(work, credential);
+    }
+}
+
 // One source that cannot go on does not keep the others from it.
 static bool reconcile_sources(struct work *work)
 {
@@ -560,7 +583,7 @@ struct reconciled reconcile(struct pipeline *pipeline, const char *key, int trie
     work->tries = tries;
     bool good = work_load(work, &work->err);
     if (good) {
-        heads_cancel(work);
+        cancel_unwanted_heads(work);
         good = work->source_count > 0 ? reconcile_sources(work) : reconcile_nobody(work);
     }
     if (!good)

@@ -140,6 +140,8 @@ static void note_image(struct pipeline *pipeline, const struct service *service,
     pipeline_service_image(service, replaced, &image);
     if (replaced && image.at.ms == 0)
         image.at = wall_now();
+    if (!pipeline_service_credential(pipeline, service, image.credential))
+        image.credential[0] = '\0';
     CLEANUP(settings_drop_ptr)
     const struct config *config = settings_hold(pipeline->parts.settings);
     store_image_add(pipeline->parts.store, &image, config->retention.images, image_stored, NULL);

@@ -150,8 +150,8 @@ enum head_news {
 };
 // Looks whether the head must be asked for, and asks. STEP_NEXT: work.head is as known now.
 enum step step_head(struct work *work, enum head_news *news);
-// Takes back what was asked with credentials that no service has any more.
-void heads_cancel(struct work *work);
+// Takes back what was asked with a credential.
+void head_cancel(struct work *work, const char *credential);
 // What is known of the head is not to be relied on: it is asked for again soon.
 bool head_again(struct work *work) MUST_CHECK;
 // Has the build context packed: STEP_NEXT when the archive is at build_context_path(), or when the

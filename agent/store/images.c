@@ -45,8 +45,8 @@ struct image_addition {
 // Of whom the commit is: its build knows, or an earlier row of the same image.
 static bool tell_commit(struct db *db, struct image_record *image, struct error *err)
 {
-    static const char of_build[] =
-        "SELECT subject, author FROM builds WHERE id = ?1 AND object = ?2";
+    static const char of_build[] = "SELECT subject, author FROM builds "
+                                   "WHERE id = ?1 AND object = ?2 AND credential = ?3";
     static const char of_image[] = "SELECT subject, author FROM images WHERE uid = ?1 "
                                    "AND image = ?2 AND object = ?3 ORDER BY id DESC LIMIT 1";
     int64_t build = 0;
@@ -60,6 +60,7 @@ static bool tell_commit(struct db *db, struct image_record *image, struct error 
         return false;
     db_bind_int(built, 1, build);
     db_bind_text(built, 2, image->commit);
+    db_bind_text(built, 3, image->credential);
     db_bind_text(before, 1, image->uid);
     db_bind_text(before, 2, image->image);
     db_bind_text(before, 3, image->commit);

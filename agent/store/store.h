@@ -268,7 +268,8 @@ struct image_record {
     struct wall_time at;
     char by[STORE_PERSON_SIZE]; // a person; "" when none is known
     enum image_kind kind;
-};
+    char credential[STORE_CREDENTIAL_SIZE]; // that the build must have been fetched with to be told
+};                                          // of; not kept
 
 // Queues it (copied), and forgets all but the service's newest `keep`. The image that is newest
 // already is not added again. `done` is as that of store_delivery_add().

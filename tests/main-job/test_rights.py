@@ -52,13 +52,15 @@ def agent(one, two, secrets, tmp_path_factory):
     login = {"url": one.private_git_url, "username": os.environ["GIT_USERNAME"]}
     agent.config["git"]["credentials"] = [
         {**login, "name": "one", "passwordFile": os.environ["GIT_PASSWORD_FILE"]},
-        {**login, "name": "two", "passwordFile": str(agent.secret_file("wrong"))}]
+        {**login, "name": "two", "passwordFile": str(agent.secret_file("wrong"))},
+        {**login, "name": "three", "passwordFile": str(agent.secret_file("wrong"))}]
     agent.config["kubernetes"]["namespaces"] = [one.namespace, two.namespace]
     agent.config["admin"]["tokens"].append({
         "name": "tenant", "tokenFile": str(agent.secret_file("tenant")), "role": "admin",
         "namespaces": [two.namespace]})
     shared = one.images + "/shared"
     agent.config["allow"] = [
+        entry(one, [one.private_git_url + "/nobody"], [one.images], gitCredential="three"),
         entry(one, [one.private_git_url], [one.images], gitCredential="one"),
         entry(two, [one.private_git_url], [shared], gitCredential="two"),
         entry(one, [one.git_url], [one.images], pushSecret=secrets[0], pullSecret="pull-one"),
@@ -163,7 +165,19 @@ def test_login_that_only_one_may_use(agent, one, two):
         for path in (f"/v1/builds/{build['build']}", f"/v1/builds/{build['build']}/logs"):
             assert tenant(agent, "GET", path).status == 404
     assert tenant(agent, "GET", "/v1/builds?limit=200").json["builds"] == []
-    assert "Nobody else" not in tenant(agent, "GET", second.path).text
+    assert tenant(agent, "GET", f"/v1/deliveries/{delivery.id}").json["builds"] == []
+    # Nor by naming the build as its own.
+    done = next(build for build in builds if build["state"] == "done")
+    two.cluster.merge("cronjobs", two.namespace, second.name, {"metadata": {"annotations": {
+        "cronwright.io/build": done["build"], "cronwright.io/commit": done["commit"]}}})
+    second.set_image(second.image().replace("not-built", "never-built"))
+    eventually(lambda: tenant(agent, "GET", second.path).json["status"]["live"], "the agent sees it")
+    eventually(lambda: len(tenant(agent, "GET", second.path + "/images").json["images"]) > 0, "its history is there")
+    for path in (second.path, second.path + "/images", f"/v1/deliveries/{delivery.id}", "/v1/services"):
+        assert "Nobody else" not in tenant(agent, "GET", path).text
+    assert "Nobody else" in agent.api("GET", first.path).text
+    second.merge(metadata={"annotations": {"cronwright.io/build": None, "cronwright.io/commit": None}})
+    second.set_image(second.image().replace("never-built", "not-built"))
     # Nor when it asks for a build, or a branch of the same commits.
     assert tenant(agent, "POST", second.path + "/build").status == 202
     git(repository.work, "push", "-q", str(repository.bare), "HEAD:refs/heads/next")
@@ -172,6 +186,21 @@ def test_login_that_only_one_may_use(agent, one, two):
     eventually(lambda: agent.get(f"/v1/deliveries/{asked}")["reason"] == "repository-login", "it is refused", 90)
     for service in (second, other):
         assert service.annotation("commit") is None and "not-built" in service.image()
+
+
+def test_logins_that_are_all_refused(agent, one, two):
+    """Each is asked once, and the delivery ends."""
+    repository = one.repository("nobody/x", report(one.cluster, "never"), below=one.private_git_url)
+    for place in (one, two):
+        place.service("nobody", repository=repository, destination=f"{one.images}/shared/nobody").seen_by(agent)
+    before = len(agent.log_text())
+    agent.outcome_of(agent.accept(push_of(repository, repository.commit_of_head())), "repository-login")
+    other = one.repository("meanwhile")
+    one.service("meanwhile", repository=other).seen_by(agent)
+    commit = other.push(report(one.cluster, "meanwhile"))
+    agent.outcome_of(agent.accept(push_of(other, commit)), "deployed")
+    told = [line for line in agent.log_text(before).splitlines() if "cannot be told" in line and "/nobody/x" in line]
+    assert 1 <= len(told) <= 4, told
 
 
 def test_secrets_to_push_and_pull_with(agent, one, two, secrets):

@@ -1,4 +1,5 @@
 #include "agent/base/buffer.h"
+#include "agent/base/clock.h"
 #include "agent/base/systemd.h"
 
 #include <fcntl.h>
@@ -52,6 +53,14 @@ static void test_notifications(void **state)
     assert_told(fd, "STATUS=two");
     systemd_watchdog();
     assert_told(fd, "WATCHDOG=1");
+    char text[128];
+    long long before = (long long)mono_now().ms * 1000, told;
+    systemd_reloading();
+    ssize_t len = recv(fd, text, sizeof text - 1, 0);
+    assert_true(len > 0);
+    text[len] = '\0';
+    assert_int_equal(sscanf(text, "RELOADING=1\nMONOTONIC_USEC=%lld", &told), 1);
+    assert_true(told >= before);
     systemd_stopping();
     assert_told(fd, "STOPPING=1");
     unsetenv("NOTIFY_SOCKET");
