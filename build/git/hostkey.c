@@ -102,8 +102,8 @@ bool hostkey_prefer(const char *known_hosts, const char *directory, struct fault
     if (!same && !(directory_make(ssh, &err) &&
                    file_write(file, 0600, known_hosts, strlen(known_hosts), &err)))
         return fault_from(fault, GIT_ERROR_WORD_IO, &err);
-    // Where libgit2 looks for it: before 1.7 beside the user's configuration, then in the home.
-    int failed = git_libgit2_opts(GIT_OPT_SET_SEARCH_PATH, GIT_CONFIG_LEVEL_GLOBAL, home);
+    // Where libgit2 looks for it: 1.5 asks the environment each time, 1.7 and later but once.
+    int failed = setenv("HOME", home, 1);
 #if LIBGIT2_VER_MAJOR > 1 || (LIBGIT2_VER_MAJOR == 1 && LIBGIT2_VER_MINOR >= 7)
     failed |= git_libgit2_opts(GIT_OPT_SET_HOMEDIR, home);
 #endif

@@ -160,8 +160,14 @@ static int on_credentials(git_credential **out, const char *url, const char *use
     if (request->ssh_key)
         return git_credential_ssh_key_memory_new(out, username_from_url, NULL, request->ssh_key,
                                                  request->ssh_passphrase);
-    if (!request->username || !is_own_origin(request, url))
+    if (!request->username)
         return GIT_EAUTH;
+    if (!is_own_origin(request, url)) {
+        fault_set(&remote->told, GIT_ERROR_WORD_REDIRECT,
+                  "%s redirects to %.*s, which is not sent the login: use the URL that it leads to",
+                  request->url, (int)origin_length(url), url);
+        return GIT_EAUTH;
+    }
     return git_credential_userpass_plaintext_new(out, request->username, request->password);
 }
 

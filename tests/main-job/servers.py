@@ -93,15 +93,15 @@ class Server:
 
 
 class GitServer(Server):
-    """The cluster's repositories again, by lighttpd: with TLS by an authority, everything with a login.
+    """The cluster's repositories again, by lighttpd: with TLS by an authority, and for `users` alone.
 
-    /moved/… redirects to the same path here, and /elsewhere/… to another server."""
+    /moved/… redirects to the same path here, /elsewhere/… to another host, /port/… to `neighbour` on this one."""
 
-    def __init__(self, directory, address, authority, username, password, elsewhere="https://git.invalid"):
+    def __init__(self, directory, address, authority, users, neighbour="127.0.0.1:1"):
         super().__init__(directory, address)
         certificate, key = authority.issue(address)
-        users, self.access_log = directory / "users", directory / "access"
-        users.write_text(f"{username}:{password}\n")
+        logins, self.access_log = directory / "users", directory / "access"
+        logins.write_text("".join(f"{name}:{password}\n" for name, password in users.items()))
         (directory / "uploads").mkdir()
         environment = {"GIT_PROJECT_ROOT": GIT_ROOT, "GIT_HTTP_EXPORT_ALL": 1, "GIT_CONFIG_COUNT": 1,
                        "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*", "HOME": directory,
@@ -120,14 +120,15 @@ accesslog.format = "%u %r %s"
 ssl.engine = "enable"
 ssl.pemfile = "{certificate}"
 ssl.privkey = "{key}"
-url.redirect = ("^/moved/(.*)$" => "https://{self.address}/$1", "^/elsewhere/(.*)$" => "{elsewhere}/$1")
+url.redirect = ("^/moved/(.*)$" => "https://{self.address}/$1", "^/elsewhere/(.*)$" => "https://git.invalid/$1",
+                "^/port/(.*)$" => "https://{neighbour}/$1")
 url.redirect-code = 301
 alias.url = ("/" => "{GIT_HTTP_BACKEND}/")
 cgi.assign = ("" => "")
 setenv.set-environment = ({pairs})
-$HTTP["url"] !~ "^/(moved|elsewhere)/" {{
+$HTTP["url"] !~ "^/(moved|elsewhere|port)/" {{
     auth.backend = "plain"
-    auth.backend.plain.userfile = "{users}"
+    auth.backend.plain.userfile = "{logins}"
     auth.require = ("/" => ("method" => "basic", "realm" => "git", "require" => "valid-user"))
 }}
 ''')
@@ -138,9 +139,10 @@ $HTTP["url"] !~ "^/(moved|elsewhere)/" {{
     def url_of(self, repository, below=""):
         return repository.url.replace(os.environ["GIT_URL"], f"https://{self.address}{below}")
 
-    def requests(self):
-        """"user method path protocol status" of each."""
-        return self.access_log.read_text().splitlines() if self.access_log.exists() else []
+    def requests(self, begins, holds=""):
+        """Those of "user method path protocol status", written down a moment late, that begin so and hold that."""
+        lines = self.access_log.read_text().splitlines() if self.access_log.exists() else []
+        return [line for line in lines if line.startswith(begins) and holds in line]
 
 
 class SshServer(Server):
@@ -152,6 +154,7 @@ class SshServer(Server):
         if os.geteuid() == 0:
             pathlib.Path("/run/sshd").mkdir(exist_ok=True)  # sshd parts its rights there
         self.host_key = self.new_key("host")
+        self.other_host_key = self.new_key("other-host", kind="ecdsa")  # in nobody's known_hosts
         self.authorized = directory / "authorized"
         self.authorized.touch()
         forced = directory / "forced"
@@ -166,6 +169,7 @@ exec git-upload-pack "{GIT_ROOT}/${{path#/}}"
         self.config.write_text(f'''
 ListenAddress {address}
 Port {self.port}
+HostKey {self.other_host_key}
 HostKey {self.host_key}
 PidFile none
 AuthorizedKeysFile {self.authorized}
@@ -185,7 +189,7 @@ ForceCommand {forced}
 
     def change_host_key(self):
         self.stop()
-        self.new_key("host")
+        self.new_key("host")  # and the other is still nobody's
         self.start()
 
     def admit(self, key):
@@ -197,8 +201,9 @@ ForceCommand {forced}
         path.write_text(f"# of the tests\n[{self.host}]:{self.port} {kind} {key}\n")
         return path
 
-    def fingerprint(self):
-        return run("ssh-keygen", "-lf", self.host_key.with_suffix(".pub")).split()[1]
+    def fingerprints(self):
+        return [run("ssh-keygen", "-lf", key.with_suffix(".pub")).split()[1]
+                for key in (self.host_key, self.other_host_key)]
 
     def command(self):
         return ["/usr/sbin/sshd", "-D", "-e", "-f", self.config]

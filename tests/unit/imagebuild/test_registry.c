@@ -398,6 +398,7 @@ static void a_registry_with_tls(void **state)
 static pid_t scripted(const char *const answers[], int *port)
 {
     int listening = socket_on_free_port(true, port);
+    char *requests = xasprintf("%s/requests", workspace);
     pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
@@ -406,8 +407,7 @@ static pid_t scripted(const char *const answers[], int *port)
             char request[4096];
             int fd = accept(listening, NULL, NULL);
             ssize_t len = fd < 0 ? -1 : read(fd, request, sizeof request);
-            CLEANUP(free_ptr) char *path = xasprintf("%s/requests", workspace);
-            int kept = open(path, O_WRONLY | O_CREAT | O_APPEND, 0600);
+            int kept = open(requests, O_WRONLY | O_CREAT | O_APPEND, 0600);
             if (len <= 0 || write(kept, request, (size_t)len) != len ||
                 write(fd, *answers, strlen(*answers)) < 0)
                 _exit(1);
@@ -417,6 +417,7 @@ static pid_t scripted(const char *const answers[], int *port)
         _exit(0);
     }
     close(listening);
+    free(requests);
     return pid;
 }
 
