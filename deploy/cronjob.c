@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define IMAGE_MAX       1024
 #define BUILD_ARGS_MAX  ((size_t)64 << 10)
 #define PATHS_TEXT_MAX  ((size_t)64 << 10) // of JSON
 #define ANNOTATIONS_MAX 8                  // written with one patch
@@ -33,8 +32,9 @@ static const size_t text_offsets[] = {
     offsetof(struct service, project),       offsetof(struct service, time_zone),
     offsetof(struct service, concurrency),   offsetof(struct service, owner),
     offsetof(struct service, problem),       offsetof(struct service, pinned),
-    offsetof(struct service, shared_image),  offsetof(struct service, first_run_due),
-    offsetof(struct service, put_back),      offsetof(struct service, paths),
+    offsetof(struct service, places),        offsetof(struct service, containers),
+    offsetof(struct service, first_run_due), offsetof(struct service, put_back),
+    offsetof(struct service, paths),
 };
 static const struct text_fields texts = {text_offsets, sizeof text_offsets / sizeof *text_offsets};
 
@@ -199,122 +199,27 @@ static void read_recipe(struct service *service, const json_t *cronjob)
     service->has_annotations = json_is_object(json_at(cronjob, "metadata", "annotations", NULL));
 }
 
-static const char CONTAINERS[] = "containers", INIT_CONTAINERS[] = "initContainers";
-
-// All containers have one image: then it does not matter which of them is named.
-static bool share_one_image(const json_t *containers)
+static void choose_containers(struct service *service, const json_t *cronjob, const json_t *pod)
 {
-    const char *first = json_text_at(containers, "0", "image", NULL);
-    size_t i;
-    json_t *container;
-    json_array_foreach(containers, i, container)
-    {
-        const char *image = json_text_at(container, "image", NULL);
-        if (!first || !image || strcmp(first, image) != 0)
-            return false;
-    }
-    return first != NULL;
-}
-
-struct chosen {
-    const json_t *container; // NULL: it cannot be told
-    const char *list;
-    size_t index;
-};
-
-static bool find_container(const json_t *pod, const char *list, const char *wanted,
-                           struct chosen *out)
-{
-    size_t i;
-    json_t *container;
-    json_array_foreach(json_at(pod, list, NULL), i, container)
-    {
-        const char *name = json_text_at(container, "name", NULL);
-        if (!name || strcmp(name, wanted) != 0)
-            continue;
-        *out = (struct chosen){container, list, i};
-        return true;
-    }
-    return false;
-}
-
-static struct chosen chosen_container(const json_t *pod, const char *said)
-{
-    const json_t *containers = json_at(pod, CONTAINERS, NULL);
-    bool any = json_array_size(containers) == 1 || share_one_image(containers);
-    const char *wanted = said && *said ? said
-                         : any         ? json_text_at(containers, "0", "name", NULL)
-                                       : NULL;
-    struct chosen chosen = {0};
-    if (wanted && *wanted && !find_container(pod, CONTAINERS, wanted, &chosen))
-        (void)find_container(pod, INIT_CONTAINERS, wanted, &chosen);
-    return chosen;
-}
-
-const json_t *cronjob_container(const json_t *cronjob)
-{
-    const json_t *pod = json_at(cronjob_pod_template(cronjob), "spec", NULL);
-    return chosen_container(pod, annotation(cronjob, ANNOTATION_CONTAINER)).container;
-}
-
-char *cronjob_container_names(const json_t *pod)
-{
-    CLEANUP(buffer_finish) struct buffer names = {0};
-    size_t i;
-    json_t *container;
-    json_array_foreach(json_object_get(pod, CONTAINERS), i, container)
-    {
-        const char *own = json_text_at(container, "name", NULL);
-        if (!buffer_printf(&names, NULL, "%s%s", i ? ", " : "", own ? own : "?"))
-            break;
-    }
-    return xstrdup(names.len ? buffer_text(&names) : "none");
-}
-
-static void choose_container(struct service *service, const json_t *cronjob, const json_t *pod)
-{
-    const char *said = annotation(cronjob, ANNOTATION_CONTAINER);
-    struct chosen chosen = chosen_container(pod, said);
-    if (chosen.container) {
-        text_field_set(&service->container, json_text_at(chosen.container, "name", NULL));
-        text_field_set(&service->image, json_text_at(chosen.container, "image", NULL));
-        service->container_index = (int)chosen.index;
-        service->init_container = chosen.list == INIT_CONTAINERS;
+    struct container_choice choice;
+    struct error why;
+    if (!cronjob_choose(cronjob, &choice, &why)) {
+        set_problem(service, "%s", why.text);
         return;
     }
-    CLEANUP(free_ptr) char *names = cronjob_container_names(pod);
-    if (said && *said)
-        set_problem(service,
-                    "annotation " ANNOTATION_CONTAINER
-                    ": there is no container \"%.63s\"; there are: %.300s",
-                    said, names);
-    else
-        set_problem(service,
-                    "it has %zu containers: annotation " ANNOTATION_CONTAINER
-                    " must name the one that is built: %.300s",
-                    json_array_size(json_at(pod, CONTAINERS, NULL)), names);
-}
-
-// Where else its image stands: those move with it.
-static void find_shared(struct service *service, const json_t *pod)
-{
-    static const char *const lists[] = {INIT_CONTAINERS, CONTAINERS};
-    CLEANUP(buffer_finish) struct buffer places = {.cap = PROBLEM_MAX};
-    for (size_t l = 0; l < sizeof lists / sizeof *lists && *service->image; l++) {
-        size_t i;
-        json_t *container;
-        json_array_foreach(json_at(pod, lists[l], NULL), i, container)
-        {
-            const char *image = json_text_at(container, "image", NULL);
-            bool own = service->init_container == (lists[l] == INIT_CONTAINERS) &&
-                       service->container_index == (int)i;
-            if (own || !image || strcmp(image, service->image) != 0)
-                continue;
-            if (!buffer_printf(&places, NULL, "%s%s/%zu", places.len ? " " : "", lists[l], i))
-                return;
-        }
-    }
-    text_field_set(&service->shared_image, buffer_text(&places));
+    CLEANUP(json_ptr) json_t *places = container_choice_json(&choice);
+    CLEANUP(free_ptr) char *written = json_write(places);
+    CLEANUP(free_ptr) char *names = container_choice_names(&choice);
+    size_t all = json_array_size(json_at(pod, "containers", NULL)) +
+                 json_array_size(json_at(pod, "initContainers", NULL));
+    text_field_set(&service->container, json_text_at(choice.items[0].container, "name", NULL));
+    text_field_set(&service->image, json_text_at(choice.items[0].container, "image", NULL));
+    text_field_set(&service->places, written);
+    if (all > 1)
+        text_field_set(&service->containers, names);
+    service->init_container = strcmp(choice.items[0].list, "initContainers") == 0;
+    service->lags = container_choice_lags(&choice);
+    service->replaced = container_choice_changed(&choice, cronjob);
 }
 
 const json_t *cronjob_pod_template(const json_t *cronjob)
@@ -325,9 +230,8 @@ const json_t *cronjob_pod_template(const json_t *cronjob)
 static void read_images(struct service *service, const json_t *cronjob)
 {
     const json_t *pod = json_at(cronjob_pod_template(cronjob), "spec", NULL);
-    choose_container(service, cronjob, pod);
-    find_shared(service, pod);
-    char destination[IMAGE_MAX];
+    choose_containers(service, cronjob, pod);
+    char destination[IMAGE_NAME_MAX];
     const char *wanted = annotation(cronjob, ANNOTATION_IMAGE);
     if (wanted && *wanted && !image_repository(wanted, destination, sizeof destination))
         set_problem(service, "annotation " ANNOTATION_IMAGE " is not an image's name");
@@ -335,7 +239,7 @@ static void read_images(struct service *service, const json_t *cronjob)
              image_repository(service->image, destination, sizeof destination))
         text_field_set(&service->destination, destination);
 
-    CLEANUP(buffer_finish) struct buffer secrets = {.cap = IMAGE_MAX};
+    CLEANUP(buffer_finish) struct buffer secrets = {.cap = IMAGE_NAME_MAX};
     size_t i;
     json_t *secret;
     json_array_foreach(json_at(pod, "imagePullSecrets", NULL), i, secret)
@@ -471,14 +375,20 @@ bool cronjob_get(struct kube_client *client, const char *namespace_, const char 
 #define IN_CONTAINER(list, index, member)                                                          \
     PATCH_AT("spec", "jobTemplate", "spec", "template", "spec", list, index, member)
 
-static void move_shared(json_t *patch, const struct service *service, const char *image)
+static void patch_containers(json_t *patch, const struct service *service, const char *image)
 {
-    CLEANUP(free_ptr) char *places = xstrdup(service->shared_image);
-    char *rest = NULL;
-    for (char *list = strtok_r(places, " ", &rest); list; list = strtok_r(NULL, " ", &rest)) {
-        char *index = strchr(list, '/');
-        *index++ = '\0';
-        patch_test(patch, IN_CONTAINER(list, index, "image"), service->image);
+    CLEANUP(json_ptr) json_t *places = NULL;
+    if (!json_read(service->places, strlen(service->places), strlen(service->places), &places,
+                   NULL))
+        abort(); // it is our own writing
+    size_t i;
+    json_t *place;
+    json_array_foreach(places, i, place)
+    {
+        const char *list = json_text_at(place, "list", NULL);
+        const char *index = json_text_at(place, "index", NULL);
+        patch_test(patch, IN_CONTAINER(list, index, "name"), json_text_at(place, "name", NULL));
+        patch_test(patch, IN_CONTAINER(list, index, "image"), json_text_at(place, "image", NULL));
         patch_replace(patch, IN_CONTAINER(list, index, "image"), image);
     }
 }
@@ -486,20 +396,17 @@ static void move_shared(json_t *patch, const struct service *service, const char
 json_t *cronjob_image_patch(const struct service *service, const char *image,
                             const struct annotation annotations[])
 {
-    const char *list = service->init_container ? INIT_CONTAINERS : CONTAINERS;
-    char index[16];
-    snprintf(index, sizeof index, "%d", service->container_index);
     json_t *patch = patch_create();
     patch_test(patch, PATCH_AT("metadata", "uid"), service->uid);
-    patch_test(patch, IN_CONTAINER(list, index, "name"), service->container);
-    patch_test(patch, IN_CONTAINER(list, index, "image"), service->image);
-    patch_replace(patch, IN_CONTAINER(list, index, "image"), image);
-    move_shared(patch, service, image);
+    patch_containers(patch, service, image);
     char now[RFC3339_SIZE];
     wall_format(wall_now(), false, now);
     struct annotation all[ANNOTATIONS_MAX + 1] = {{ANNOTATION_PATCHED_AT, now},
                                                   {ANNOTATION_PATCHED_IMAGE, image}};
-    for (size_t used = 2; annotations->key && used < ANNOTATIONS_MAX; used++)
+    size_t used = 2;
+    if (*service->containers)
+        all[used++] = (struct annotation){ANNOTATION_PATCHED_CONTAINERS, service->containers};
+    for (; annotations->key && used < ANNOTATIONS_MAX; used++)
         all[used] = *annotations++;
     patch_annotate(patch, service->has_annotations, all);
     return patch;

@@ -39,14 +39,15 @@ struct service {
     const char *paths;       // JSON array of patterns, compact and sorted; "" when none
     const char *destination; // image without tag and digest: the annotation, or from `image`
 
-    // The container whose image is ours: the annotation's, else the only one. When it cannot be
-    // told `container` and `image` are "".
+    // The container whose image is ours, the first of them when several are. When it cannot be told
+    // `container` and `image` are "".
     const char *container;
     bool init_container;      // it is one of the init containers
-    int container_index;      // in the pod template's list
     const char *image;        // as it stands in the pod template
-    const char *shared_image; // the other containers with this image, patched with it:
-                              // "initContainers/0 containers/2"
+    const char *places;       // all that are patched: see container_choice_json()
+    const char *containers;   // their names, "a,b", where the pod has more containers than one
+    bool lags;                // not all of them have the first one's image
+    bool replaced;            // somebody changed the image of one of them since it was patched
     const char *pull_secrets; // names, joined by ','
 
     // As the last patch of ours wrote them; they hold while `image` equals `patched_image`.
@@ -101,7 +102,7 @@ bool image_repository(const char *image, char *out, size_t room);
 // none.
 const json_t *cronjob_pod_template(const json_t *cronjob);
 
-// "main, side", of a pod's spec; "none". The caller frees.
+// "main, side, and before them prepare", of a pod's spec; "none". The caller frees.
 char *cronjob_container_names(const json_t *pod) __attribute__((returns_nonnull));
 
 // A CronJob, managed or not. The caller owns *out. ERR_NOT_FOUND.
@@ -112,9 +113,9 @@ bool cronjob_read(struct kube_client *client, const char *namespace_, const char
 bool cronjob_get(struct kube_client *client, const char *namespace_, const char *name,
                  const struct service **out, struct error *err) MUST_CHECK;
 
-// Sets the container's image (and that of those which share it), `annotations` (ended by a NULL
-// key), patched-at and patched-image, and nothing else: a JSON Patch that tests uid, container name
-// and old image as `service` has them, whose container is known. The caller frees.
+// Sets the image of the service's containers, `annotations` (ended by a NULL key), patched-at,
+// patched-image and patched-containers, and nothing else: a JSON Patch that tests uid, names and
+// old images as `service` has them, whose container is known. The caller frees.
 json_t *cronjob_image_patch(const struct service *service, const char *image,
                             const struct annotation annotations[]) __attribute__((returns_nonnull));
 

@@ -263,9 +263,16 @@ static bool waits_for_build(const json_t *annotations, const json_t *before, con
     return !image || (path_get(before, "source.git") ? text_ends(image, ":" TAG_NOT_BUILT) : draft);
 }
 
-// Containers that share the image go on sharing it.
+// Containers that share the image go on sharing it, and those that are chosen together.
 static void set_image(struct parts *parts, const char *image)
 {
+    struct container_choice choice;
+    bool chosen = cronjob_choose(parts->cronjob, &choice, NULL) &&
+                  choice.items[0].container == parts->container;
+    for (size_t i = 0; chosen && i < choice.count; i++)
+        json_object_set_new(json_unconst(choice.items[i].container), "image", json_text(image));
+    if (chosen)
+        return;
     CLEANUP(json_ptr) json_t *old = json_deep_copy(json_object_get(parts->container, "image"));
     json_object_set_new(parts->container, "image", json_text(image));
     for (size_t l = 0; l < container_list_count && old; l++) {
@@ -281,8 +288,12 @@ static void set_image(struct parts *parts, const char *image)
 
 static void write_image(struct parts *parts, const json_t *before, const json_t *after)
 {
-    static const char *const built[] = {ANNOTATION_COMMIT, ANNOTATION_BUILD, ANNOTATION_PATCHED_AT,
-                                        ANNOTATION_PATCHED_IMAGE, ANNOTATION_PINNED};
+    static const char *const built[] = {ANNOTATION_COMMIT,
+                                        ANNOTATION_BUILD,
+                                        ANNOTATION_PATCHED_AT,
+                                        ANNOTATION_PATCHED_IMAGE,
+                                        ANNOTATION_PATCHED_CONTAINERS,
+                                        ANNOTATION_PINNED};
     const char *given = json_text_at(after, "source", "image", NULL);
     const char *destination = json_text_at(after, "image", NULL);
     const char *image = json_text_at(parts->container, "image", NULL);
@@ -438,7 +449,7 @@ static bool belongs_to_the_one(const char *key)
     static const char *const ours[] = {ANNOTATION_COMMIT,        ANNOTATION_BUILD,
                                        ANNOTATION_PATCHED_AT,    ANNOTATION_PATCHED_IMAGE,
                                        ANNOTATION_FIRST_RUN_DUE, ANNOTATION_PINNED,
-                                       ANNOTATION_PUT_BACK};
+                                       ANNOTATION_PUT_BACK,      ANNOTATION_PATCHED_CONTAINERS};
     for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
         if (text_starts(key, prefixes[i]))
             return true;

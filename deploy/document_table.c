@@ -147,7 +147,10 @@ const struct document_field document_fields[] = {
     {"container", DOCUMENT_OBJECT, DOCUMENT_ALWAYS, .help = "What runs in the image."},
     {"container.name", DOCUMENT_TEXT, .standard = "\"" DOCUMENT_CONTAINER "\"",
      .form = form_namespace,
-     .help = "The container's name. Of several in a CronJob, the one that is the service's."},
+     .help =
+         "The container's name. Of several in a CronJob, the one that is the service's; others, "
+         "init containers too, get its image as well if they have it already, or if the "
+         "annotation cronwright.io/container names them all: a,b."},
     {"container.command", DOCUMENT_TEXTS, .max = DOCUMENT_LONG_TEXT_MAX, .home = HOME_CONTAINER,
      .place = "command", .help = "Instead of the image's ENTRYPOINT; no shell.",
      .example = "[/usr/bin/report]"},

@@ -254,7 +254,8 @@ static bool make_follow(const struct attempt *attempt, json_t **patch, struct er
 {
     (void)err;
     const struct service *service = attempt->service;
-    bool by_hand = *service->patched_image && strcmp(service->image, service->patched_image) != 0;
+    bool by_hand = service->replaced ||
+                   (*service->patched_image && strcmp(service->image, service->patched_image) != 0);
     if (!*service->pinned && !by_hand)
         return true;
     *patch = begin_patch(attempt);
@@ -266,6 +267,7 @@ static bool make_follow(const struct attempt *attempt, json_t **patch, struct er
                       service->image);
         drop_annotation(attempt, *patch, ANNOTATION_COMMIT); // that of the image before
         drop_annotation(attempt, *patch, ANNOTATION_BUILD);
+        drop_annotation(attempt, *patch, ANNOTATION_PATCHED_CONTAINERS);
     }
     return true;
 }

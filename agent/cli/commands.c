@@ -213,8 +213,9 @@ static const struct option_row adopt_options[] = {
          "Where the built image is pushed, without a tag. Default: where the present image is "
          "from."),
     GIT_SOURCE,
-    TEXT(OPTION_CONTAINER, 0, "container", "NAME",
-         "The container that gets the image, where there are several with different ones."),
+    TEXT(OPTION_CONTAINER, 0, "container", "NAME[,NAME...]",
+         "The container that gets the image, where there are several with different ones; init "
+         "containers may be named, and several that all get it."),
     END,
 };
 static const struct option_row delete_options[] = {

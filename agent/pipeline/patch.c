@@ -120,7 +120,7 @@ static bool was_undone(const struct service *service)
 static enum verdict decide(struct work *work, const struct service *service,
                            const struct build *build, const char *image)
 {
-    if (strcmp(service->image, image) == 0)
+    if (strcmp(service->image, image) == 0 && !service->lags)
         return VERDICT_ALREADY;
     if (pipeline_service_pinned(service))
         return VERDICT_PINNED;

@@ -182,7 +182,8 @@ bool pipeline_service_pinned(const struct service *service)
 
 bool pipeline_service_replaced(const struct service *service)
 {
-    return *service->patched_image && strcmp(service->image, service->patched_image) != 0;
+    return service->replaced ||
+           (*service->patched_image && strcmp(service->image, service->patched_image) != 0);
 }
 
 struct newest_of {

@@ -17,10 +17,11 @@
 #define ANNOTATION_TARGET     CRONWRIGHT_PREFIX "target"     // stage to build; default the last
 #define ANNOTATION_BUILD_ARGS CRONWRIGHT_PREFIX "build-args" // JSON object of texts
 #define ANNOTATION_IMAGE      CRONWRIGHT_PREFIX "image"      // where to push: no tag, no digest
-#define ANNOTATION_CONTAINER  CRONWRIGHT_PREFIX "container"  // whose image is ours
-#define ANNOTATION_PATHS      CRONWRIGHT_PREFIX "paths"      // JSON array of patterns
-#define ANNOTATION_STATE      CRONWRIGHT_PREFIX "state"      // "draft", "starting", or absent
-#define ANNOTATION_MISSED     CRONWRIGHT_PREFIX "missed"     // "skip" (default) or "run"
+#define ANNOTATION_CONTAINER                                                                       \
+    CRONWRIGHT_PREFIX "container"                    // whose image is ours: "a", "a,b" or JSON
+#define ANNOTATION_PATHS  CRONWRIGHT_PREFIX "paths"  // JSON array of patterns
+#define ANNOTATION_STATE  CRONWRIGHT_PREFIX "state"  // "draft", "starting", or absent
+#define ANNOTATION_MISSED CRONWRIGHT_PREFIX "missed" // "skip" (default) or "run"
 #define ANNOTATION_FIRST_RUN                                                                       \
     CRONWRIGHT_PREFIX "first-run" // "never" (default), "onStart", "onImage"
 #define ANNOTATION_OVERRIDES CRONWRIGHT_PREFIX "overrides" // "runner": runners may override too
@@ -29,12 +30,14 @@
     CRONWRIGHT_PREFIX "first-run-due" // "start" or an image's digest, until that run is made
 
 // Written with each patched image, on the CronJob.
-#define ANNOTATION_COMMIT        CRONWRIGHT_PREFIX "commit"
-#define ANNOTATION_BUILD         CRONWRIGHT_PREFIX "build"
-#define ANNOTATION_PATCHED_AT    CRONWRIGHT_PREFIX "patched-at"
-#define ANNOTATION_PATCHED_IMAGE CRONWRIGHT_PREFIX "patched-image"
+#define ANNOTATION_COMMIT             CRONWRIGHT_PREFIX "commit"
+#define ANNOTATION_BUILD              CRONWRIGHT_PREFIX "build"
+#define ANNOTATION_PATCHED_AT         CRONWRIGHT_PREFIX "patched-at"
+#define ANNOTATION_PATCHED_IMAGE      CRONWRIGHT_PREFIX "patched-image"
+// Which containers got it, "a,b", where the pod has several.
+#define ANNOTATION_PATCHED_CONTAINERS CRONWRIGHT_PREFIX "patched-containers"
 // The image that was put back after a GitOps owner had undone it; not a second time.
-#define ANNOTATION_PUT_BACK      CRONWRIGHT_PREFIX "put-back"
+#define ANNOTATION_PUT_BACK           CRONWRIGHT_PREFIX "put-back"
 
 // Written on the Jobs of forced and first runs (ANNOTATION_COMMIT too).
 #define ANNOTATION_RUN_KIND        CRONWRIGHT_PREFIX "run-kind" // "forced" or "first"

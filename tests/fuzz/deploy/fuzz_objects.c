@@ -59,8 +59,8 @@ static void check_service(const struct service *service)
         (!image_repository(service->destination, destination, sizeof destination) ||
          strcmp(destination, service->destination) != 0))
         abort(); // it has neither tag nor digest
-    if (service->container_index < 0)
-        abort();
+    if (*service->container && *service->places == '\0')
+        abort(); // a patch must know where it stands
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -83,7 +83,10 @@ static void everything_said(void **state)
     assert_string_equal(service->target, "prod");
     assert_string_equal(service->build_args, "");
     assert_string_equal(service->destination, "r.example/x");
-    assert_int_equal(service->container_index, 1);
+    assert_string_equal(service->containers, "main");
+    assert_string_equal(service->places,
+                        "[{\"list\":\"containers\",\"index\":\"1\",\"name\":\"main\","
+                        "\"image\":\"h/m:1\"}]");
     assert_string_equal(service->image, "h/m:1");
     assert_string_equal(service->pull_secrets, "p1,p2");
     assert_string_equal(service->commit, "c0ffee");
@@ -274,30 +277,70 @@ static void image_of_an_owner(void **state)
     }
 }
 
-static void containers_of_one_image(void **state)
+// The names of all that get the image, the first one first; or what is wrong.
+static void containers_that_get_the_image(void **state)
 {
     (void)state;
-#define ALIKE "{'name':'a','image':'i:1'},{'name':'b','image':'i:1'}"
+#define ALIKE   "{'name':'a','image':'i:1'},{'name':'b','image':'i:1'}"
+#define SAID(x) ANNOTATED("'cronwright.io/container':'" x "'")
+#define DEST    "'cronwright.io/image':'r.example/x'"
+#define MIXED                                                                                      \
+    "'initContainers':[{'name':'x','image':'r.example/x:1'}],'containers':[{'name':'a','image':"   \
+    "'postgres:16'},{'name':'b','image':'r.example/x@sha256:1'},{'name':'c','image':'y'}]"
     static const struct {
-        const char *metadata, *pod, *container, *shared;
-        bool init;
+        const char *metadata, *pod, *containers;
+        bool init, lags, replaced;
+        const char *problem;
     } cases[] = {
-        {"", "'containers':[" ALIKE "]", "a", "containers/1", false},
-        {"", "'containers':[" ALIKE ",{'name':'c','image':'i:2'}]", "", "", false},
-        {ANNOTATED("'cronwright.io/container':'b'"),
+        // The only one, or all of one image.
+        {"", "'containers':[{'name':'a','image':'i:1'}]", "", false, false, false, ""},
+        {"", "'containers':[" ALIKE "]", "a,b", false, false, false, ""},
+        {"", "'containers':[" ALIKE ",{'name':'c','image':'i:2'}]", "", false, false, false,
+         "it has 3 containers: annotation cronwright.io/container must name the one that is built: "
+         "a, b, c"},
+        {"", "'initContainers':[{'name':'x','image':'o'}],'containers':[{'name':'a','image':'i'}]",
+         "a", false, false, false, ""},
+        // By the annotation.
+        {SAID("b"),
          "'initContainers':[{'name':'x','image':'o'},{'name':'y','image':'i:1'}],"
          "'containers':[" ALIKE ",{'name':'c','image':'i:2'}]",
-         "b", "initContainers/1 containers/0", false},
-        {ANNOTATED("'cronwright.io/container':'x'"),
+         "b,a,y", false, false, false, ""},
+        {SAID("x"),
          "'initContainers':[{'name':'x','image':'o'}],'containers':[{'name':'a','image':'i'}]", "x",
-         "", true},
+         true, false, false, ""},
+        {SAID("c, x ,c"), MIXED, "c,x", false, true, false, ""},
+        {SAID("[\\\"c\\\",\\\"x\\\"]"), MIXED, "c,x", false, true, false, ""},
+        {SAID("c,q"), MIXED, "", false, false, false,
+         "annotation cronwright.io/container: there is no container \"q\"; there are: a, b, c, and "
+         "before them x"},
+        {SAID("[\\\"c\\\",7]"), MIXED, "", false, false, false,
+         "annotation cronwright.io/container: not a JSON array of names"},
+        {SAID(" , "), MIXED, "", false, false, false,
+         "annotation cronwright.io/container names 1 to 16 containers"},
+        // By the destination, or because they got the image before.
+        {ANNOTATED(DEST), MIXED, "b,x", false, true, false, ""},
+        {ANNOTATED("'cronwright.io/image':'r.example/z'"), MIXED, "", false, false, false,
+         "it has 3 containers: annotation cronwright.io/container must name the one that is built: "
+         "a, b, c, and before them x"},
+        {ANNOTATED(DEST ",'cronwright.io/patched-containers':'b,x',"
+                        "'cronwright.io/patched-image':'r.example/x@sha256:1'"),
+         MIXED, "b,x", false, true, true, ""},
+        {ANNOTATED(DEST ",'cronwright.io/patched-containers':'b',"
+                        "'cronwright.io/patched-image':'r.example/x@sha256:1'"),
+         MIXED, "b,x", false, true, false, ""},
+        {ANNOTATED(DEST ",'cronwright.io/patched-containers':'a,gone',"
+                        "'cronwright.io/patched-image':'r.example/x@sha256:1'"),
+         MIXED, "a,b,x", false, true, true, ""},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         CLEANUP(service_ptr)
         const struct service *service = service_of(cases[i].metadata, "", cases[i].pod);
-        assert_string_equal(service->container, cases[i].container);
-        assert_string_equal(service->shared_image, cases[i].shared);
+        assert_string_equal(service->problem, cases[i].problem);
+        assert_string_equal(service->containers, cases[i].containers);
         assert_int_equal(service->init_container, cases[i].init);
+        assert_int_equal(service->lags, cases[i].lags);
+        assert_int_equal(service->replaced, cases[i].replaced);
+        assert_int_equal(*service->container == '\0', *cases[i].problem != '\0');
     }
 }
 
@@ -392,7 +435,7 @@ int main(void)
         cmocka_unit_test(owners),
         cmocka_unit_test(image_of_an_owner),
         cmocka_unit_test(warnings_of_owners),
-        cmocka_unit_test(containers_of_one_image),
+        cmocka_unit_test(containers_that_get_the_image),
         cmocka_unit_test(image_names),
         cmocka_unit_test(reserved_tag_says_not_built),
         cmocka_unit_test(other_objects_are_refused),
