@@ -69,6 +69,7 @@ struct agent {
     struct mono_time patience; // until then all watches are waited for
     struct podlog_hub *logs;
     struct children *children;
+    struct events *events;
     struct pipeline *pipeline;
     struct recorder *recorder;
     struct intake *intake;
@@ -323,6 +324,7 @@ static bool start_admin(struct agent *agent, struct error *err)
         .services = agent->services,
         .logs = agent->logs,
         .intake = agent->intake,
+        .events = agent->events,
         .pipeline = agent->pipeline,
         .recorder = agent->recorder,
         .webhooks_address = server_address(agent->webhooks),
@@ -427,6 +429,7 @@ static bool start(struct agent *agent, struct error *err)
     store_on_commit(agent->store, count_commit);
     kube_client_on_answer(agent->kube, count_answer);
     agent->children = children_create((int)config->git.max_concurrent);
+    agent->events = events_create(agent->kube);
     struct pipeline_parts parts = {.config = config,
                                    .store = agent->store,
                                    .kube = agent->kube,
@@ -434,6 +437,7 @@ static bool start(struct agent *agent, struct error *err)
                                    .services = agent->services,
                                    .logs = agent->logs,
                                    .children = agent->children,
+                                   .events = agent->events,
                                    .services_known = services_known,
                                    .user = agent};
     struct recorder_parts recorder_parts = {.config = config,
@@ -483,6 +487,7 @@ static void stop(struct agent *agent)
     podlog_hub_destroy(agent->logs);
     http_loop_destroy(agent->loop);
     service_cache_destroy(agent->services);
+    events_destroy(agent->events);
     kube_client_destroy(agent->kube);
     children_destroy(agent->children);
     store_close(agent->store);

@@ -8,6 +8,7 @@
 #include "agent/server.h"
 #include "agent/store/store.h"
 
+struct events;
 struct intake;
 struct kube_client;
 struct pipeline;
@@ -23,6 +24,7 @@ struct admin {
     struct service_cache *services;
     struct podlog_hub *logs;
     struct intake *intake;
+    struct events *events;
     struct pipeline *pipeline;
     struct recorder *recorder;
     const char *webhooks_address; // as listened on

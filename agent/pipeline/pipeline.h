@@ -9,6 +9,7 @@
 #include "agent/base/http.h"
 #include "agent/children.h"
 #include "agent/config.h"
+#include "agent/events.h"
 #include "agent/queue.h"
 #include "agent/store/store.h"
 #include "deploy/kube/podlog.h"
@@ -26,6 +27,7 @@ struct pipeline_parts {
     struct service_cache *services;
     struct podlog_hub *logs;
     struct children *children;
+    struct events *events;
     // Whether all services are known: until then nobody can be said to follow a branch.
     bool (*services_known)(void *user);
     void *user;

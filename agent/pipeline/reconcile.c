@@ -54,6 +54,10 @@ bool build_end(struct work *work, struct build *build, enum build_state state, c
     unlink(context); // if it is still there
     if (!again)
         count_build(build);
+    const struct group *group = work_group(work, build->recipe);
+    if (state == BUILD_FAILED && group)
+        group_tell(work, group, TOLD_BUILD_FAILED, "Build %s of commit %.12s failed (%s): %s", id,
+                   build->commit, reason, detail);
     log_line(state == BUILD_FAILED ? LOG_WARNING : LOG_INFO, "build ended", "build", id,
              "repository", build->repository, "commit", build->commit, "reason", reason, "detail",
              detail, NULL);
@@ -123,8 +127,15 @@ static bool add_build(struct work *work, struct group *group, int attempt)
     text_copy(build.branch, sizeof build.branch, work->branch);
     text_copy(build.commit, sizeof build.commit, work->head.commit);
     text_copy(build.recipe, sizeof build.recipe, group->hash);
-    return build_next_attempt(&build, &group->recipe, &work->err) &&
-           store_build_put(work->pipeline->parts.store, &build, &work->err);
+    if (!build_next_attempt(&build, &group->recipe, &work->err) ||
+        !store_build_put(work->pipeline->parts.store, &build, &work->err))
+        return false;
+    char id[BUILD_ID_SIZE];
+    build_id(build.id, id);
+    log_line(LOG_INFO, "build wanted", "delivery", *work->delivery ? work->delivery : NULL, "build",
+             id, "repository", build.repository, "branch", build.branch, "commit", build.commit,
+             NULL);
+    return true;
 }
 
 // A service that has never been built may be newer than the push that was meant for it, and the
@@ -310,7 +321,8 @@ static void explain_trying(struct work *work, struct build *build)
         return;
     text_copy(build->detail, sizeof build->detail, work->err.text);
     if (!store_build_put(work->pipeline->parts.store, build, &err))
-        log_line(LOG_WARNING, "a build's state cannot be stored", "error", err.text, NULL);
+        log_line(LOG_WARNING, "a build's state cannot be stored", "job", build->job, "error",
+                 err.text, NULL);
 }
 
 // Takes a step's end over into the pass. False: it must be tried again.
@@ -465,8 +477,9 @@ static bool head_failed(struct work *work)
     struct pass pass = {.failed = true};
     text_copy(pass.reason, sizeof pass.reason, work->reason);
     text_copy(pass.detail, sizeof pass.detail, work->err.text);
-    log_line(LOG_WARNING, "the branch's head cannot be told", "repository", work->repository,
-             "branch", work->branch, "reason", pass.reason, "error", work->err.text, NULL);
+    log_line(LOG_WARNING, "the branch's head cannot be told", "delivery",
+             *work->delivery ? work->delivery : NULL, "repository", work->repository, "branch",
+             work->branch, "reason", pass.reason, "error", work->err.text, NULL);
     work->head.checked = wall_now();
     work->head.seq = work->newest;
     if (work->newest > 0) // what was pushed is built when the head can be told again
@@ -504,7 +517,8 @@ struct reconciled reconcile(struct pipeline *pipeline, const char *key, int trie
     bool good =
         work_load(work, &work->err) && (work->url ? reconcile_head(work) : reconcile_nobody(work));
     if (!good)
-        log_line(LOG_WARNING, "will be tried again", "repository", work->repository, "branch",
+        log_line(LOG_WARNING, "will be tried again", "delivery",
+                 *work->delivery ? work->delivery : NULL, "repository", work->repository, "branch",
                  work->branch, "error", work->err.text, NULL);
     work_finish(work);
     enum work_result result = !good                                ? WORK_FAILED

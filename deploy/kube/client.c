@@ -23,6 +23,7 @@ const struct kube_resource KUBE_NAMESPACES = {"/api/v1", "namespaces"};
 const struct kube_resource KUBE_CONFIG_MAPS = {"/api/v1", "configmaps"};
 const struct kube_resource KUBE_SERVICE_ACCOUNTS = {"/api/v1", "serviceaccounts"};
 const struct kube_resource KUBE_VOLUME_CLAIMS = {"/api/v1", "persistentvolumeclaims"};
+const struct kube_resource KUBE_EVENTS = {"/api/v1", "events"};
 
 struct kube_client *kube_client_create(struct kube_access *access)
 {

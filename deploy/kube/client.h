@@ -27,6 +27,7 @@ extern const struct kube_resource KUBE_NAMESPACES;
 extern const struct kube_resource KUBE_CONFIG_MAPS;
 extern const struct kube_resource KUBE_SERVICE_ACCOUNTS;
 extern const struct kube_resource KUBE_VOLUME_CLAIMS;
+extern const struct kube_resource KUBE_EVENTS;
 
 struct kube_query {
     const char *name;
