@@ -72,6 +72,7 @@ struct agent {
     struct podlog_hub *logs;
     struct children *children;
     struct statuses *statuses;
+    struct events *events;
     struct pipeline *pipeline;
     struct recorder *recorder;
     struct intake *intake;
@@ -328,6 +329,7 @@ static bool start_admin(struct agent *agent, const struct config *config, struct
         .services = agent->services,
         .logs = agent->logs,
         .intake = agent->intake,
+        .events = agent->events,
         .pipeline = agent->pipeline,
         .recorder = agent->recorder,
         .attempts = attempts_create(),
@@ -459,6 +461,7 @@ static bool start(struct agent *agent, struct error *err)
     if (contexts && !context_keys_load(config, &agent->context_keys, err))
         return false;
     agent->children = children_create((int)config->git.max_concurrent);
+    agent->events = events_create(agent->kube);
     agent->statuses = statuses_create(agent->settings, agent->store);
     struct pipeline_parts parts = {.settings = agent->settings,
                                    .store = agent->store,
@@ -469,6 +472,7 @@ static bool start(struct agent *agent, struct error *err)
                                    .children = agent->children,
                                    .statuses = agent->statuses,
                                    .context_keys = contexts ? &agent->context_keys : NULL,
+                                   .events = agent->events,
                                    .services_known = services_known,
                                    .user = agent};
     struct recorder_parts recorder_parts = {.settings = agent->settings,
@@ -532,6 +536,7 @@ static void stop(struct agent *agent)
     podlog_hub_destroy(agent->logs);
     http_loop_destroy(agent->loop);
     service_cache_destroy(agent->services);
+    events_destroy(agent->events);
     kube_client_destroy(agent->kube);
     children_destroy(agent->children);
     context_keys_finish(&agent->context_keys);

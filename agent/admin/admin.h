@@ -9,6 +9,7 @@
 #include "agent/store/store.h"
 
 struct attempts;
+struct events;
 struct intake;
 struct kube_client;
 struct pipeline;
@@ -25,6 +26,7 @@ struct admin {
     struct service_cache *services;
     struct podlog_hub *logs;
     struct intake *intake;
+    struct events *events;
     struct pipeline *pipeline;
     struct recorder *recorder;
     struct attempts *attempts;

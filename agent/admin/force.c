@@ -3,6 +3,7 @@
 #include "agent/admin/states.h"
 #include "agent/admin/turns.h"
 #include "agent/base/log.h"
+#include "agent/events.h"
 #include "agent/runs/recorder.h"
 #include "deploy/document.h"
 
@@ -181,7 +182,11 @@ void admin_create_run(struct server_request *req, void *user)
         return;
     }
     log_line(LOG_INFO, created.existed ? "forced run asked for again" : "forced run", "run",
-             created.run->name, "namespace", service->namespace_, "by", request.requested_by, NULL);
+             created.run->name, "namespace", service->namespace_, "service", service->name, "by",
+             request.requested_by, NULL);
+    if (!created.existed)
+        events_tell(admin->events, service, TOLD_RUN_FORCED, "Run %s was started by %s.",
+                    created.run->name, request.requested_by);
     recorder_add(admin->recorder, created.run);
     answer(admin, req, service, &created);
     run_free(created.run);

@@ -110,8 +110,8 @@ void admin_add_missed(const struct admin *admin, const struct service *service,
     struct wall_time until = filter->before.ms ? filter->before : now;
     CLEANUP(free_ptr) struct gathered *gathered = xalloc(sizeof *gathered);
     if (!gather(admin, service, until, gathered, &err)) {
-        log_line(LOG_WARNING, "missed runs cannot be told", "service", service->name, "error",
-                 err.text, NULL);
+        log_line(LOG_WARNING, "missed runs cannot be told", "namespace", service->namespace_,
+                 "service", service->name, "error", err.text, NULL);
         return;
     }
     struct missed_history history = {.now = now,

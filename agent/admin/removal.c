@@ -56,7 +56,8 @@ static bool remove_service(const struct admin *admin, const struct service *serv
         if (!is_over(run) && !run_cancel(admin->kube, service, run->name, KUBE_BACKGROUND, err) &&
             err->code != ERR_NOT_FOUND)
             log_line(LOG_WARNING, "a run cannot be cancelled; it goes with its service", "run",
-                     run->name, "namespace", service->namespace_, "error", err->text, NULL);
+                     run->name, "namespace", service->namespace_, "service", service->name, "error",
+                     err->text, NULL);
     }
     return true;
 }

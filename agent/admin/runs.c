@@ -285,8 +285,8 @@ static void cancel_run(struct server_request *req, void *user)
         server_answer_error(req, &err);
         return;
     }
-    log_line(LOG_INFO, "run cancelled", "run", name, "namespace", service->namespace_, "by",
-             admin_token(admin, req)->name, NULL);
+    log_line(LOG_INFO, "run cancelled", "run", name, "namespace", service->namespace_, "service",
+             service->name, "by", admin_token(admin, req)->name, NULL);
     server_answer_json(req, 202, json_pack("{s:s, s:s}", "run", name, "state", "cancelling"));
 }
 

@@ -45,6 +45,14 @@ void build_id(int64_t build, char out[static BUILD_ID_SIZE])
     snprintf(out, BUILD_ID_SIZE, "b-%" PRId64, build);
 }
 
+static void log_build(const struct build *build, const char *message, const char *key,
+                      const char *value)
+{
+    char id[BUILD_ID_SIZE];
+    build_id(build->id, id);
+    log_line(LOG_WARNING, message, "build", id, "job", build->job, key, value, NULL);
+}
+
 bool build_next_attempt(struct build *build, const struct recipe *recipe, struct error *err)
 {
     struct build_name name;
@@ -79,8 +87,7 @@ static enum step meet_existing(struct work *work, const struct kaniko_build *att
     kube_reply_finish(&reply);
     spool_forget(work->pipeline, build);
     if (existing == KANIKO_EXISTING_FOREIGN)
-        log_line(LOG_WARNING, "a Job of this name is not ours: next attempt", "job", build->job,
-                 NULL);
+        log_build(build, "a Job of this name is not ours: next attempt", NULL, NULL);
     if (!build_next_attempt(build, attempt->recipe, &work->err) ||
         !store_build_put(work->pipeline->parts.store, build, &work->err))
         return work_failed(work, "build-failed");
@@ -233,7 +240,12 @@ enum step job_create(struct work *work, struct group *group, struct build *build
     if (!fetched_sha256(job))
         spool_forget(work->pipeline, build);
     work->progressed = true;
-    log_line(LOG_INFO, "build started", "job", build->job, "commit", build->commit, NULL);
+    char id[BUILD_ID_SIZE];
+    build_id(build->id, id);
+    log_line(LOG_INFO, "build started", "build", id, "job", build->job, "repository",
+             build->repository, "commit", build->commit, NULL);
+    group_tell(work, group, TOLD_BUILD_STARTED, "Build %s of commit %.12s of %s was started.", id,
+               build->commit, build->branch);
     return STEP_NEXT;
 }
 
@@ -287,8 +299,7 @@ static void follow_log(struct work *work, const struct build *build, const char 
     struct error err;
     if (*pod && !(directory_make(directory, &err) &&
                   podlog_follow(work->pipeline->parts.logs, &source, &err)))
-        log_line(LOG_WARNING, "the build's log cannot be followed", "job", build->job, "error",
-                 err.text, NULL);
+        log_build(build, "the build's log cannot be followed", "error", err.text);
 }
 
 void pipeline_build_log_end(const struct pipeline *pipeline, int64_t build, int64_t wait_ms,
@@ -358,8 +369,8 @@ static enum step job_failed(struct work *work, struct group *group, struct build
     kaniko_explain_wait(build->reason, build->detail, result);
     kaniko_explain(buffer_text(&log), log.len, result);
     if (result->transient && build->attempt < BUILD_ATTEMPTS_MAX) {
-        log_line(LOG_WARNING, "build failed through no fault of its own: next attempt", "job",
-                 build->job, "reason", result->reason, NULL);
+        log_build(build, "build failed through no fault of its own: next attempt", "reason",
+                  result->reason);
         build->state = BUILD_WAITING;
         build->reason[0] = '\0';
         text_copy(build->detail, sizeof build->detail, result->detail);
@@ -407,8 +418,12 @@ static enum step job_succeeded(struct work *work, struct group *group, struct bu
         return work_failed(work, "store-failed");
     spool_forget(work->pipeline, build);
     work->progressed = true;
-    log_line(LOG_INFO, "image pushed", "job", build->job, "image", build->image, "digest",
-             build->digest, NULL);
+    char id[BUILD_ID_SIZE];
+    build_id(build->id, id);
+    log_line(LOG_INFO, "image pushed", "build", id, "job", build->job, "image", build->image,
+             "digest", build->digest, NULL);
+    group_tell(work, group, TOLD_BUILD_SUCCEEDED, "Build %s of commit %.12s made %s@%s.", id,
+               build->commit, build->image, build->digest);
     return STEP_NEXT;
 }
 

@@ -51,12 +51,15 @@ static bool record(struct work *work, const struct service *service, const struc
     text_copy(record.name, sizeof record.name, service->name);
     text_copy(record.old_image, sizeof record.old_image, old_image);
     text_copy(record.new_image, sizeof record.new_image, image);
-    CLEANUP(free_ptr) char *who = xasprintf("%s/%s", service->namespace_, service->name);
     char id[BUILD_ID_SIZE];
     build_id(build->id, id);
-    log_line(LOG_INFO, "image patched", "service", who, "build", id, "image", image, "before",
+    log_line(LOG_INFO, "image patched", "namespace", service->namespace_, "service", service->name,
+             "build", id, "commit", build->commit, "image", image, "before",
              *old_image ? old_image : NULL, NULL);
     metric_count(METRIC_PATCHES, "patched", NULL);
+    events_tell(work->pipeline->parts.events, service, TOLD_IMAGE_PATCHED,
+                "Image changed from %s to %s (commit %.12s, build %s).",
+                *old_image ? old_image : "an earlier one", image, build->commit, id);
     return store_patch_add(work->pipeline->parts.store, &record, &work->err);
 }
 
@@ -226,6 +229,16 @@ static void add_verdict(struct work *work, const struct service *service, enum v
     text_copy(tally->detail + used, sizeof tally->detail - used, work->err.text);
 }
 
+static void tell_pinned(struct work *work, const struct service *service, const struct build *build)
+{
+    char id[BUILD_ID_SIZE];
+    build_id(build->id, id);
+    events_tell(work->pipeline->parts.events, service, TOLD_IMAGE_PINNED,
+                "Build %s of commit %.12s is there, but the image was rolled back or changed by "
+                "hand: it stays until cronwright resume.",
+                id, build->commit);
+}
+
 enum step step_patch(struct work *work, struct group *group, struct build *build)
 {
     char image[STORE_IMAGE_SIZE + IMAGE_DIGEST_SIZE];
@@ -238,6 +251,8 @@ enum step step_patch(struct work *work, struct group *group, struct build *build
         if (verdict == VERDICT_UNSURE)
             return head_again(work) ? STEP_WAIT : STEP_TRY;
         add_verdict(work, group->services[i], verdict, &tally);
+        if (verdict == VERDICT_PINNED && build->state != BUILD_DONE)
+            tell_pinned(work, group->services[i], build);
         if (verdict == VERDICT_FAILED && tally.failed == 1)
             first = work->err;
     }

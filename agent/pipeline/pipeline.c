@@ -58,6 +58,7 @@ void pipeline_service_changed(struct pipeline *pipeline, const struct service *b
                               const struct service *after)
 {
     service_note_images(pipeline, before, after);
+    service_note_problem(pipeline, before, after);
     if (before)
         wake_branch(pipeline, before);
     if (after) {

@@ -9,6 +9,7 @@
 #include "agent/base/http.h"
 #include "agent/children.h"
 #include "agent/contexts/keys.h"
+#include "agent/events.h"
 #include "agent/queue.h"
 #include "agent/settings.h"
 #include "agent/statuses.h"
@@ -30,6 +31,7 @@ struct pipeline_parts {
     struct children *children;
     struct statuses *statuses;
     const struct context_keys *context_keys; // NULL: there is no context listener
+    struct events *events;
     // Whether all services are known: until then nobody can be said to follow a branch.
     bool (*services_known)(void *user);
     void *user;

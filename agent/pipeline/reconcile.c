@@ -53,6 +53,10 @@ bool build_end(struct work *work, struct build *build, enum build_state state, c
     spool_forget(work->pipeline, build);
     if (!again)
         count_build(build);
+    const struct group *group = work_group(work, build->recipe);
+    if (state == BUILD_FAILED && group)
+        group_tell(work, group, TOLD_BUILD_FAILED, "Build %s of commit %.12s failed (%s): %s", id,
+                   build->commit, reason, detail);
     log_line(state == BUILD_FAILED ? LOG_WARNING : LOG_INFO, "build ended", "build", id,
              "repository", build->repository, "commit", build->commit, "reason", reason, "detail",
              detail, NULL);
@@ -134,8 +138,15 @@ static bool add_build(struct work *work, struct group *group, int attempt)
     text_copy(build.commit, sizeof build.commit, work->head.commit);
     text_copy(build.recipe, sizeof build.recipe, group->hash);
     text_copy(build.credential, sizeof build.credential, work->credential);
-    return build_next_attempt(&build, &group->recipe, &work->err) &&
-           store_build_put(work->pipeline->parts.store, &build, &work->err);
+    if (!build_next_attempt(&build, &group->recipe, &work->err) ||
+        !store_build_put(work->pipeline->parts.store, &build, &work->err))
+        return false;
+    char id[BUILD_ID_SIZE];
+    build_id(build.id, id);
+    log_line(LOG_INFO, "build wanted", "delivery", *work->delivery ? work->delivery : NULL, "build",
+             id, "repository", build.repository, "branch", build.branch, "commit", build.commit,
+             NULL);
+    return true;
 }
 
 // A service that has never been built may be newer than the push that was meant for it, and the
@@ -299,7 +310,8 @@ static void explain_trying(struct work *work, struct build *build)
     if (build->id == 0 || build->state >= BUILD_DONE)
         return;
     if (!build_explain(work, build, "", why.text))
-        log_line(LOG_WARNING, "a build's state cannot be stored", "error", work->err.text, NULL);
+        log_line(LOG_WARNING, "a build's state cannot be stored", "job", build->job, "error",
+                 work->err.text, NULL);
     work->err = why;
 }
 
@@ -484,8 +496,9 @@ static bool head_failed(struct work *work)
     struct pass pass = {.failed = true};
     text_copy(pass.reason, sizeof pass.reason, work->reason);
     text_copy(pass.detail, sizeof pass.detail, work->err.text);
-    log_line(LOG_WARNING, "the branch's head cannot be told", "repository", work->repository,
-             "branch", work->branch, "reason", pass.reason, "error", work->err.text, NULL);
+    log_line(LOG_WARNING, "the branch's head cannot be told", "delivery",
+             *work->delivery ? work->delivery : NULL, "repository", work->repository, "branch",
+             work->branch, "reason", pass.reason, "error", work->err.text, NULL);
     work->head.checked = wall_now();
     work->head.seq = work->newest;
     if (work->newest > 0) // what was pushed is built when the head can be told again
@@ -587,7 +600,8 @@ struct reconciled reconcile(struct pipeline *pipeline, const char *key, int trie
         good = work->source_count > 0 ? reconcile_sources(work) : reconcile_nobody(work);
     }
     if (!good)
-        log_line(LOG_WARNING, "will be tried again", "repository", work->repository, "branch",
+        log_line(LOG_WARNING, "will be tried again", "delivery",
+                 *work->delivery ? work->delivery : NULL, "repository", work->repository, "branch",
                  work->branch, "error", work->err.text, NULL);
     work_finish(work);
     enum work_result result = !good                                ? WORK_FAILED

@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#define NEW_MS            60000 // of a CronJob that the watch tells of first
 #define ACTIVE_RECHECK_MS 10000 // a first run waits that long for another one's end
 
 static bool start_is_due(const struct service *service)
@@ -46,11 +47,12 @@ bool pipeline_first_run(struct pipeline *pipeline, const char *namespace_, const
     if (!run_create(pipeline->parts.kube, namespace_, name, &request, out, err))
         return false;
     if (!out->existed)
-        log_line(LOG_INFO, "first run", "run", out->run->name, "namespace", namespace_, "for",
-                 service->first_run_due, NULL);
+        log_line(LOG_INFO, "first run", "run", out->run->name, "namespace", namespace_, "service",
+                 name, "for", service->first_run_due, NULL);
     struct error why;
     if (!service_first_run_made(pipeline->parts.kube, service, &why)) // the next look finds the run
-        log_line(LOG_WARNING, "the mark of a first run stays", "error", why.text, NULL);
+        log_line(LOG_WARNING, "the mark of a first run stays", "namespace", namespace_, "service",
+                 name, "error", why.text, NULL);
     return true;
 }
 
@@ -96,8 +98,32 @@ struct reconciled reconcile_service(struct pipeline *pipeline, const char *key)
     else if (service && first_run_is_due(service))
         result = make_first_run(pipeline, service, &err);
     if (result.result == WORK_FAILED)
-        log_line(LOG_WARNING, "will be tried again", "service", key, "error", err.text, NULL);
+        log_line(LOG_WARNING, "will be tried again", "namespace", namespace_, "service", name,
+                 "error", err.text, NULL);
     return result;
+}
+
+// --- what is wrong with it ---
+
+void service_tell_problem(struct pipeline *pipeline, const struct service *service,
+                          const struct error *problem)
+{
+    enum told what = problem->code == ERR_FORBIDDEN ? TOLD_NOT_ALLOWED : TOLD_MISCONFIGURED;
+    events_tell(pipeline->parts.events, service, what, "It is not built: %s", problem->text);
+}
+
+// What the watch tells first is not new, unless the CronJob is.
+void service_note_problem(struct pipeline *pipeline, const struct service *before,
+                          const struct service *after)
+{
+    struct error was = {0}, is = {0};
+    if (!after || !pipeline_service_problem(pipeline, after, &is))
+        return;
+    bool is_new =
+        before ? !pipeline_service_problem(pipeline, before, &was) || strcmp(was.text, is.text) != 0
+               : wall_now().ms - after->created.ms < NEW_MS;
+    if (is_new)
+        service_tell_problem(pipeline, after, &is);
 }
 
 // --- history of images ---

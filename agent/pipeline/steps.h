@@ -130,6 +130,9 @@ bool work_is_elsewhere(const struct work *work, const char *recipe_hash);
 struct wall_time work_first_wanted(const struct work *work, const struct group *group);
 // The source's group with that recipe; NULL when no service has it any more.
 struct group *work_group(struct work *work, const char *recipe_hash);
+// An event on each service of the group.
+void group_tell(const struct work *work, const struct group *group, enum told what, const char *fmt,
+                ...) PRINTF_LIKE(4, 5);
 // Whether what a service has live was built in another way than its group wants now, apart from
 // paths. Only told when the build is still known.
 bool work_recipe_changed(const struct work *work, const struct group *group,
@@ -235,6 +238,12 @@ struct reconciled reconcile(struct pipeline *pipeline, const char *key, int trie
 // Adds its key, if there is something to do.
 void service_wake(struct pipeline *pipeline, const struct service *service);
 struct reconciled reconcile_service(struct pipeline *pipeline, const char *key);
+// Says on a service's CronJob why it is not built.
+void service_tell_problem(struct pipeline *pipeline, const struct service *service,
+                          const struct error *problem);
+// Says on a service's CronJob that it cannot be built, when that is new. Never blocks.
+void service_note_problem(struct pipeline *pipeline, const struct service *before,
+                          const struct service *after);
 // A changed image goes into the service's history. Never blocks.
 void service_note_images(struct pipeline *pipeline, const struct service *before,
                          const struct service *after);

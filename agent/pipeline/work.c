@@ -2,6 +2,7 @@
 #include "agent/pipeline/steps.h"
 #include "build/mirror.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -55,6 +56,18 @@ struct wall_time work_first_wanted(const struct work *work, const struct group *
         if (!group || group == &work->groups[i])
             add_first_wanted(&work->groups[i], &youngest);
     return youngest;
+}
+
+void group_tell(const struct work *work, const struct group *group, enum told what, const char *fmt,
+                ...)
+{
+    char text[EVENTS_MESSAGE_SIZE];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    for (size_t i = 0; i < group->count; i++)
+        events_tell(work->pipeline->parts.events, group->services[i], what, "%s", text);
 }
 
 bool work_recipe_changed(const struct work *work, const struct group *group,
@@ -286,6 +299,8 @@ static void add_service(struct work *work, const struct service *service)
         !join(work, &fresh, service, &err)) {
         text_copy(work->refused_reason, sizeof work->refused_reason,
                   err.code == ERR_FORBIDDEN ? "not-allowed" : "misconfigured");
+        if (work->newest > 0) // somebody waits for what does not come
+            service_tell_problem(work->pipeline, service, &err);
         snprintf(work->refused, sizeof work->refused, "%s/%s: %.*s", service->namespace_,
                  service->name, STORE_DETAIL_SIZE - 160, err.text);
     }
@@ -383,6 +398,12 @@ bool work_load(struct work *work, struct error *err)
     work->credential = "";
     if (!key_read(work->key, work->repository, work->branch))
         return error_set(err, ERR_INTERNAL, "key \"%s\"", work->key);
+    struct newest_delivery newest;
+    if (!store_delivery_newest(parts->store, work->repository, work->branch, &newest, err))
+        return false;
+    work->newest = newest.seq;
+    work->received = newest.received;
+    text_copy(work->delivery, sizeof work->delivery, newest.id);
     pipeline_following(work->pipeline, work->repository, work->branch, &work->services);
     for (size_t i = 0; i < work->services.count; i++)
         add_service(work, work->services.items[i]);
@@ -390,12 +411,6 @@ bool work_load(struct work *work, struct error *err)
     for (size_t i = 0; i < work->source_count; i++)
         if (!load_head(work, &work->sources[i], err))
             return false;
-    struct newest_delivery newest;
-    if (!store_delivery_newest(parts->store, work->repository, work->branch, &newest, err))
-        return false;
-    work->newest = newest.seq;
-    work->received = newest.received;
-    text_copy(work->delivery, sizeof work->delivery, newest.id);
     return store_delivery_asked(parts->store, work->repository, work->branch, note_asked, work,
                                 err);
 }

@@ -262,14 +262,18 @@ static bool is_same(const struct run_record *a, const struct run_record *b)
 }
 
 // Those that were over when the agent came are nothing that happened now.
-static void count_run(const struct recorder *recorder, const struct run *run,
-                      const struct run_record *before)
+static void note_end(const struct recorder *recorder, const struct run *run,
+                     const struct run_record *before)
 {
     enum run_state known;
     bool counted =
         before->attempts && run_state_parse(before->state, &known) && run_state_is_over(known);
-    if (!counted && run_state_is_over(run->state) && run->finished.ms >= recorder->since.ms)
-        metric_count(METRIC_RUNS, run_kind_word(run->kind), run_state_word(run->state));
+    if (counted || !run_state_is_over(run->state) || run->finished.ms < recorder->since.ms)
+        return;
+    metric_count(METRIC_RUNS, run_kind_word(run->kind), run_state_word(run->state));
+    log_line(LOG_INFO, "run ended", "run", run->name, "namespace", run->namespace_, "service",
+             run->service, "kind", run_kind_word(run->kind), "state", run_state_word(run->state),
+             "reason", *run->reason ? run->reason : NULL, NULL);
 }
 
 static bool put_run(struct recorder *recorder, const struct run *run, bool open,
@@ -299,13 +303,13 @@ static enum work_result write_run(struct recorder *recorder, struct run *run, bo
     if (!before->attempts && !put_run(recorder, run, true, before, &err))
         return fail("a run cannot be recorded", run->name, &err);
     if (!before->attempts)
-        count_run(recorder, run, before);
+        note_end(recorder, run, before);
     if (!logs_settle(recorder, run, &progress, &err))
         return fail("a run's log cannot be kept", run->name, &err);
     if (!put_run(recorder, run, !whole || progress.pending, before, &err))
         return fail("a run cannot be recorded", run->name, &err);
     if (before->attempts)
-        count_run(recorder, run, before);
+        note_end(recorder, run, before);
     atomic_fetch_add(&recorder->log_bytes, progress.bytes);
     if (whole)
         jobs_settle(recorder->jobs, run->uid, gone);
@@ -439,7 +443,7 @@ static void add_run(struct recorder *recorder, const struct run *run)
         log_line(LOG_WARNING, "a run cannot be recorded", "run", run->name, "error", err.text,
                  NULL);
     else if (news) {
-        count_run(recorder, run, &record);
+        note_end(recorder, run, &record);
         add_key(recorder, KEY_RUN, run->uid, 0); // a worker may have known more just now
     }
     run_record_finish(&record);

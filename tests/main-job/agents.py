@@ -124,8 +124,8 @@ class Agent:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen([*self.program(), "agent", "--config", str(path)], stdout=log, stderr=log,
                                             stdin=subprocess.DEVNULL, env={**os.environ, **SANITIZERS})
-        line = eventually(lambda: self.listening(already), "the agent listens")
-        self.metrics, self.webhooks, self.admin = line.groups()
+        at = eventually(lambda: self.listening(already), "the agent listens")
+        self.metrics, self.webhooks, self.admin = at.get("metrics"), at["webhooks"], at["admin"]
         # The same addresses after a restart.
         self.config["webhooks"]["listen"], self.config["admin"]["listen"] = self.webhooks, self.admin
         if until_ready:
@@ -134,7 +134,8 @@ class Agent:
 
     def listening(self, offset):
         assert self.process.poll() is None, self.log_text(offset)
-        return re.search(r"listening (?:metrics=(\S+) )?webhooks=(\S+) admin=(\S+)", self.log_text(offset))
+        line = re.search(r"^.*\blistening\b.*\badmin\b.*$", self.log_text(offset), re.MULTILINE)
+        return line and dict(re.findall(r'\b(metrics|webhooks|admin)(?:=|": *")([^\s"]+)', line.group()))
 
     def log_text(self, offset=0):
         return self.log.read_bytes()[offset:].decode(errors="replace")

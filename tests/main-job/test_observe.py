@@ -1,13 +1,15 @@
-"""What the agent shows of itself: health, readiness, metrics."""
+"""What the agent shows of itself: health, readiness, metrics, Kubernetes Events, its log."""
 
+import json
 import re
 import subprocess
+import urllib.parse
 
 import pytest
 
 import forges
 from agents import FORGE_SECRETS, Agent, ask
-from places import report
+from places import ANNOTATION, report
 from waiting import eventually
 
 
@@ -136,3 +138,136 @@ def test_metrics_pass_the_linter(watched):
     checked = subprocess.run(["promtool", "check", "metrics"], input=text, text=True, capture_output=True)
     assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
     assert watched.place.namespace not in text
+
+
+# --- Kubernetes Events ---
+
+def events_of(service):
+    found = service.cluster.call("GET", f"/api/v1/namespaces/{service.namespace}/events?" + urllib.parse.urlencode(
+        {"fieldSelector": f"involvedObject.uid={service.get()['metadata']['uid']}"}))["items"]
+    return [event for event in found if event["source"].get("component") == "cronwright"]
+
+
+def event_of(service, reason):
+    def told():
+        found = [event for event in events_of(service) if event["reason"] == reason]
+        return found[0] if found else None
+    return eventually(told, f"{reason} is told")
+
+
+def test_events_tell_of_builds_patches_and_forced_runs(watched):
+    place = watched.place
+    repository = place.repository("told")
+    service = place.service("told", repository=repository).seen_by(watched)
+    before = service.image()
+    good = push(watched, repository.url, commit := repository.push(report(place.cluster, "told")))
+    watched.accept(good)
+    build = watched.outcome_of(good, "deployed")["build"]
+    assert event_of(service, "BuildStarted")["message"] == f"Build {build} of commit {commit[:12]} of main was started."
+    assert event_of(service, "BuildSucceeded")["message"] == f"Build {build} of commit {commit[:12]} made {service.image()}."
+    patched = event_of(service, "ImagePatched")
+    assert patched["message"] == f"Image changed from {before} to {service.image()} (commit {commit[:12]}, build {build})."
+    assert (patched["type"], patched["count"]) == ("Normal", 1)
+
+    bad = push(watched, repository.url,
+               commit := repository.push({"Dockerfile": f"FROM {place.cluster.busybox_image}\nRUN false\n"}))
+    watched.accept(bad)
+    failed = watched.outcome_of(bad, "build-failed")
+    told = event_of(service, "BuildFailed")
+    assert told["type"] == "Warning"
+    assert told["message"] == f"Build {failed['build']} of commit {commit[:12]} failed (build-failed): {failed['detail']}"
+
+    name = service.force(watched).json["name"]
+    assert event_of(service, "RunForced")["message"] == f"Run {name} was started by runner."
+    service.ended(watched, name)
+    described = place.cluster.kubectl("describe", "cronjob", service.name, "-n", service.namespace)
+    for words in (r"Normal\s+BuildStarted\s.*\scronwright\s", r"Warning\s+BuildFailed\s", r"Normal\s+ImagePatched\s"):
+        assert re.search(words, described), described
+
+
+def test_events_tell_of_an_image_that_is_left_alone(watched):
+    place = watched.place
+    repository = place.repository("pinned")
+    service = place.service("pinned", repository=repository).seen_by(watched)
+    good = push(watched, repository.url, repository.push(report(place.cluster, "pinned")))
+    watched.accept(good)
+    watched.outcome_of(good, "deployed")
+    service.set_image(place.cluster.busybox_image)
+    eventually(lambda: service.status(watched)["image"] == place.cluster.busybox_image, "the agent sees it")
+    second = push(watched, repository.url, commit := repository.push(report(place.cluster, "pinned again")))
+    watched.accept(second)
+    watched.outcome_of(second, "pinned")
+    assert f"commit {commit[:12]} is there, but the image was" in event_of(service, "ImagePinned")["message"]
+
+
+def test_events_are_told_once_and_not_without_end(watched):
+    place = watched.place
+    repository = place.repository("wrong")
+    before = Metrics(watched)
+    service = place.service("wrong", repository=repository, destination="registry.example/not/allowed").seen_by(watched)
+    told = event_of(service, "NotAllowed")
+    assert told["type"] == "Warning" and "allow table has no entry" in told["message"]
+    service.merge(metadata={"annotations": {ANNOTATION + "build-args": "{"}})
+    assert event_of(service, "Misconfigured")["type"] == "Warning"
+    for i in range(30):
+        service.merge(metadata={"annotations": {ANNOTATION + "build-args": None,
+                                                ANNOTATION + "image": f"registry.example/not/allowed/{i}"}})
+    dropped = 'kubernetes_events_total{result="dropped"}'
+    eventually(lambda: Metrics(watched)[dropped] - before[dropped] >= 5, "events are left out")
+    assert 15 <= len(events_of(service)) <= 25
+    assert Metrics(watched)['kubernetes_events_total{result="failed"}'] == 0
+
+
+def test_the_same_event_is_counted(watched):
+    place = watched.place
+    repository = place.repository("again", {"Dockerfile": "FROM scratch\n"})
+    service = place.service("again", repository=repository, destination="registry.example/not/allowed").seen_by(watched)
+    first = event_of(service, "NotAllowed")
+
+    def counted():
+        """Each push that is refused tells it; so soon after another, though, it is the same."""
+        delivery = watched.accept(push(watched, repository.url, repository.commit_of_head()))
+        watched.outcome_of(delivery, "not-allowed")
+        [event] = events_of(service)
+        return event if event["count"] > 1 else None
+    event = eventually(counted, "it is counted", 60)
+    assert event["metadata"]["uid"] == first["metadata"]["uid"]
+    assert event["lastTimestamp"] > first["lastTimestamp"]
+
+
+# --- the log ---
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_push_can_be_followed_through_the_log(new_place, form):
+    place = new_place(f"log-{form}")
+    with Agent(place, place.directory, log={"format": form}) as agent:
+        repository = place.repository("followed")
+        service = place.service("followed", repository=repository).seen_by(agent)
+        delivery = push(agent, repository.url, commit := repository.push(report(place.cluster, "followed")))
+        agent.accept(delivery)
+        agent.outcome_of(delivery, "deployed")
+        run = service.force(agent).json["name"]
+        service.ended(agent, run)
+        eventually(lambda: "run ended" in agent.log_text(), "the run's end is in the log")
+    lines = [read_line(line, form) for line in agent.log_text().splitlines()]
+
+    def the(message, **ids):
+        [line] = [line for line in lines if line["message"] == message and ids.items() <= line.items()]
+        return line
+    assert the("delivery stored", delivery=delivery.id)["reason"] == "accepted"
+    build = the("build wanted", delivery=delivery.id, commit=commit)["build"]
+    assert the("build started", build=build)["job"] == the("image pushed", build=build)["job"]
+    assert the("image patched", build=build, namespace=place.namespace, service=service.name)["image"] == service.image()
+    assert the("build ended", build=build)["reason"] == "deployed"
+    assert the("delivery ended", delivery=delivery.id)["build"] == build
+    assert the("forced run", run=run, service=service.name)["by"] == "runner"
+    assert the("run ended", run=run, service=service.name)["state"] == "succeeded"
+
+
+def read_line(line, form):
+    if form == "json":
+        return json.loads(line)
+    time, level, message, pairs = re.fullmatch(r"(\S+) (\w+) ([^=]*?)((?: [\w-]+=(?:\"(?:[^\"\\]|\\.)*\"|[^\s\"]*))*)",
+                                               line).groups()
+    return {"time": time, "level": level, "message": message,
+            **{key: value.strip('"') for key, value in re.findall(r"([\w-]+)=(\"(?:[^\"\\]|\\.)*\"|\S*)", pairs)}}
