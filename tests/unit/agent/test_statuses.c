@@ -212,11 +212,11 @@ static void each_end_has_its_sentence(void **state)
         {BUILD_SUPERSEDED, "superseded", "the branch moved on to 1", STATUS_WITHDRAWN,
          "superseded: the branch moved on to 1"},
         {BUILD_DONE, "pinned", "pinned: reports/nightly", STATUS_SUCCESS,
-         "built, not deployed: pinned: reports/nightly"},
+         "built, not deployed to reports/nightly: it is pinned"},
         {BUILD_DONE, "patch-failed", "not patched", STATUS_FAILURE,
-         "built, not deployed: not patched"},
+         "built, not deployed to reports/nightly: its CronJob cannot be patched"},
         {BUILD_DONE, "deployed", "reports/other", STATUS_SUCCESS,
-         "built, not deployed: reports/other"},
+         "built, not deployed to reports/nightly"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char commit[8];
