@@ -61,6 +61,10 @@ def bitbucket(repository, secret=BITBUCKET, event="repo:push", **headers):
     return forges.bitbucket(payload, secret, event).with_headers(*changes)
 
 
+def sent_to(forge, delivery):
+    return forges.Delivery(forge, delivery.id, delivery.headers, delivery.body)
+
+
 REFUSED = {  # delivery, status, what the answer says
     "gitea-wrong": (lambda r: gitea(r, "wrong"), 401, "matches no configured secret"),
     "gitea-githubs": (lambda r: gitea(r, FORGE_SECRETS["github"]), 401, "matches no configured secret"),
@@ -69,10 +73,8 @@ REFUSED = {  # delivery, status, what the answer says
     "gitea-upper-case": (lambda r: gitea(r, X_Gitea_Signature="A" * 64), 401, "lower-case hex digits"),
     "gitea-cut": (lambda r: gitea(r, X_Gitea_Signature="0" * 63), 401, "64 lower-case hex digits"),
     "gitea-not-json": (lambda r: forges.gitea(b"{", GITEA), 400, "not a JSON object"),
-    "gitea-at-githubs-path": (lambda r: forges.Delivery("github", "x", gitea(r).headers, gitea(r).body), 401,
-                              "/webhooks/gitea"),
-    "github-at-giteas-path": (lambda r: forges.Delivery(
-        "gitea", "x", *[(d.headers, d.body) for d in [forges.github(push_of(r), GITEA)]][0]), 400, "/webhooks/github"),
+    "gitea-at-githubs-path": (lambda r: sent_to("github", gitea(r)), 401, "/webhooks/gitea"),
+    "github-at-giteas-path": (lambda r: sent_to("gitea", forges.github(push_of(r), GITEA)), 400, "/webhooks/github"),
     "bitbucket-wrong": (lambda r: bitbucket(r, "wrong"), 401, "matches no configured secret"),
     "bitbucket-no-secret": (lambda r: bitbucket(r, None), 401, "has the hook a secret?"),
     "bitbucket-sha1": (lambda r: bitbucket(r, X_Hub_Signature="sha1=" + "0" * 40), 401, "64 lower-case hex digits"),
