@@ -280,7 +280,7 @@ static void add_hint(struct passage *passage, const struct news *news, size_t ch
     hint->passage = passage;
     fill_delivery(delivery, news);
     decide(news, delivery);
-    // The same in a repeated request, so that each row finds its earlier one.
+    // An id for each row, the same in a repeated request, so that each finds its earlier one.
     if (change > 0)
         snprintf(delivery->id, sizeof delivery->id, "%." DELIVERY_ID_KEPT "s:%zu",
                  news->event->delivery, change + 1);

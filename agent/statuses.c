@@ -58,15 +58,17 @@ static bool describe_done(struct store *store, const struct build *build,
     struct sought sought = {.status = status};
     if (!store_patch_list(store, build->id, is_patch_of, &sought, err))
         return false;
-    if (sought.found) {
-        CLEANUP(free_ptr) char *service = xasprintf("%s/%s", status->namespace, status->name);
-        CLEANUP(free_ptr) char *what = xasprintf("deployed to %s", service);
-        say(status, STATUS_SUCCESS, what, "");
-    } else if (strcmp(build->reason, "patch-failed") == 0) {
-        say(status, STATUS_FAILURE, "built, not deployed", build->detail);
-    } else {
-        say(status, STATUS_SUCCESS, "built, not deployed", build->detail);
-    }
+    CLEANUP(free_ptr) char *service = xasprintf("%s/%s", status->namespace, status->name);
+    // The build's own sentence names every service, which is not for all to read.
+    bool failed = !sought.found && strcmp(build->reason, "patch-failed") == 0;
+    bool pinned = strcmp(build->reason, "pinned") == 0;
+    CLEANUP(free_ptr)
+    char *what =
+        xasprintf("%s %s", sought.found ? "deployed to" : "built, not deployed to", service);
+    say(status, failed ? STATUS_FAILURE : STATUS_SUCCESS, what,
+        failed                    ? "its CronJob cannot be patched"
+        : pinned && !sought.found ? "it is pinned"
+                                  : "");
     return true;
 }
 

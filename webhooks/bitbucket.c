@@ -50,7 +50,7 @@ struct bitbucket_payload {
 };
 
 #define TEXT(member)                                                                               \
-    offsetof(struct bitbucket_payload, member), sizeof((struct bitbucket_payload *)0)->member
+    offsetof(struct bitbucket_payload, member), sizeof((struct bitbucket_payload *)0)->member, NULL
 
 // --- lists, element by element ---
 
@@ -126,18 +126,18 @@ enum {
 };
 
 static const struct payload_field fields[] = {
-    [REPOSITORY] = {"repository", PAYLOAD_ROOT, PAYLOAD_OBJECT},
-    [LINKS] = {"links", REPOSITORY, PAYLOAD_OBJECT},
-    [HTML] = {"html", LINKS, PAYLOAD_OBJECT},
-    [CLONE] = {"clone", LINKS, PAYLOAD_LIST, .each = add_clone_url},
-    [ACTOR] = {"actor", PAYLOAD_ROOT, PAYLOAD_OBJECT},
-    [PUSH] = {"push", PAYLOAD_ROOT, PAYLOAD_OBJECT},
-    [CLOUD_CHANGES] = {"changes", PUSH, PAYLOAD_LIST, .each = add_cloud_change},
-    [NEW] = {"new", CLOUD_CHANGES, PAYLOAD_OBJECT},
-    [NEW_TARGET] = {"target", NEW, PAYLOAD_OBJECT},
-    [OLD] = {"old", CLOUD_CHANGES, PAYLOAD_OBJECT},
-    [OLD_TARGET] = {"target", OLD, PAYLOAD_OBJECT},
-    [SERVER_CHANGES] = {"changes", PAYLOAD_ROOT, PAYLOAD_LIST, .each = add_server_change},
+    [REPOSITORY] = {"repository", PAYLOAD_ROOT, PAYLOAD_OBJECT, 0, 0, NULL},
+    [LINKS] = {"links", REPOSITORY, PAYLOAD_OBJECT, 0, 0, NULL},
+    [HTML] = {"html", LINKS, PAYLOAD_OBJECT, 0, 0, NULL},
+    [CLONE] = {"clone", LINKS, PAYLOAD_LIST, 0, 0, add_clone_url},
+    [ACTOR] = {"actor", PAYLOAD_ROOT, PAYLOAD_OBJECT, 0, 0, NULL},
+    [PUSH] = {"push", PAYLOAD_ROOT, PAYLOAD_OBJECT, 0, 0, NULL},
+    [CLOUD_CHANGES] = {"changes", PUSH, PAYLOAD_LIST, 0, 0, add_cloud_change},
+    [NEW] = {"new", CLOUD_CHANGES, PAYLOAD_OBJECT, 0, 0, NULL},
+    [NEW_TARGET] = {"target", NEW, PAYLOAD_OBJECT, 0, 0, NULL},
+    [OLD] = {"old", CLOUD_CHANGES, PAYLOAD_OBJECT, 0, 0, NULL},
+    [OLD_TARGET] = {"target", OLD, PAYLOAD_OBJECT, 0, 0, NULL},
+    [SERVER_CHANGES] = {"changes", PAYLOAD_ROOT, PAYLOAD_LIST, 0, 0, add_server_change},
     {"href", HTML, PAYLOAD_TEXT, TEXT(html_url)},
     {"href", CLONE, PAYLOAD_TEXT, TEXT(clone.href)},
     {"name", CLONE, PAYLOAD_TEXT, TEXT(clone.name)},

@@ -21,19 +21,19 @@ struct github_payload {
 };
 
 #define AT(member)   offsetof(struct github_payload, member)
-#define TEXT(member) AT(member), sizeof((struct github_payload *)0)->member
+#define TEXT(member) AT(member), sizeof((struct github_payload *)0)->member, NULL
 
 enum { REPOSITORY, PUSHER, HEAD_COMMIT, AUTHOR };
 
 static const struct payload_field fields[] = {
-    [REPOSITORY] = {"repository", PAYLOAD_ROOT, PAYLOAD_OBJECT, 0, 0},
-    [PUSHER] = {"pusher", PAYLOAD_ROOT, PAYLOAD_OBJECT, 0, 0},
-    [HEAD_COMMIT] = {"head_commit", PAYLOAD_ROOT, PAYLOAD_OBJECT, 0, 0},
-    [AUTHOR] = {"author", HEAD_COMMIT, PAYLOAD_OBJECT, 0, 0},
+    [REPOSITORY] = {"repository", PAYLOAD_ROOT, PAYLOAD_OBJECT, 0, 0, NULL},
+    [PUSHER] = {"pusher", PAYLOAD_ROOT, PAYLOAD_OBJECT, 0, 0, NULL},
+    [HEAD_COMMIT] = {"head_commit", PAYLOAD_ROOT, PAYLOAD_OBJECT, 0, 0, NULL},
+    [AUTHOR] = {"author", HEAD_COMMIT, PAYLOAD_OBJECT, 0, 0, NULL},
     {"ref", PAYLOAD_ROOT, PAYLOAD_TEXT, TEXT(ref)},
     {"before", PAYLOAD_ROOT, PAYLOAD_TEXT, TEXT(before)},
     {"after", PAYLOAD_ROOT, PAYLOAD_TEXT, TEXT(after)},
-    {"deleted", PAYLOAD_ROOT, PAYLOAD_FLAG, AT(deleted), 0},
+    {"deleted", PAYLOAD_ROOT, PAYLOAD_FLAG, AT(deleted), 0, NULL},
     {"clone_url", REPOSITORY, PAYLOAD_TEXT, TEXT(clone_url)},
     {"html_url", REPOSITORY, PAYLOAD_TEXT, TEXT(html_url)},
     {"ssh_url", REPOSITORY, PAYLOAD_TEXT, TEXT(ssh_url)},

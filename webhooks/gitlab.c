@@ -25,14 +25,14 @@ struct gitlab_payload {
 };
 
 #define TEXT(member)                                                                               \
-    offsetof(struct gitlab_payload, member), sizeof((struct gitlab_payload *)0)->member
+    offsetof(struct gitlab_payload, member), sizeof((struct gitlab_payload *)0)->member, NULL
 
 enum { PROJECT, COMMITS, AUTHOR };
 
 static const struct payload_field fields[] = {
-    [PROJECT] = {"project", PAYLOAD_ROOT, PAYLOAD_OBJECT, 0, 0},
-    [COMMITS] = {"commits", PAYLOAD_ROOT, PAYLOAD_LIST, 0, 0},
-    [AUTHOR] = {"author", COMMITS, PAYLOAD_OBJECT, 0, 0},
+    [PROJECT] = {"project", PAYLOAD_ROOT, PAYLOAD_OBJECT, 0, 0, NULL},
+    [COMMITS] = {"commits", PAYLOAD_ROOT, PAYLOAD_LIST, 0, 0, NULL},
+    [AUTHOR] = {"author", COMMITS, PAYLOAD_OBJECT, 0, 0, NULL},
     {"object_kind", PAYLOAD_ROOT, PAYLOAD_TEXT, TEXT(object_kind)},
     {"event_name", PAYLOAD_ROOT, PAYLOAD_TEXT, TEXT(event_name)},
     {"ref", PAYLOAD_ROOT, PAYLOAD_TEXT, TEXT(ref)},

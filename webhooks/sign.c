@@ -430,8 +430,7 @@ bool sign_request(const struct sign_request *request, struct signed_request *out
     CLEANUP(signed_request_finish) struct signed_request made = {.path = forge->provider->path};
     struct facts facts = {0};
     if (request->event == SIGN_PING && !forge->has_pings)
-        return error_set(err, ERR_UNSUPPORTED, "%s sends no ping",
-                         sign_scheme_words[request->scheme]);
+        return error_set(err, ERR_UNSUPPORTED, "only GitHub and Bitbucket Data Center send pings");
     if (request->body_size > SIGN_BODY_MAX)
         return error_set(err, ERR_TOO_LARGE, "a body of more than %zu bytes", SIGN_BODY_MAX);
     if (!set_facts(&facts, request, err) || !make_body(scheme, request, &facts, &made.body, err) ||

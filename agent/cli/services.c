@@ -46,6 +46,8 @@ static void say_first_steps(struct session *session, const json_t *answer)
                 "%s/webhooks/gitlab  webhooks.gitlab.tokenFiles or "
                 "webhooks.gitlab.signingTokenFiles",
                 url);
+    screen_hint(screen, "%s/webhooks/gitea  webhooks.gitea.secretFiles", url);
+    screen_hint(screen, "%s/webhooks/bitbucket  webhooks.bitbucket.secretFiles", url);
     screen_say(screen, MARK_NONE, "Try one:");
     screen_hint(screen,
                 "cronwright sign --secret-file FILE --repository "

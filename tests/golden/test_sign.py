@@ -17,9 +17,10 @@ KEY = base64.b64encode(b"0123456789abcdef01234567").decode()
 @pytest.fixture
 def hook(agent, tmp_path):
     (tmp_path / "secret").write_text("It's a Secret to Everybody\n")
-    for path in ("/webhooks/github", "/webhooks/gitlab"):
+    for path in ("/webhooks/github", "/webhooks/gitlab", "/webhooks/gitea", "/webhooks/bitbucket"):
         agent.on("POST", path, lambda query, headers, body: Answer(202, {
-            "delivery": headers.get("X-GitHub-Delivery") or headers.get("Idempotency-Key"),
+            "delivery": headers.get("X-GitHub-Delivery") or headers.get("Idempotency-Key") or
+            headers.get("X-Request-UUID") or headers.get("X-Request-Id"),
             "reason": "accepted"}))
     return agent
 
@@ -61,6 +62,37 @@ def test_gitlab_signing(shell, hook, tmp_path):
     assert headers["webhook-signature"] == "v1," + base64.b64encode(mac).decode()
     assert headers["X-Gitlab-Token"] is None
     assert json.loads(body)["checkout_sha"] is None
+
+
+@pytest.mark.parametrize("scheme", ["json", "form"])
+def test_gitea(shell, hook, scheme):
+    """It signs the JSON, inside a form too."""
+    where = hook.url if scheme == "form" else f"{hook.url}/webhooks/gitea"
+    words = "--scheme gitea-form" if scheme == "form" else ""  # else by the path
+    result = shell.files(f"{SIGN} {words} --delivery d-1 {where}")
+    path, headers, body = sent(hook)
+    assert result.status == 0 and result.out == "d-1\n" and path == "/webhooks/gitea"
+    if scheme == "form":
+        body = urllib.parse.parse_qs(body.decode())["payload"][0].encode()
+    mac = hmac.new(b"It's a Secret to Everybody", body, hashlib.sha256).hexdigest()
+    assert headers["X-Gitea-Signature"] == mac and headers["X-Hub-Signature-256"] == f"sha256={mac}"
+    assert headers["X-Gitea-Event"] == "push" and json.loads(body)["ref"] == "refs/heads/main"
+
+
+@pytest.mark.parametrize("scheme,event", [("cloud", "repo:push"), ("server", "repo:refs_changed")])
+def test_bitbucket(shell, hook, scheme, event):
+    where = hook.url if scheme == "server" else f"{hook.url}/webhooks/bitbucket"
+    words = "--scheme bitbucket-server" if scheme == "server" else ""
+    shell.files(f"{SIGN} {words} --branch release/1 --delivery d-1 {where}")
+    path, headers, body = sent(hook)
+    mac = hmac.new(b"It's a Secret to Everybody", body, hashlib.sha256).hexdigest()
+    assert path == "/webhooks/bitbucket" and headers["X-Event-Key"] == event
+    assert headers["X-Hub-Signature"] == f"sha256={mac}"
+    push = json.loads(body)
+    if scheme == "server":
+        assert push["changes"][0]["refId"] == "refs/heads/release/1" and headers["X-Request-Id"] == "d-1"
+    else:
+        assert push["push"]["changes"][0]["new"]["name"] == "release/1" and headers["X-Request-UUID"] == "d-1"
 
 
 def test_unsigned(shell, hook):

@@ -21,7 +21,8 @@ FORGE_SECRETS = {  # file → text
     "github": "It's a Secret to Everybody", "github-next": "and this is the next one",
     "gitlab-token": "glpat of the hook", "gitlab-token-next": "the token after it",
     "gitlab-signing": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
-    "gitlab-signing-next": "whsec_" + "c2Vjb25kLXNpZ25pbmcta2V5LW9mLTMyLWJ5dGVzISE="}
+    "gitlab-signing-next": "whsec_" + "c2Vjb25kLXNpZ25pbmcta2V5LW9mLTMyLWJ5dGVzISE=",
+    "gitea": "Gitea's and Forgejo's", "bitbucket": "Bitbucket's"}
 TOKENS = {"admin": "admin-0123456789abcdef", "runner": "runner-0123456789abcdef",
           "viewer": "viewer-0123456789abcdef", "stranger": "stranger-0123456789abcdef"}
 
@@ -91,7 +92,9 @@ class Agent:
                          "github": {"secretFiles": [str(file("github")), str(file("github-next"))]},
                          "gitlab": {"tokenFiles": [str(file("gitlab-token")), str(file("gitlab-token-next"))],
                                     "signingTokenFiles": [str(file("gitlab-signing")),
-                                                          str(file("gitlab-signing-next"))]}},
+                                                          str(file("gitlab-signing-next"))]},
+                         "gitea": {"secretFiles": [str(file("gitea"))]},
+                         "bitbucket": {"secretFiles": [str(file("bitbucket"))]}},
             "admin": {"listen": "127.0.0.1:0",
                       "tokens": [token("admin", "admin", ["*"]),
                                  token("runner", "runner", [place.namespace]),

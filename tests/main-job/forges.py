@@ -116,3 +116,60 @@ def gitlab(payload, token=None, signing_token=None, event="Push Hook", delivery_
         headers += [("webhook-id", delivery_id), ("webhook-timestamp", timestamp),
                     ("webhook-signature", gitlab_signature(signing_token, delivery_id, timestamp, body))]
     return Delivery("gitlab", delivery_id, headers, body)
+
+
+# --- Gitea and Forgejo: GitHub's payload, signed before it is put into a form ---
+
+def gitea(payload, secret, event="push", form=False, delivery_id=None, name="Gitea"):
+    """`name` is whose headers lead: "Forgejo" sends its own beside Gitea's. No secret: headers without digits."""
+    delivery_id = delivery_id or str(uuid.uuid4())
+    body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+    digits = github_signature(secret, body).removeprefix("sha256=") if secret else ""
+    content_type = "application/x-www-form-urlencoded" if form else "application/json"
+    headers = [("Content-Type", content_type), ("X-GitHub-Event", event), ("X-GitHub-Delivery", delivery_id)]
+    for prefix in dict.fromkeys((name, "Gitea", "Gogs")):
+        headers += [(f"X-{prefix}-Delivery", delivery_id), (f"X-{prefix}-Event", event),
+                    (f"X-{prefix}-Signature", digits)]
+    headers.append(("X-Hub-Signature-256", f"sha256={digits}"))
+    if form:
+        body = urllib.parse.urlencode({"payload": body.decode()}).encode()
+    return Delivery("gitea", delivery_id, headers, body)
+
+
+# --- Bitbucket ---
+
+def bitbucket_cloud_push(url, *changes):
+    """`changes` are (branch, commit); a commit of None is a deletion."""
+    full_name, name = names_of(url)
+    ref = lambda branch, commit: {"type": "branch", "name": branch, "target": {
+        "type": "commit", "hash": commit, "message": "Change the report\n", "date": "2026-11-24T08:01:00+00:00"}}
+    return {"actor": {"type": "user", "display_name": "Ana"},
+            "repository": {"type": "repository", "name": name, "full_name": full_name, "scm": "git",
+                           "links": {"html": {"href": url.removesuffix(".git")}}},
+            "push": {"changes": [{"new": ref(branch, commit) if commit else None, "old": ref(branch, "a" * 40),
+                                  "created": False, "closed": not commit, "forced": False, "truncated": False}
+                                 for branch, commit in changes]}}
+
+
+def bitbucket_server_push(url, *changes, ssh="ssh://git@bitbucket.example:7999/acme/report.git"):
+    return {"eventKey": "repo:refs_changed", "date": "2026-11-24T08:01:00+0000",
+            "actor": {"name": "ana", "displayName": "Ana", "type": "NORMAL"},
+            "repository": {"slug": names_of(url)[1], "scmId": "git", "links": {
+                "clone": [{"href": ssh, "name": "ssh"}, {"href": url, "name": "http"}]}},
+            "changes": [{"ref": {"id": f"refs/heads/{branch}", "displayId": branch, "type": "BRANCH"},
+                         "refId": f"refs/heads/{branch}", "fromHash": "a" * 40, "toHash": commit or ZEROS,
+                         "type": "UPDATE" if commit else "DELETE"} for branch, commit in changes]}
+
+
+def bitbucket(payload, secret, event="repo:push", delivery_id=None):
+    delivery_id = delivery_id or str(uuid.uuid4())
+    body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+    headers = [("User-Agent", "Bitbucket-Webhooks/2.0"), ("Content-Type", "application/json; charset=utf-8"),
+               ("X-Event-Key", event)]
+    if event == "repo:push":
+        headers += [("X-Request-UUID", delivery_id), ("X-Hook-UUID", str(uuid.uuid4()))]
+    else:
+        headers.append(("X-Request-Id", delivery_id))
+    if secret:
+        headers.append(("X-Hub-Signature", github_signature(secret, body)))
+    return Delivery("bitbucket", delivery_id, headers, body)

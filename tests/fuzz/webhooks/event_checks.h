@@ -82,4 +82,25 @@ static inline void check_event_of_ref(const struct webhook_event *event, const j
         expect(ref && strcmp(ref, event->change.ref) == 0, "another ref than jansson's");
 }
 
+// Decodes a payload in GitHub's form, under that event header, and checks what comes of it.
+static inline void check_github_payload(const struct webhook_provider *provider,
+                                        const char *event_header, const char *event_name,
+                                        const char *content_type, const char *body, size_t len)
+{
+    struct webhook_headers headers = {0};
+    struct webhook_event event = {0};
+    struct error err = {0};
+    webhook_headers_add(&headers, event_header, event_name);
+    webhook_headers_add(&headers, "Content-Type", content_type);
+    if (!provider->decode(&headers, body, len, &event, &err)) {
+        expect(err.code == ERR_INVALID, "the error's code");
+        return;
+    }
+    expect(event.more_count == 0, "more than one ref");
+    if (strcmp(content_type, "application/json") != 0)
+        return; // fuzz_form looks into these
+    CLEANUP(json_ptr) json_t *json = json_loadb(body, len, 0, NULL);
+    check_event_of_ref(&event, json);
+}
+
 #endif

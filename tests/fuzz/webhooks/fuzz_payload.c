@@ -20,19 +20,19 @@ struct target {
     char last_author[20];
 };
 
-#define TEXT(member) offsetof(struct target, member), sizeof((struct target *)0)->member
+#define TEXT(member) offsetof(struct target, member), sizeof((struct target *)0)->member, NULL
 
 enum { REPOSITORY, HEAD_COMMIT, AUTHOR, COMMITS, COMMIT_AUTHOR };
 
 static const struct payload_field fields[] = {
-    [REPOSITORY] = {"repository", PAYLOAD_ROOT, PAYLOAD_OBJECT, 0, 0},
-    [HEAD_COMMIT] = {"head_commit", PAYLOAD_ROOT, PAYLOAD_OBJECT, 0, 0},
-    [AUTHOR] = {"author", HEAD_COMMIT, PAYLOAD_OBJECT, 0, 0},
-    [COMMITS] = {"commits", PAYLOAD_ROOT, PAYLOAD_LIST, 0, 0},
-    [COMMIT_AUTHOR] = {"author", COMMITS, PAYLOAD_OBJECT, 0, 0},
+    [REPOSITORY] = {"repository", PAYLOAD_ROOT, PAYLOAD_OBJECT, 0, 0, NULL},
+    [HEAD_COMMIT] = {"head_commit", PAYLOAD_ROOT, PAYLOAD_OBJECT, 0, 0, NULL},
+    [AUTHOR] = {"author", HEAD_COMMIT, PAYLOAD_OBJECT, 0, 0, NULL},
+    [COMMITS] = {"commits", PAYLOAD_ROOT, PAYLOAD_LIST, 0, 0, NULL},
+    [COMMIT_AUTHOR] = {"author", COMMITS, PAYLOAD_OBJECT, 0, 0, NULL},
     {"ref", PAYLOAD_ROOT, PAYLOAD_TEXT, TEXT(ref)},
     {"after", PAYLOAD_ROOT, PAYLOAD_TEXT, TEXT(after)},
-    {"deleted", PAYLOAD_ROOT, PAYLOAD_FLAG, offsetof(struct target, deleted), 0},
+    {"deleted", PAYLOAD_ROOT, PAYLOAD_FLAG, offsetof(struct target, deleted), 0, NULL},
     {"clone_url", REPOSITORY, PAYLOAD_TEXT, TEXT(clone_url)},
     {"message", HEAD_COMMIT, PAYLOAD_LINE, TEXT(message)},
     {"name", AUTHOR, PAYLOAD_LINE, TEXT(author)},

@@ -4,6 +4,7 @@
 #include "agent/base/json.h"
 #include "agent/intake.h"
 #include "webhooks/sign.h"
+#include "webhooks/signature.h"
 
 #include <netinet/in.h>
 #include <pthread.h>
@@ -35,6 +36,7 @@ static struct server *server;
 
 static struct {
     atomic_bool follows;
+    atomic_bool by_ssh; // what follows, does so by the SSH address
     pthread_mutex_t lock;
     char woken[128];
     int count;
@@ -45,7 +47,7 @@ static bool follows(void *user, const char *repository, const char *branch)
     assert_ptr_equal(user, &agent);
     assert_non_null(repository);
     assert_non_null(branch);
-    return agent.follows;
+    return agent.follows && (!agent.by_ssh || strstr(repository, "/scm/") == NULL);
 }
 
 static void wake(void *user, const char *repository, const char *branch)
@@ -81,10 +83,13 @@ static void start(bool with_signing_token)
     put("github", GITHUB_SECRET);
     put("gitlab", GITLAB_TOKEN);
     put("signing", SIGNING_TOKEN);
+    put("gitea", "Gitea's");
+    put("bitbucket", "Bitbucket's");
     CLEANUP(free_ptr)
     char *text =
         xasprintf("{git: {helper: /bin/true}, webhooks: {github: {secretFiles: [github]},"
-                  " gitlab: {%s}}}",
+                  " gitlab: {%s}, gitea: {secretFiles: [gitea]},"
+                  " bitbucket: {secretFiles: [bitbucket]}}}",
                   with_signing_token ? "signingTokenFiles: [signing]" : "tokenFiles: [gitlab]");
     put("cronwright.yaml", text);
     CLEANUP(free_ptr) char *path = xasprintf("%s/cronwright.yaml", directory);
@@ -108,6 +113,7 @@ static void start(bool with_signing_token)
                                             .idle_ms = 30000};
     assert_true(server_start(&listener, &server, NULL));
     agent.follows = true;
+    agent.by_ssh = false;
     agent.count = 0;
     *agent.woken = '\0';
 }
@@ -142,10 +148,10 @@ static int tear_down(void **state)
 static struct sign_request push(enum sign_scheme scheme, const char *delivery)
 {
     static const char *const secrets[SIGN_SCHEME_COUNT] = {
-        [SIGN_GITHUB_JSON] = GITHUB_SECRET,
-        [SIGN_GITHUB_FORM] = GITHUB_SECRET,
-        [SIGN_GITLAB_TOKEN] = GITLAB_TOKEN,
-        [SIGN_GITLAB_SIGNING] = SIGNING_TOKEN,
+        [SIGN_GITHUB_JSON] = GITHUB_SECRET,        [SIGN_GITHUB_FORM] = GITHUB_SECRET,
+        [SIGN_GITLAB_TOKEN] = GITLAB_TOKEN,        [SIGN_GITLAB_SIGNING] = SIGNING_TOKEN,
+        [SIGN_GITEA_JSON] = gitea_secret,          [SIGN_GITEA_FORM] = gitea_secret,
+        [SIGN_BITBUCKET_CLOUD] = bitbucket_secret, [SIGN_BITBUCKET_SERVER] = bitbucket_secret,
     };
     return (struct sign_request){.scheme = scheme,
                                  .event = SIGN_PUSH,
@@ -290,6 +296,97 @@ static void test_gitlab_signing(void **state)
 {
     (void)state;
     check_push_is_taken(SIGN_GITLAB_SIGNING, "gitlab");
+}
+
+static void test_gitea_json(void **state)
+{
+    (void)state;
+    check_push_is_taken(SIGN_GITEA_JSON, "gitea");
+}
+
+static void test_gitea_form(void **state)
+{
+    (void)state;
+    check_push_is_taken(SIGN_GITEA_FORM, "gitea");
+}
+
+static void test_bitbucket_cloud(void **state)
+{
+    (void)state;
+    check_push_is_taken(SIGN_BITBUCKET_CLOUD, "bitbucket");
+}
+
+// Sends one of the fuzzers' messages, signed.
+static struct answer send_bitbucket(const char *event, const char *file, const char *id)
+{
+    char path[256], event_line[64], id_line[64], signature_line[128];
+    char signature[HUB_SIGNATURE_SIZE];
+    CLEANUP(buffer_finish) struct buffer body = {0};
+    const struct webhook_secret secret = {(uint8_t *)bitbucket_secret, strlen(bitbucket_secret)};
+    snprintf(path, sizeof path, TEST_CORPORA "/webhooks/bitbucket/%s", file);
+    assert_true(file_read(path, 1 << 20, &body, NULL));
+    hub_signature_make(&secret, body.data, body.len, signature);
+    snprintf(event_line, sizeof event_line, "X-Event-Key: %s", event);
+    snprintf(id_line, sizeof id_line, "X-Request-Id: %s", id);
+    snprintf(signature_line, sizeof signature_line, "X-Hub-Signature: %s", signature);
+    struct http_request request = {
+        .method = "POST",
+        .headers = {"Content-Type: application/json", event_line, id_line, signature_line},
+        .body = body.data,
+        .body_len = body.len};
+    return perform(&request, "/webhooks/bitbucket");
+}
+
+static void test_push_of_several_refs(void **state)
+{
+    (void)state;
+    struct answer answer = send_bitbucket("repo:push", "cloud-several.json", "id-1");
+    assert_int_equal(answer.status, 202);
+    assert_string_equal(answer.reason, "accepted");
+    assert_string_equal(answer.delivery, "id-1");
+    assert_int_equal(woken(), 2);
+    assert_int_equal(count_stored(), 4);
+    assert_string_equal(stored("id-1").branch, "main");
+    assert_string_equal(stored("id-1:2").branch, "feature/x");
+    assert_string_equal(stored("id-1:3").reason, "ignored");
+    assert_string_equal(stored("id-1:4").reason, "ignored");
+    assert_string_equal(send_bitbucket("repo:push", "cloud-several.json", "id-1").reason,
+                        "repeated");
+    assert_int_equal(woken(), 2);
+    assert_int_equal(count_stored(), 8);
+}
+
+// Services name a repository of Bitbucket Data Center by its HTTPS address or by its SSH address.
+static void test_repository_with_two_addresses(void **state)
+{
+    (void)state;
+    assert_int_equal(send_bitbucket("repo:refs_changed", "server-push.json", "id-1").status, 202);
+    assert_int_equal(woken(), 2);
+    assert_string_equal(stored("id-1").repository, "bitbucket.example/scm/acme/report");
+    assert_string_equal(stored("id-1:other").repository, "bitbucket.example/acme/report");
+    agent.by_ssh = true;
+    struct answer answer = send_bitbucket("repo:refs_changed", "server-push.json", "id-2");
+    assert_string_equal(answer.reason, "accepted");
+    assert_string_equal(stored("id-2").repository, "bitbucket.example/acme/report");
+    assert_int_equal(count_stored(), 3);
+}
+
+static void test_hooks_with_the_wrong_path(void **state)
+{
+    (void)state;
+    struct sign_request what = push(SIGN_GITEA_JSON, "id-1");
+    // GitHub's headers are there too, but the secret is not GitHub's.
+    struct answer answer = send_signed(&what, "/webhooks/github", NULL);
+    assert_int_equal(answer.status, 401);
+    assert_non_null(strstr(answer.detail, "/webhooks/gitea"));
+    answer = send_signed(&what, "/webhooks/gitlab", NULL);
+    assert_int_equal(answer.status, 400);
+    assert_non_null(strstr(answer.detail, "/webhooks/gitea"));
+    what = push(SIGN_GITHUB_JSON, "id-1");
+    answer = send_signed(&what, "/webhooks/gitea", NULL);
+    assert_int_equal(answer.status, 400);
+    assert_non_null(strstr(answer.detail, "/webhooks/github"));
+    assert_int_equal(count_stored(), 0);
 }
 
 static void test_body_hash_is_of_the_raw_body(void **state)
@@ -641,6 +738,12 @@ int main(void)
         TEST(test_github_form),
         TEST(test_gitlab_token),
         cmocka_unit_test_setup_teardown(test_gitlab_signing, set_up_signing, tear_down),
+        cmocka_unit_test_setup_teardown(test_gitea_json, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_gitea_form, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_bitbucket_cloud, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_push_of_several_refs, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_repository_with_two_addresses, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_hooks_with_the_wrong_path, set_up, tear_down),
         TEST(test_body_hash_is_of_the_raw_body),
         TEST(test_other_events_are_final),
         TEST(test_nobody_follows),

@@ -881,6 +881,27 @@ static void test_git_together(void **state)
     }
 }
 
+static void test_statuses(void **state)
+{
+    (void)state;
+    struct config config;
+    assert_loads("git: {helper: /bin/true}\n"
+                 "statuses:\n"
+                 "- {url: 'https://git.example', forge: gitea, tokenFile: secret}\n"
+                 "- {url: 'https://git.example/acme', forge: gitlab, tokenFile: secret,"
+                 " api: 'https://api.example/v4'}\n",
+                 &config);
+    const struct config_status *found = config_status(&config, "https://git.example/acme/x.git");
+    assert_int_equal(found->forge, FORGE_GITLAB);
+    assert_string_equal(found->api, "https://api.example/v4");
+    assert_non_null(found->token.text);
+    found = config_status(&config, "https://git.example/acme2/x.git");
+    assert_int_equal(found->forge, FORGE_GITEA);
+    assert_string_equal(found->api, "");
+    assert_null(config_status(&config, "https://git.example.evil/acme/x.git"));
+    config_finish(&config);
+}
+
 // --- documents from the table ---
 
 static char *written(void (*write)(FILE *out))
@@ -978,6 +999,7 @@ int main(void)
         cmocka_unit_test(test_credentials),
         cmocka_unit_test(test_git_proxy),
         cmocka_unit_test(test_git_together),
+        cmocka_unit_test(test_statuses),
         cmocka_unit_test(test_example_file),
         cmocka_unit_test(test_example_values),
         cmocka_unit_test(test_help_and_manual),

@@ -18,7 +18,7 @@
 #define SHA_A    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define SHA_B    "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
 #define ZEROS    "0000000000000000000000000000000000000000"
-#define MESSAGES TEST_CORPORA "/bitbucket/"
+#define MESSAGES TEST_CORPORA "/webhooks/bitbucket/"
 
 static struct webhook_secrets secrets;
 

@@ -20,17 +20,17 @@ struct target {
     char deep[8];
 };
 
-#define TEXT(member) offsetof(struct target, member), sizeof((struct target *)0)->member
+#define TEXT(member) offsetof(struct target, member), sizeof((struct target *)0)->member, NULL
 
 enum { OBJECT, LIST, LIST_OBJECT };
 
 static const struct payload_field fields[] = {
-    [OBJECT] = {"object", PAYLOAD_ROOT, PAYLOAD_OBJECT, 0, 0},
-    [LIST] = {"list", PAYLOAD_ROOT, PAYLOAD_LIST, 0, 0},
-    [LIST_OBJECT] = {"object", LIST, PAYLOAD_OBJECT, 0, 0},
+    [OBJECT] = {"object", PAYLOAD_ROOT, PAYLOAD_OBJECT, 0, 0, NULL},
+    [LIST] = {"list", PAYLOAD_ROOT, PAYLOAD_LIST, 0, 0, NULL},
+    [LIST_OBJECT] = {"object", LIST, PAYLOAD_OBJECT, 0, 0, NULL},
     {"text", PAYLOAD_ROOT, PAYLOAD_TEXT, TEXT(text)},
     {"line", PAYLOAD_ROOT, PAYLOAD_LINE, TEXT(line)},
-    {"flag", PAYLOAD_ROOT, PAYLOAD_FLAG, offsetof(struct target, flag), 0},
+    {"flag", PAYLOAD_ROOT, PAYLOAD_FLAG, offsetof(struct target, flag), 0, NULL},
     {"text", OBJECT, PAYLOAD_TEXT, TEXT(inner)},
     {"text", LIST, PAYLOAD_TEXT, TEXT(element)},
     {"text", LIST_OBJECT, PAYLOAD_TEXT, TEXT(deep)},
@@ -93,6 +93,37 @@ static void last_element_counts_alone(void **state)
     must_read("{\"list\":[{\"text\":\"1\",\"object\":{\"text\":\"d\"}},{}]}", &out);
     assert_string_equal(out.element, "");
     assert_string_equal(out.deep, "");
+}
+
+struct seen {
+    char text[8];
+    char deep[8];
+    char all[64];
+};
+
+static void note_element(void *out)
+{
+    struct seen *seen = out;
+    size_t used = strlen(seen->all);
+    snprintf(seen->all + used, sizeof seen->all - used, "%s%s;", seen->text, seen->deep);
+}
+
+static void tells_of_each_element(void **state)
+{
+    (void)state;
+    enum { ELEMENTS, INNER };
+    static const struct payload_field table[] = {
+        [ELEMENTS] = {"list", PAYLOAD_ROOT, PAYLOAD_LIST, 0, 0, note_element},
+        [INNER] = {"object", ELEMENTS, PAYLOAD_OBJECT, 0, 0, NULL},
+        {"text", ELEMENTS, PAYLOAD_TEXT, offsetof(struct seen, text), 8, NULL},
+        {"text", INNER, PAYLOAD_TEXT, offsetof(struct seen, deep), 8, NULL},
+    };
+    static const char json[] = "{\"list\":[{\"object\":{\"text\":\"d\"},\"text\":\"1\"},7,[{}],"
+                               "{\"other\":[{}],\"text\":\"2\"},{}]}";
+    struct seen seen = {0};
+    struct error shape, err;
+    assert_true(payload_read(json, strlen(json), table, COUNT(table), &seen, &shape, &err));
+    assert_string_equal(seen.all, "1d;2;;");
 }
 
 static void decodes_escapes(void **state)
@@ -272,15 +303,11 @@ static void bounds_the_nesting(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(fills_the_table),
-        cmocka_unit_test(leaves_absent_and_null_alone),
-        cmocka_unit_test(last_element_counts_alone),
-        cmocka_unit_test(decodes_escapes),
-        cmocka_unit_test(cuts_lines),
-        cmocka_unit_test(tells_a_wrong_shape),
-        cmocka_unit_test(refuses_what_is_not_json),
-        cmocka_unit_test(takes_what_is_json),
-        cmocka_unit_test(bounds_the_nesting),
+        cmocka_unit_test(fills_the_table),           cmocka_unit_test(leaves_absent_and_null_alone),
+        cmocka_unit_test(last_element_counts_alone), cmocka_unit_test(tells_of_each_element),
+        cmocka_unit_test(decodes_escapes),           cmocka_unit_test(cuts_lines),
+        cmocka_unit_test(tells_a_wrong_shape),       cmocka_unit_test(refuses_what_is_not_json),
+        cmocka_unit_test(takes_what_is_json),        cmocka_unit_test(bounds_the_nesting),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
