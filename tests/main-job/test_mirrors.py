@@ -185,7 +185,7 @@ def test_an_image_has_what_dockerignore_leaves(agent, place):
              "report.sh": script, ".dockerignore": "logs\n!logs/keep\n**/*.tmp\n/docs/**\n",
              "logs/a": "x", "logs/keep": "x", "a.tmp": "x", "src/b.tmp": "x", "src/c": "x", "docs/d/e": "x"}
     deploy(agent, repository, files)
-    run = service.force(agent).json["run"]
+    run = service.force(agent).json["name"]
     service.ended(agent, run, 120)
     log = agent.api("GET", f"{service.path}/runs/{run}/logs").text
     assert log.split() == ["/all/.dockerignore", "/all/Dockerfile", "/all/logs/keep", "/all/report.sh", "/all/src/c"]
