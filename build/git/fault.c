@@ -37,11 +37,18 @@ const char *fault_libgit2_text(void)
     return last && last->message ? last->message : "no reason given";
 }
 
+// libgit2 ends its text with the system's own words, which outlive errno.
+static bool tells_of(const git_error *error, int errnum)
+{
+    return error && error->klass == GIT_ERROR_OS && error->message &&
+           strstr(error->message, strerror(errnum));
+}
+
 bool fault_mirror(struct fault *fault, const char *fmt, ...)
 {
     const git_error *last = git_error_last();
-    int why = errno;
-    bool no_room = why == ENOSPC || why == EDQUOT || why == EFBIG;
+    bool full = tells_of(last, ENOSPC) || tells_of(last, EDQUOT);
+    bool no_room = full || tells_of(last, EFBIG);
     bool no_memory = last && last->klass == GIT_ERROR_NOMEMORY;
     char reason[256];
     text_copy(reason, sizeof reason, fault_libgit2_text());
@@ -51,8 +58,7 @@ bool fault_mirror(struct fault *fault, const char *fmt, ...)
     va_end(args);
     size_t used = strlen(fault->text);
     snprintf(fault->text + used, sizeof fault->text - used, ": %s%s",
-             last && last->klass == GIT_ERROR_OS && why == ENOSPC ? "the disk is full: " : "",
-             reason);
-    fault->damaged = !no_memory && !(last && last->klass == GIT_ERROR_OS && no_room);
+             full ? "the disk is full: " : "", reason);
+    fault->damaged = !no_memory && !no_room;
     return false;
 }
