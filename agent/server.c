@@ -173,7 +173,8 @@ static void report_unanswered(struct server_request *req, enum MHD_RequestTermin
         options->refused(req, 503, STOPPING, options->user);
     else if (req->peer->connection.late)
         options->refused(req, 408, TOO_SLOW, options->user);
-    else if (code == MHD_REQUEST_TERMINATED_COMPLETED_OK)
+    else if (code == MHD_REQUEST_TERMINATED_COMPLETED_OK ||
+             code == MHD_REQUEST_TERMINATED_WITH_ERROR)
         options->refused(req, 400, "The request is malformed.", options->user);
 }
 

@@ -71,6 +71,7 @@ class Agent:
     def __init__(self, place, directory, **changes):
         self.place, self.directory = place, directory
         self.process = None
+        self.variables, self.descriptors = {}, ()  # more of its environment; open files it inherits
         self.log = directory / "agent.log"
         self.log.touch()
         for name, text in {**FORGE_SECRETS, **TOKENS}.items():
@@ -122,7 +123,8 @@ class Agent:
         already = self.log.stat().st_size
         with self.log.open("ab") as log:
             self.process = subprocess.Popen([*self.program(), "agent", "--config", str(path)], stdout=log, stderr=log,
-                                            stdin=subprocess.DEVNULL, env={**os.environ, **SANITIZERS})
+                                            stdin=subprocess.DEVNULL, pass_fds=self.descriptors,
+                                            env={**os.environ, **SANITIZERS, **self.variables})
         line = eventually(lambda: self.listening(already), "the agent listens")
         self.webhooks, self.admin = line.group(1), line.group(2)
         # The same addresses after a restart.
