@@ -170,31 +170,35 @@ static const char TOO_SLOW[] = "The request did not arrive in time.";
 
 // Of a request without an answer of ours: it was too slow, or libmicrohttpd has refused it. Clients
 // that just went away are not told of.
-static void report_unanswered(struct server_request *req, enum MHD_RequestTerminationCode code)
+static void report_unanswered(struct server_request *req)
 {
     const struct server_options *options = &req->server->options;
     if (req->answer || req->cut_off || !options->refused)
         return;
     req->target[strcspn(req->target, "?")] = '\0';
-    if (req->peer->connection.late && req->server->draining)
+    const union MHD_ConnectionInfo *own =
+        MHD_get_connection_info(req->mhd, MHD_CONNECTION_INFO_HTTP_STATUS);
+    if (own)
+        options->refused(req, (int)own->http_status,
+                         "The request is malformed, or its head too large.", options->user);
+    else if (req->peer->connection.late && req->server->draining)
         options->refused(req, 503, STOPPING, options->user);
     else if (req->peer->connection.late)
         options->refused(req, 408, TOO_SLOW, options->user);
-    else if (code == MHD_REQUEST_TERMINATED_COMPLETED_OK)
-        options->refused(req, 400, "The request is malformed.", options->user);
 }
 
 static void on_completed(void *cls, struct MHD_Connection *mhd, void **context,
                          enum MHD_RequestTerminationCode code)
 {
     (void)mhd;
+    (void)code;
     struct server *server = cls;
     struct server_request *req = *context;
     *context = NULL;
     if (!req)
         return;
     unlink_suspended(server, req);
-    report_unanswered(req, code);
+    report_unanswered(req);
     atomic_fetch_sub(&server->in_flight, req->charged);
     connection_set(server->connections, &req->peer->connection, CONNECTION_IDLE,
                    mono_after(server->options.idle_ms));

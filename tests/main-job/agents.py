@@ -72,6 +72,7 @@ class Agent:
     def __init__(self, place, directory, **changes):
         self.place, self.directory = place, directory
         self.process = None
+        self.variables, self.descriptors = {}, ()  # more of its environment; open files it inherits
         self.log = directory / "agent.log"
         self.log.touch()
         for name, text in {**FORGE_SECRETS, **TOKENS}.items():
@@ -126,7 +127,8 @@ class Agent:
         already = self.log.stat().st_size
         with self.log.open("ab") as log:
             self.process = subprocess.Popen([*self.program(), "agent", "--config", str(path)], stdout=log, stderr=log,
-                                            stdin=subprocess.DEVNULL, env={**os.environ, **SANITIZERS})
+                                            stdin=subprocess.DEVNULL, pass_fds=self.descriptors,
+                                            env={**os.environ, **SANITIZERS, **self.variables})
         at = eventually(lambda: self.listening(already), "the agent listens")
         self.metrics, self.webhooks, self.admin = at.get("metrics"), at["webhooks"], at["admin"]
         # The same addresses after a restart.

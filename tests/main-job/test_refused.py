@@ -405,6 +405,45 @@ def test_malformed_request(agent, raw):
     assert ask(agent.webhooks, "GET", "/healthz").status == 200
 
 
+# What a proxy before the agent could have read as one request and the agent as two, or the other way round.
+SMUGGLING = {
+    "length-and-chunked": ("Content-Length: {length}", "Transfer-Encoding: chunked", b"0\r\n\r\n"),
+    "chunked-and-length": ("Transfer-Encoding: chunked", "Content-Length: {length}", b"0\r\n\r\n"),
+    "two-lengths": ("Content-Length: 2", "Content-Length: {length}", b"{}"),
+    "same-length-twice": ("Content-Length: 2", "Content-Length: 2", b"{}"),
+    "list-of-lengths": ("Content-Length: 2, {length}", "X: y", b"{}"),
+    "length-with-a-sign": ("Content-Length: +2", "X: y", b"{}"),
+    "negative-length": ("Content-Length: -1", "X: y", b""),
+    "chunked-twice": ("Transfer-Encoding: chunked", "Transfer-Encoding: chunked", b"0\r\n\r\n"),
+    "other-encoding": ("Transfer-Encoding: gzip, chunked", "X: y", b"0\r\n\r\n"),
+    "unknown-encoding": ("Transfer-Encoding: xchunked", "X: y", b"0\r\n\r\n"),
+    "space-before-colon": ("Content-Length : 2", "X: y", b"{}"),
+    "chunk-of-a-sign": ("Transfer-Encoding: chunked", "X: y", b"-1\r\n\r\n"),
+    "chunk-too-large": ("Transfer-Encoding: chunked", "X: y", b"fffffffffffffffff\r\n\r\n"),
+}
+
+
+@pytest.mark.parametrize("which", SMUGGLING)
+def test_smuggled_request(agent, repository, which):
+    """Neither is anything of the first taken, nor is the second, which is well signed, ever looked at."""
+    *headers, body = SMUGGLING[which]
+    inner = github(repository)
+    second = head_of(inner, f"Content-Length: {len(inner.body)}") + inner.body
+    headers = [header.format(length=len(body) + len(second)) for header in headers]
+    outer = github(repository).with_body(body)
+    with connect(agent) as connection:
+        try:
+            connection.sendall(head_of(outer, *headers) + body + second)
+            connection.shutdown(socket.SHUT_WR)
+            answers = connection.makefile("rb").read()
+        except OSError:  # it has closed the connection already
+            answers = b""
+    lines = [line for line in answers.split(b"\r\n") if line.startswith(b"HTTP/1.1 ")]
+    assert all(line.split()[1].startswith(b"4") for line in lines), answers
+    for delivery in (inner, outer):
+        assert agent.api("GET", f"/v1/deliveries/{delivery.id}").status == 404
+
+
 def test_request_that_never_ends_holds_nobody_up(agent, repository):
     with connect(agent) as slow:
         slow.sendall(head_of(github(repository), "Content-Length: 1000") + b"{")

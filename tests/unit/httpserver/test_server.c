@@ -791,6 +791,14 @@ static void test_a_slow_drip_is_cut(void **state)
     check_drip_is_cut("POST /echo HTTP/1.1\r\n" HOST "Content-Length: 60000\r\n\r\n", "x");
 }
 
+static void await_refused(int count)
+{
+    struct mono_time deadline = mono_after(PATIENCE);
+    while (atomic_load(&refused_count) < count && !mono_past(deadline))
+        usleep(1000);
+    assert_int_equal(atomic_load(&refused_count), count);
+}
+
 static void test_a_slow_request_is_told(void **state)
 {
     (void)state;
@@ -807,12 +815,34 @@ static void test_a_slow_request_is_told(void **state)
         done(&answer);
         assert_true(closes_within(fd, PATIENCE));
         close(fd);
-        struct mono_time deadline = mono_after(PATIENCE);
-        while (atomic_load(&refused_count) <= (int)i && !mono_past(deadline))
-            usleep(1000);
-        assert_int_equal(atomic_load(&refused_count), i + 1);
+        await_refused((int)i + 1);
         assert_int_equal(last_refused, 408);
     }
+}
+
+// Those that libmicrohttpd answers by itself, once it is known what is asked for.
+static void test_malformed_requests_are_told(void **state)
+{
+    (void)state;
+    static const char *const malformed[] = {
+        "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\nno length\r\n",
+        "POST /echo HTTP/1.1\r\n" HOST "Content-Length: ten\r\n\r\n",
+        "POST /echo HTTP/1.1\r\n" HOST "no colon\r\n\r\n",
+    };
+    int count = 0;
+    for (size_t i = 0; i < sizeof malformed / sizeof *malformed; i++) {
+        assert_int_equal(status_of(malformed[i]), 400);
+        await_refused(++count);
+        assert_int_equal(last_refused, 400);
+    }
+    for (size_t i = 0; i < 2; i++) { // who goes away is refused nothing
+        int fd = dial();
+        assert_true(say(fd, i ? "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 9\r\n\r\nabc"
+                              : "POST /echo HTTP/1.1\r\n" HOST));
+        close(fd);
+    }
+    assert_int_equal(status_of("GET /echo HTTP/1.1\r\n" HOST "\r\n"), 200);
+    await_refused(count);
 }
 
 static void test_idle_connections_are_closed(void **state)
@@ -1285,6 +1315,7 @@ int main(void)
         cmocka_unit_test(test_one_too_many),
         TEST(test_a_slow_drip_is_cut, start_impatient),
         TEST(test_a_slow_request_is_told, start_impatient),
+        TEST(test_malformed_requests_are_told, start_events),
         TEST(test_idle_connections_are_closed, start_impatient),
         cmocka_unit_test(test_a_client_that_takes_nothing_is_cut),
         TEST(test_late_answers, start_events),

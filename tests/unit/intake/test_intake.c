@@ -21,13 +21,15 @@
 
 #include <cmocka.h>
 
-#define GITHUB_SECRET "github secret"
-#define GITLAB_TOKEN  "gitlab token"
-#define SIGNING_TOKEN "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-#define REPOSITORY    "https://git.example/acme/report.git"
-#define IDENTITY      "git.example/acme/report"
-#define COMMIT        "0123456789abcdef0123456789abcdef01234567"
-#define BODY_MAX      ((size_t)64 << 10)
+#define GITHUB_SECRET    "github secret"
+#define GITLAB_TOKEN     "gitlab token"
+#define GITEA_SECRET     "Gitea's"
+#define BITBUCKET_SECRET "Bitbucket's"
+#define SIGNING_TOKEN    "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+#define REPOSITORY       "https://git.example/acme/report.git"
+#define IDENTITY         "git.example/acme/report"
+#define COMMIT           "0123456789abcdef0123456789abcdef01234567"
+#define BODY_MAX         ((size_t)64 << 10)
 
 static char directory[64];
 static struct store *store;
@@ -83,8 +85,8 @@ static void start(bool with_signing_token)
     put("github", GITHUB_SECRET);
     put("gitlab", GITLAB_TOKEN);
     put("signing", SIGNING_TOKEN);
-    put("gitea", "Gitea's");
-    put("bitbucket", "Bitbucket's");
+    put("gitea", GITEA_SECRET);
+    put("bitbucket", BITBUCKET_SECRET);
     CLEANUP(free_ptr)
     char *text =
         xasprintf("{git: {helper: /bin/true}, webhooks: {github: {secretFiles: [github]},"
@@ -150,8 +152,8 @@ static struct sign_request push(enum sign_scheme scheme, const char *delivery)
     static const char *const secrets[SIGN_SCHEME_COUNT] = {
         [SIGN_GITHUB_JSON] = GITHUB_SECRET,        [SIGN_GITHUB_FORM] = GITHUB_SECRET,
         [SIGN_GITLAB_TOKEN] = GITLAB_TOKEN,        [SIGN_GITLAB_SIGNING] = SIGNING_TOKEN,
-        [SIGN_GITEA_JSON] = gitea_secret,          [SIGN_GITEA_FORM] = gitea_secret,
-        [SIGN_BITBUCKET_CLOUD] = bitbucket_secret, [SIGN_BITBUCKET_SERVER] = bitbucket_secret,
+        [SIGN_GITEA_JSON] = GITEA_SECRET,          [SIGN_GITEA_FORM] = GITEA_SECRET,
+        [SIGN_BITBUCKET_CLOUD] = BITBUCKET_SECRET, [SIGN_BITBUCKET_SERVER] = BITBUCKET_SECRET,
     };
     return (struct sign_request){.scheme = scheme,
                                  .event = SIGN_PUSH,
@@ -322,7 +324,8 @@ static struct answer send_bitbucket(const char *event, const char *file, const c
     char path[256], event_line[64], id_line[64], signature_line[128];
     char signature[HUB_SIGNATURE_SIZE];
     CLEANUP(buffer_finish) struct buffer body = {0};
-    const struct webhook_secret secret = {(uint8_t *)bitbucket_secret, strlen(bitbucket_secret)};
+    static uint8_t bitbucket[] = BITBUCKET_SECRET;
+    const struct webhook_secret secret = {bitbucket, sizeof bitbucket - 1};
     snprintf(path, sizeof path, TEST_CORPORA "/webhooks/bitbucket/%s", file);
     assert_true(file_read(path, 1 << 20, &body, NULL));
     hub_signature_make(&secret, body.data, body.len, signature);
