@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import pathlib
 import re
 import shutil
 import subprocess
@@ -19,40 +18,33 @@ CLAIM = f"state-{POD}"
 SHARED = {"Namespace", "ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"}
 
 
-class Volume:
-    """A directory of the node, since the test cluster provisions none; made and removed by a pod."""
+class Directory:
+    """One of the node, for the volume that the test cluster does not provision."""
 
     def __init__(self, cluster, name):
         self.cluster, self.name = cluster, name
-        self.path = f"/var/lib/cronwright-tests/{name}"
+        self.parent = "/var/lib/cronwright-tests"
+        self.path = f"{self.parent}/{name}"
 
-    def on_node(self, script):
-        """Runs as root on the node's directory for such volumes, at /volumes."""
-        pod = {"metadata": {"generateName": "volume-"},
+    def on_node(self, command):
+        """Runs as root, in the directory above it."""
+        pod = {"metadata": {"generateName": "directory-"},
                "spec": {"restartPolicy": "Never", "automountServiceAccountToken": False,
-                        "volumes": [{"name": "all", "hostPath": {"path": str(pathlib.Path(self.path).parent),
-                                                                 "type": "DirectoryOrCreate"}}],
+                        "volumes": [{"name": "above", "hostPath": {"path": self.parent, "type": "DirectoryOrCreate"}}],
                         "containers": [{"name": "main", "image": self.cluster.busybox_image,
-                                        "command": ["/bin/busybox", "sh", "-ec", script],
-                                        "volumeMounts": [{"name": "all", "mountPath": "/volumes"}]}]}}
+                                        "command": ["/bin/busybox", *command], "workingDir": "/above",
+                                        "volumeMounts": [{"name": "above", "mountPath": "/above"}]}]}}
         name = self.cluster.create("pods", "default", pod)["metadata"]["name"]
-        over = lambda: self.cluster.get("pods", "default", name)["status"]["phase"] in ("Succeeded", "Failed")
-        eventually(over, f"{script!r} has run on the node", 60)
-        assert self.cluster.get("pods", "default", name)["status"]["phase"] == "Succeeded", script
+        phase = lambda: self.cluster.get("pods", "default", name)["status"]["phase"]
+        eventually(lambda: phase() in ("Succeeded", "Failed"), f"{command} has run on the node", 60)
+        assert phase() == "Succeeded", command
         self.cluster.delete("pods", "default", name)
 
     def make(self):
-        # The kubelet gives directories of its own making to the pod's group, but not these.
-        self.on_node(f"mkdir -p /volumes/{self.name}; chown 65532:65532 /volumes/{self.name}")
-        self.cluster.kubectl("apply", "-f", "-", stdin=json.dumps({
-            "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": self.name},
-            "spec": {"capacity": {"storage": "20Gi"}, "accessModes": ["ReadWriteOnce"],
-                     "persistentVolumeReclaimPolicy": "Retain", "hostPath": {"path": self.path},
-                     "claimRef": {"namespace": NAMESPACE, "name": CLAIM}}}))
+        self.on_node(["mkdir", self.name])
 
     def remove(self):
-        self.cluster.kubectl("delete", "persistentvolume", self.name, "--ignore-not-found")
-        self.on_node(f"rm -rf /volumes/{self.name}")
+        self.on_node(["rm", "-rf", self.name])
 
 
 class PodAgent(Agent):
@@ -62,7 +54,7 @@ class PodAgent(Agent):
     def __init__(self, place, directory, image, **changes):
         super().__init__(place, directory, **changes)
         self.image, self.overlay = image, directory / "overlay"
-        self.volume = Volume(place.cluster, place.namespace)
+        self.state = Directory(place.cluster, place.namespace)
         self.forward = None
         self.pods = set()  # uids of all it has been
 
@@ -87,26 +79,35 @@ class PodAgent(Agent):
         secrets = sorted(path.name for path in self.directory.glob("*.secret"))
         for name in secrets:
             shutil.copy(self.directory / name, self.overlay / name)
-        path = self.overlay / "kustomization.yaml"
+        with self.edited("kustomization.yaml") as content:
+            content["resources"] = [os.path.relpath(MANIFESTS, self.overlay), *content["resources"][1:], "volume.yaml"]
+            name, _, digest = self.image.partition("@")
+            content["images"][0] = {"name": "cronwright", "newName": name.rpartition(":")[0], "digest": digest}
+            content["secretGenerator"][0]["files"] = [*secrets, "admin.token=admin.secret"]
+        with self.edited("builds-egress.yaml") as policy:
+            host, _, port = self.place.cluster.registry.partition(":")
+            policy["spec"]["egress"] = [{"to": [{"ipBlock": {"cidr": f"{host}/32"}}],
+                                         "ports": [{"protocol": "TCP", "port": int(port)}]}]
+        with self.edited("volume.yaml") as volume:
+            volume["metadata"]["name"] = self.place.namespace
+            volume["spec"]["local"]["path"] = self.state.path
+            [node] = volume["spec"]["nodeAffinity"]["required"]["nodeSelectorTerms"]
+            node["matchExpressions"][0]["values"] = [self.place.cluster.kubectl(
+                "get", "nodes", "-o", r"jsonpath={.items[0].metadata.labels.kubernetes\.io/hostname}")]
+
+    @contextlib.contextmanager
+    def edited(self, name):
+        path = self.overlay / name
         content = yaml.safe_load(path.read_text())
-        content["resources"][0] = os.path.relpath(MANIFESTS, self.overlay)
-        content["images"][0] = {"name": "cronwright", "newName": self.image.rpartition("@")[0].rpartition(":")[0],
-                                "digest": self.image.rpartition("@")[2]}
-        content["secretGenerator"][0]["files"] = [*secrets, "admin.token=admin.secret"]
+        yield content
         path.write_text(yaml.safe_dump(content))
-        path = self.overlay / "builds-egress.yaml"
-        policy = yaml.safe_load(path.read_text())
-        host, _, port = self.place.cluster.registry.partition(":")
-        policy["spec"]["egress"] = [{"to": [{"ipBlock": {"cidr": f"{host}/32"}}],
-                                     "ports": [{"protocol": "TCP", "port": int(port)}]}]
-        path.write_text(yaml.safe_dump(policy))
 
     def apply(self):
         self.write_overlay()
         self.place.cluster.kubectl("apply", "--warnings-as-errors", "-k", str(self.overlay))
 
     def start(self, until_ready=True):
-        self.volume.make()
+        self.state.make()
         self.apply()
         self.await_pod()
         return self
@@ -186,13 +187,14 @@ class PodAgent(Agent):
         self.disconnect()
         made = [document for document in yaml.safe_load_all(cluster.kubectl("kustomize", str(self.overlay)))
                 if document["kind"] not in SHARED]
-        cluster.kubectl("delete", "--ignore-not-found", "--timeout=2m", "-f", "-",
-                        stdin=yaml.safe_dump_all(made))
+        # Not waiting: the volume goes when the claim has gone, and that when the pod has.
+        cluster.kubectl("delete", "--ignore-not-found", "--wait=false", "-f", "-", stdin=yaml.safe_dump_all(made))
         # Those of earlier settings too.
         cluster.kubectl("delete", "configmaps,secrets", "-n", NAMESPACE, "-l", "app.kubernetes.io/name=cronwright")
+        cluster.kubectl("delete", "persistentvolumeclaim", "-n", NAMESPACE, CLAIM, "--ignore-not-found",
+                        "--timeout=2m")
         eventually(lambda: self.pod() is None, "the pod is gone", 90)
-        cluster.kubectl("delete", "persistentvolumeclaim", "-n", NAMESPACE, CLAIM, "--ignore-not-found")
-        self.volume.remove()
+        self.state.remove()
 
 
 def exit_of(uid, events):
