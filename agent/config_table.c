@@ -107,6 +107,7 @@ FORM(a_label, is_label, "a name of lower-case letters, digits and -");
 FORM(a_subdomain, is_subdomain, "a name of lower-case letters, digits, - and .");
 FORM(a_namespace, is_label_or_all, "a namespace's name, or \"*\"");
 FORM(a_url, is_url_prefix, "a prefix such as https://git.example/acme");
+FORM(a_web_address, is_url_prefix, "an address such as https://git.example");
 FORM(a_repository, is_url_prefix_or_all, "a prefix such as https://git.example/acme, or \"*\"");
 FORM(an_image, is_image, "an image such as registry.example/tool:1.0");
 FORM(an_image_prefix, is_image_prefix_or_all, "a prefix such as registry.example/acme, or \"*\"");
@@ -169,8 +170,8 @@ const struct config_setting config_settings[] = {
     {"admin", CONFIG_GROUP, .help = "The admin API, which the command line uses."},
     {"admin.listen", CONFIG_ADDRESS, AT(admin.listen), .standard = "127.0.0.1:8081",
      .help = "Where it listens: host:port or unix:/path."},
-    {"admin.publicUrl", CONFIG_TEXT, AT(admin.public_url), .standard = "\"\"", .form = &a_url,
-     .help = "Where people reach it: commit statuses link to its pages.",
+    {"admin.publicUrl", CONFIG_TEXT, AT(admin.public_url), .standard = "\"\"",
+     .form = &a_web_address, .help = "Where people reach it: commit statuses link to its pages.",
      .example = "https://cronwright.example"},
     {"admin.tokens", CONFIG_LIST, AT(admin.tokens), .standard = "[]",
      .item_size = sizeof(struct config_token), .help = "Who may use it."},
@@ -313,7 +314,8 @@ const struct config_setting config_settings[] = {
      .example = "https://git.example/acme"},
     {"statuses[].forge", CONFIG_CHOICE, IN(config_status, forge), .words = forges,
      .help = "Which API it speaks; Forgejo speaks Gitea's.", .example = "gitea"},
-    {"statuses[].api", CONFIG_TEXT, IN(config_status, api), .standard = "\"\"", .form = &a_url,
+    {"statuses[].api", CONFIG_TEXT, IN(config_status, api), .standard = "\"\"",
+     .form = &a_web_address,
      .help = "Where the API is. Without it: https://api.github.com for github.com, else /api/v3 "
              "(GitHub), /api/v4 (GitLab) or /api/v1 (Gitea) on the URL's host.",
      .example = "https://git.example/api/v1"},
