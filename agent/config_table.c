@@ -75,6 +75,11 @@ static bool is_url_prefix(const char *text)
     return (web || is_ssh_prefix(text)) && is_graphic(text) && !strpbrk(text, "?#*\\");
 }
 
+static bool is_web_address(const char *text)
+{
+    return text_starts(text, "http") && is_url_prefix(text);
+}
+
 static bool is_url_prefix_or_all(const char *text)
 {
     return is_url_prefix(text) || is_everything(text);
@@ -156,6 +161,7 @@ FORM(a_repository, is_url_prefix_or_all,
      "a prefix such as https://git.example/acme or ssh://git@git.example/acme, or \"*\"");
 FORM(a_proxy, is_proxy, "a proxy such as http://proxy.example:3128");
 FORM(a_proxy_exception, is_proxy_exception, "a host, a .domain, or \"*\"");
+FORM(a_web_address, is_web_address, "an address such as https://git.example");
 FORM(an_image, is_image, "an image such as registry.example/tool:1.0");
 FORM(an_image_prefix, is_image_prefix_or_all, "a prefix such as registry.example/acme, or \"*\"");
 FORM(a_mirror, is_mirror, "a host such as mirror.example:5000, with a path if need be");
@@ -231,8 +237,8 @@ const struct config_setting config_settings[] = {
     {"admin", CONFIG_GROUP, .help = "The admin API, which the command line uses."},
     {"admin.listen", CONFIG_ADDRESS, AT(admin.listen), .restart = true,
      .standard = "127.0.0.1:8081", .help = "Where it listens: host:port or unix:/path."},
-    {"admin.publicUrl", CONFIG_TEXT, AT(admin.public_url), .standard = "\"\"", .form = &a_url,
-     .help = "Where people reach it: commit statuses link to its pages.",
+    {"admin.publicUrl", CONFIG_TEXT, AT(admin.public_url), .standard = "\"\"",
+     .form = &a_web_address, .help = "Where people reach it: commit statuses link to its pages.",
      .example = "https://cronwright.example"},
     {"admin.tokens", CONFIG_LIST, AT(admin.tokens), .standard = "[]",
      .item_size = sizeof(struct config_token), .help = "Who may use it."},
@@ -521,7 +527,8 @@ const struct config_setting config_settings[] = {
      .example = "https://git.example/acme"},
     {"statuses[].forge", CONFIG_CHOICE, IN(config_status, forge), .words = forges,
      .help = "Which API it speaks; Forgejo speaks Gitea's.", .example = "gitea"},
-    {"statuses[].api", CONFIG_TEXT, IN(config_status, api), .standard = "\"\"", .form = &a_url,
+    {"statuses[].api", CONFIG_TEXT, IN(config_status, api), .standard = "\"\"",
+     .form = &a_web_address,
      .help = "Where the API is. Without it: https://api.github.com for github.com, else /api/v3 "
              "(GitHub), /api/v4 (GitLab) or /api/v1 (Gitea) on the URL's host.",
      .example = "https://git.example/api/v1"},

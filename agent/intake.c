@@ -312,7 +312,8 @@ static void add_hints(struct passage *passage, struct news *news, size_t change)
 
 static const char NOT_STORED[] = "The delivery could not be stored.";
 
-static void answer(struct server_request *req, const struct delivery *delivery,
+// `id` is the sender's, `delivery` the row whose end is told.
+static void answer(struct server_request *req, const char *id, const struct delivery *delivery,
                    enum store_outcome outcome)
 {
     if (outcome == STORE_FAILED) {
@@ -327,7 +328,7 @@ static void answer(struct server_request *req, const struct delivery *delivery,
     } else if (outcome == STORE_REOPENED) {
         detail = "The delivery had failed before and is tried again.";
     }
-    json_t *json = json_pack("{s:s, s:s}", "delivery", delivery->id, "reason", reason);
+    json_t *json = json_pack("{s:s, s:s}", "delivery", id, "reason", reason);
     if (*detail)
         json_object_set_new(json, "detail", json_string(detail));
     server_answer_json(req, 202, json);
@@ -366,7 +367,7 @@ static void all_stored(struct passage *passage)
     if (shown->outcome == STORE_FAILED)
         remember_refused(passage->intake, webhook_provider_at(server_path(passage->req)),
                          passage->req, 503, NOT_STORED);
-    answer(passage->req, &shown->delivery, shown->outcome);
+    answer(passage->req, passage->hints[0].delivery.id, &shown->delivery, shown->outcome);
     forget_passage(passage);
 }
 

@@ -208,6 +208,18 @@ static bool read_change(const struct one_change *from, struct webhook_change *ou
                           from->deleted, err);
 }
 
+// What the delivery is known by is the first change: better a branch than a tag or what is gone.
+static void put_branch_first(struct webhook_event *event)
+{
+    for (size_t i = 0; i < event->more_count && event->change.kind != EVENT_PUSH_BRANCH; i++) {
+        struct webhook_change first = event->change;
+        if (event->more[i].kind != EVENT_PUSH_BRANCH)
+            continue;
+        event->change = event->more[i];
+        event->more[i] = first;
+    }
+}
+
 static bool fill_changes(struct webhook_event *event, const struct bitbucket_payload *payload,
                          struct error *err)
 {
@@ -223,6 +235,7 @@ static bool fill_changes(struct webhook_event *event, const struct bitbucket_pay
     for (size_t i = 1; i < payload->count; i++)
         if (!read_change(&payload->changes[i], &event->more[event->more_count++], err))
             return false;
+    put_branch_first(event);
     return true;
 }
 

@@ -87,7 +87,7 @@ struct webhook_change {
 // Texts are valid UTF-8 without control characters; "" when the payload does not say. Starts as
 // {0}; whoever decodes one calls webhook_event_finish().
 struct webhook_event {
-    struct webhook_change change; // the first, or only, one
+    struct webhook_change change; // the only one, or the one that the delivery is known by
     // The other refs of a push of several (Bitbucket), at most EVENT_CHANGES_MAX - 1.
     struct webhook_change *more;
     size_t more_count;

@@ -11,6 +11,7 @@
 
 #define PATIENCE_MS 30000
 #define URL         "http://git.example/acme/report"
+#define TOKEN       "the token"
 #define SEEN_MAX    16
 
 // The forge: what it was told, and what it answers.
@@ -31,9 +32,7 @@ static struct {
 
 static struct server *server;
 static struct statuses *statuses;
-static struct config config;
-static struct config_status entry;
-static char api[64], prefix[] = "http://git.example", token[] = "the token", nothing[] = "";
+static struct settings *settings;
 
 static void copy_field(char *out, size_t room, const json_t *json, const char *name)
 {
@@ -72,6 +71,22 @@ static const struct server_route routes[] = {
     {0},
 };
 
+static void put(const char *name, const char *text)
+{
+    CLEANUP(free_ptr) char *path = xasprintf("%s/%s", directory, name);
+    assert_true(file_write(path, 0600, text, strlen(text), NULL));
+}
+
+static void write_settings(const char *forge_address)
+{
+    CLEANUP(free_ptr)
+    char *text = xasprintf("{git: {helper: /bin/true}, statuses: [{url: 'http://git.example',"
+                           " forge: gitlab, api: 'http://%s/api/v4', tokenFile: token}]}",
+                           forge_address);
+    put("token", TOKEN);
+    put("cronwright.yaml", text);
+}
+
 static int start(void **state)
 {
     static const struct server_route *const tables[] = {routes, NULL};
@@ -88,25 +103,23 @@ static int start(void **state)
                                            .idle_ms = PATIENCE_MS};
     set_up(state);
     assert_true(server_start(&options, &server, NULL));
-    snprintf(api, sizeof api, "http://%s/api/v4", server_address(server));
-    entry = (struct config_status){
-        .url = prefix, .forge = FORGE_GITLAB, .api = api, .token = {.text = token}};
-    config.statuses.items = &entry;
-    config.statuses.count = 1;
-    config.admin.public_url = nothing;
-    config.git.ca_file = nothing;
+    write_settings(server_address(server));
+    CLEANUP(config_errors_finish) struct config_errors errors = {0};
+    CLEANUP(free_ptr) char *path = xasprintf("%s/cronwright.yaml", directory);
+    assert_true(settings_load(path, &settings, &errors));
     forge.status = 201;
     forge.message = "";
     forge.redirects = false;
     forge.retry_after = NULL;
     forge.count = 0;
-    statuses = statuses_create(&config, store);
+    statuses = statuses_create(settings, store);
     return 0;
 }
 
 static int stop(void **state)
 {
     statuses_destroy(statuses);
+    settings_destroy(settings);
     server_stop(server);
     return tear_down(state);
 }
@@ -193,7 +206,7 @@ static void tells_pending_then_success(void **state)
     assert_string_equal(forge.seen[1].state, "success");
     assert_string_equal(forge.seen[1].description, "deployed to reports/nightly");
     assert_string_equal(forge.seen[1].path, "/api/v4/projects/acme%2Freport/statuses/c1");
-    assert_string_equal(forge.seen[1].token, token);
+    assert_string_equal(forge.seen[1].token, TOKEN);
 }
 
 static void each_end_has_its_sentence(void **state)
@@ -263,7 +276,7 @@ static void survives_a_restart(void **state)
     tried(&build, STATUS_PENDING);
     statuses_destroy(statuses);
     end(&build, BUILD_FAILED, "build-failed", "RUN false");
-    statuses = statuses_create(&config, store);
+    statuses = statuses_create(settings, store);
     assert_true(tried(&build, STATUS_FAILURE).told);
 }
 
@@ -318,12 +331,14 @@ static void redirects_are_not_followed(void **state)
 static void nobody_there(void **state)
 {
     (void)state;
-    snprintf(api, sizeof api, "http://127.0.0.1:1/api/v4");
+    write_settings("127.0.0.1:1");
+    CLEANUP(config_errors_finish) struct config_errors errors = {0};
+    assert_true(settings_reload(settings, NULL, NULL, &errors));
     struct build build = build_of("c1", BUILD_WAITING);
     note(&build);
     struct commit_status status = tried(&build, STATUS_PENDING);
     assert_false(status.told);
-    assert_null(strstr(status.error, token));
+    assert_null(strstr(status.error, TOKEN));
 }
 
 static void other_repositories_are_left_alone(void **state)
@@ -346,7 +361,7 @@ static void an_entry_that_is_gone_is_given_up(void **state)
     snprintf(status.commit, sizeof status.commit, "c1");
     snprintf(status.name, sizeof status.name, "nightly");
     assert_true(store_status_put(store, &status, &changed, NULL));
-    statuses = statuses_create(&config, store);
+    statuses = statuses_create(settings, store);
     status = tried(&build, STATUS_PENDING);
     assert_int_equal(status.tries, STATUS_TRIES_MAX);
     assert_int_equal(status.sent, 0);

@@ -138,6 +138,18 @@ static void cloud_push_of_several(void **state)
     check_change(&event.more[2], EVENT_PUSH_TAG, "refs/tags/v1", "", SHA_B);
 }
 
+// What is not built stands first in the payload.
+static void is_known_by_a_branch(void **state)
+{
+    (void)state;
+    CLEANUP(webhook_event_finish)
+    struct webhook_event event = decoded(CLOUD, "cloud-branch-last.json");
+    check_change(&event.change, EVENT_PUSH_BRANCH, "refs/heads/main", SHA_A, SHA_B);
+    assert_int_equal(event.more_count, 2);
+    check_change(&event.more[0], EVENT_PUSH_TAG, "refs/tags/v1", "", SHA_B);
+    check_change(&event.more[1], EVENT_DELETE_BRANCH, "refs/heads/old", SHA_A, ZEROS);
+}
+
 static void cloud_oddities(void **state)
 {
     (void)state;
@@ -239,6 +251,7 @@ int main(void)
         cmocka_unit_test(refuses_bad_signatures),
         cmocka_unit_test(cloud_push),
         cmocka_unit_test(cloud_push_of_several),
+        cmocka_unit_test(is_known_by_a_branch),
         cmocka_unit_test(cloud_oddities),
         cmocka_unit_test(server_push),
         cmocka_unit_test(pings_and_others),
