@@ -26,6 +26,7 @@ BUILDER = {  # as builds are: root inside, no more rights than making files need
     "allowPrivilegeEscalation": False, "seccompProfile": {"type": "RuntimeDefault"},
     "capabilities": {"drop": ["ALL"], "add": ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "SETUID", "SETGID",
                                               "SETFCAP", "KILL"]}}
+AS_ROOT = [] if os.geteuid() == 0 else ["sudo", "-n"]
 # As Debian's own slim images: no documents, no translations.
 SLIM = [f"--dpkgopt=path-exclude=/usr/share/{kind}/*" for kind in ("doc", "man", "locale", "info")]
 
@@ -114,7 +115,7 @@ class Recipe:
         if not layer.exists():
             self.say(f"making a base image of Debian {release()}, once for this machine")
             unfinished = layer.with_suffix(".new.tar")
-            subprocess.run(["mmdebstrap", "--quiet", "--variant=minbase", "--aptopt=Acquire::Languages none",
+            subprocess.run([*AS_ROOT, "mmdebstrap", "--quiet", "--variant=minbase", "--aptopt=Acquire::Languages none",
                             f'--aptopt=Acquire::http::Proxy "{proxy}"', *SLIM,
                             # Only for making it: in the cluster the proxy is the build's matter.
                             "--customize-hook=rm -f $1/etc/apt/apt.conf.d/99mmdebstrap",
