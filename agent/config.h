@@ -21,6 +21,9 @@
 #define CONFIG_TOKEN_MIN  16   // bytes of an admin token in a file
 #define CONFIG_ERRORS_MAX 100
 
+#define CONFIG_SSH_KEY_MAX     ((size_t)16 << 10) // bytes of a private SSH key's file
+#define CONFIG_KNOWN_HOSTS_MAX ((size_t)24 << 10) // bytes of a known_hosts file
+
 #define TOKEN_HASH_PREFIX "sha256:"
 
 // Where to listen; nowhere when neither of the texts is there.

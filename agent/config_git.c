@@ -30,6 +30,14 @@ static void check_known_hosts(struct config_load *load, size_t item, const char 
     }
 }
 
+static void check_size(struct config_load *load, size_t item, const char *key,
+                       const struct config_secret *secret, size_t max)
+{
+    CLEANUP(free_ptr) char *why = xasprintf("longer than %zu bytes", max);
+    if (secret->text && strlen(secret->text) > max)
+        fail(load, item, key, why);
+}
+
 static void check_ssh(struct config_load *load, size_t item, const struct config_credential *entry)
 {
     if (is_given(&entry->password) || is_given(&entry->token) ||
@@ -37,6 +45,8 @@ static void check_ssh(struct config_load *load, size_t item, const struct config
         fail(load, item, "url", "one of SSH has its user in it, and neither password nor token");
     if (!is_given(&entry->ssh_key))
         fail(load, item, "sshKeyFile", "is required with a URL of SSH");
+    check_size(load, item, "sshKeyFile", &entry->ssh_key, CONFIG_SSH_KEY_MAX);
+    check_size(load, item, "knownHostsFile", &entry->known_hosts, CONFIG_KNOWN_HOSTS_MAX);
     if (!is_given(&entry->known_hosts))
         fail(load, item, "knownHostsFile",
              "is required with a URL of SSH: host keys are always checked");

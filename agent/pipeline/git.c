@@ -18,6 +18,10 @@ static void answers_ptr(struct git_answers *answers)
     git_answers_finish(answers);
 }
 
+_Static_assert(CONFIG_SSH_KEY_MAX <= GIT_SSH_KEY_MAX &&
+                   CONFIG_KNOWN_HOSTS_MAX <= GIT_KNOWN_HOSTS_MAX,
+               "what the settings may have, the Git child takes");
+
 static void add_login(const struct config_credential *credential, struct git_remote_branch *remote)
 {
     if (credential->ssh_key.text) {

@@ -133,9 +133,9 @@ bool git_url_parse(const char *url, struct git_url *out, struct error *err)
         return fail(err, "it has a space, a control character or one of ? # \\");
     if (!parse(url, &parsed, err))
         return false;
-    // The server's shell reads the path of SSH.
-    if (parsed.kind == GIT_URL_SSH && strpbrk(url, "'\"`$;&|<>()*!~"))
-        return fail(err, "it has a character that a shell would read");
+    // The server's shell reads the path of SSH, which libgit2 decodes and puts between quotes.
+    if (parsed.kind == GIT_URL_SSH && strpbrk(url, "'\"`$;&|<>()*!%"))
+        return fail(err, "it has a percent sign or a character that a shell would read");
     *out = parsed;
     return true;
 }

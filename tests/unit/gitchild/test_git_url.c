@@ -17,6 +17,7 @@ static void parts_are_found(void **state)
         {"ssh://git@git.example/acme/report", {GIT_URL_SSH, "git", "git.example", 22}},
         {"ssh://git@[::1]:2222/acme", {GIT_URL_SSH, "git", "::1", 2222}},
         {"git@git.example:acme/report.git", {GIT_URL_SSH, "git", "git.example", 22}},
+        {"git@git.example:~ana/report", {GIT_URL_SSH, "git", "git.example", 22}},
         {"a-b_1@10.0.0.1:/srv/git", {GIT_URL_SSH, "a-b_1", "10.0.0.1", 22}},
     };
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
@@ -72,6 +73,7 @@ static void the_rest_is_refused(void **state)
         "git@:acme",
         "@git.example:acme",
         "git@git.example:a`id`",
+        "ssh://git@git.example/a%27b",
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct git_url parsed;

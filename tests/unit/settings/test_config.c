@@ -38,6 +38,8 @@ static int make(void **state)
     put_file("secret", "It's a Secret\r\n");
     put_file("signing", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n");
     put_file("signing-bad", "whsec_not base64\n");
+    CLEANUP(free_ptr) char *long_text = xasprintf("%0*d", (int)CONFIG_SSH_KEY_MAX + 1, 7);
+    put_file("long-key", long_text);
     put_file("revoked", "a.example ssh-ed25519 AAAA\n@revoked a.example ssh-ed25519 AAAA\n");
     return 0;
 }
@@ -856,6 +858,8 @@ static void test_git_together(void **state)
          "knownHostsFile: secret}]",
          "git.credentials[0].url: one of SSH has its user in it, and neither password nor "
          "token"},
+        {"credentials: [{url: 'git@a.example:', sshKeyFile: long-key, knownHostsFile: secret}]",
+         "git.credentials[0].sshKeyFile: longer than 16384 bytes"},
         {"credentials: [{url: 'git@a.example', tokenFile: secret}]",
          "git.credentials[0].url: must be a prefix such as https://git.example/acme or "
          "ssh://git@git.example/acme"},
