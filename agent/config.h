@@ -131,7 +131,7 @@ struct config {
         int64_t max_concurrent;
         int64_t max_concurrent_per_repository; // 0: no bound of its own
         bool cache;
-        char *cache_repository; // "": beside the image
+        char *cache_repository;               // "": beside the image
         struct config_texts registry_mirrors; // "host[:port][/path]", for Docker Hub
         json_t *registry_maps;                // registry → "host[:port][/path]", texts
         int64_t max_context_bytes;

@@ -36,7 +36,8 @@ void config_check_kaniko_options(struct config_load *load, const struct config_t
 {
     for (size_t i = 0; i < options->count; i++) {
         const char *option = options->items[i];
-        size_t len = option ? strcspn(option, "=") : 0; // NULL: could not be read, and that was told
+        size_t len =
+            option ? strcspn(option, "=") : 0; // NULL: could not be read, and that was told
         for (size_t k = 0; k < sizeof own_options / sizeof own_options[0]; k++) {
             const char *name = own_options[k].name;
             if (len != strlen(name) + 2 || strncmp(option + 2, name, len - 2) != 0)

@@ -446,8 +446,8 @@ static void read_list(const struct reading *reading, const json_t *value, void *
     read_each(reading, value, reading->setting->item_size, read_item, field);
 }
 
-// A new object of texts; numbers become texts, as Kubernetes takes quantities, unless the texts have
-// a form.
+// A new object of texts; numbers become texts, as Kubernetes takes quantities, unless the texts
+// have a form.
 static json_t *text_map(const struct reading *reading, const json_t *value)
 {
     if (!json_is_object(value)) {

@@ -254,11 +254,10 @@ bool kaniko_job(const struct kaniko_settings *settings, const struct kaniko_buil
                   with_settings(labels(name.job), settings->labels), "annotations",
                   with_settings(annotations(build, recipe, name.tag), settings->annotations),
                   "spec", pod_spec(settings, build, &name));
-    json_t *job =
-        json_pack("{s:s, s:s, s:{s:s, s:s, s:o, s:o}, s:o}", "apiVersion", "batch/v1", "kind",
-                  "Job", "metadata", "name", name.job, "namespace", settings->namespace, "labels",
-                  labels(name.job), "annotations", annotations(build, recipe, name.tag), "spec",
-                  job_spec(settings, template));
+    json_t *job = json_pack(
+        "{s:s, s:s, s:{s:s, s:s, s:o, s:o}, s:o}", "apiVersion", "batch/v1", "kind", "Job",
+        "metadata", "name", name.job, "namespace", settings->namespace, "labels", labels(name.job),
+        "annotations", annotations(build, recipe, name.tag), "spec", job_spec(settings, template));
     if (!job)
         return error_set(err, ERR_INVALID, "Kaniko Job: a text that is not UTF-8");
     *out = job;
