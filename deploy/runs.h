@@ -136,6 +136,10 @@ bool run_list(struct kube_client *client, const struct service *service, size_t 
 bool run_get(struct kube_client *client, const struct service *service, const char *name,
              struct run **out, struct error *err) MUST_CHECK;
 
+// Where a run has no pod, or its container does not start, for a while: the reason becomes what the
+// cluster says of that beside the Job's and the pod's status (a quota, a volume). Blocks.
+bool run_explain_wait(struct kube_client *client, struct run *run, struct error *err) MUST_CHECK;
+
 // Deletes the run's Job and pods: KUBE_BACKGROUND returns at once, KUBE_FOREGROUND keeps the Job
 // visible until its pods are gone.
 bool run_cancel(struct kube_client *client, const struct service *service, const char *name,

@@ -224,7 +224,7 @@ def test_every_list_and_object_as_data(shell, agent, clock):
                                          "sales/new-import"]),
                            (f"show {NAME}", [NAME]),
                            (f"runs {NAME}", [run["name"] for run in answers.runs(clock)["runs"] if run["name"]]),
-                           ("builds", ["b-52", "b-51", "b-50", "b-49"]),
+                           ("builds", ["b-54", "b-53", "b-52", "b-51", "b-50", "b-49"]),
                            ("deliveries", ["d-4", "d-3", "d-1", "d-0"])):
         told = {form: shell.files(f"cronwright {command} -o {form}") for form in ("json", "yaml", "name", "wide", "table")}
         assert {result.status for result in told.values()} == {0}

@@ -1,6 +1,7 @@
 """Forced runs: exactly what `kubectl create job --from` makes, once, and nothing else touched."""
 
 import json
+import os
 import threading
 
 import pytest
@@ -395,3 +396,46 @@ def test_run_that_met_its_deadline(agent, place):
                             job={"activeDeadlineSeconds": 2}).seen_by(agent)
     ended = service.ended(agent, service.force(agent).json["name"])
     assert (ended["state"], ended["reason"]) == ("failed", "deadline exceeded")
+
+
+# --- runs that do not start ---
+
+def waits_for(agent, service, words):
+    """The reason that a run is told to wait for, as the one who follows it sees it."""
+    run = service.force(agent).json["name"]
+    path = f"{service.path}/runs/{run}"
+    reason = eventually(lambda: words in (agent.get(path)["reason"] or "") and agent.get(path)["reason"],
+                        f"{run} waits for {words}", 60)
+    follower = agent.command("logs", "--follow", "--run", run, service.full_name)
+    os.set_blocking(follower.stderr.fileno(), False)
+    told = bytearray()
+
+    def is_told():
+        told.extend(follower.stderr.read() or b"")
+        return words in told.decode(errors="replace")
+    eventually(is_told, f"who follows {run} is told {words}", 60)
+    agent.cli("cancel", service.full_name, run)
+    follower.communicate(timeout=60)
+    return reason
+
+
+def test_volume_that_cannot_be_mounted_is_told(agent, place):
+    service = place.service("unmounted", template={
+        "containers": [{"name": "main", "image": place.cluster.busybox_image,
+                        "volumeMounts": [{"name": "data", "mountPath": "/data"}]}],
+        "volumes": [{"name": "data", "secret": {"secretName": "there-is-no-such"}}]}).seen_by(agent)
+    reason = waits_for(agent, service, 'secret "there-is-no-such" not found')
+    assert reason.startswith("a volume cannot be mounted: ")
+
+
+def test_quota_that_is_used_up_is_told(agent, place):
+    service = place.service("quota", template={
+        "containers": [{"name": "main", "image": place.cluster.busybox_image,
+                        "resources": {"limits": {"memory": "64Gi"}}}]}).seen_by(agent)
+    place.cluster.kubectl("create", "quota", "small", "-n", place.namespace, "--hard=limits.memory=63Gi")
+    try:
+        eventually(lambda: "used" in place.cluster.kubectl("get", "quota", "small", "-n", place.namespace, "-o",
+                                                           "jsonpath={.status}"), "the quota counts")
+        assert waits_for(agent, service, "exceeded quota: small").startswith("no pod can be made: ")
+    finally:
+        place.cluster.kubectl("delete", "quota", "small", "-n", place.namespace)
