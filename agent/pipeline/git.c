@@ -77,10 +77,9 @@ static void head_child(const struct work *work, const char *credential,
     snprintf(out, CHILD_NAME_ROOM, "head%s%s %s", *credential ? ":" : "", credential, work->key);
 }
 
-// Otherwise the remote did not tell it, and whoever waited for it has heard that.
-static bool is_told(const struct work *work)
+bool head_is_missed(const struct work *work)
 {
-    return *work->head.commit && strcmp(work->head.commit, HEAD_MISSED) != 0;
+    return strcmp(work->head.commit, HEAD_MISSED) == 0;
 }
 
 static enum step ask_head(struct work *work, const char *name)
@@ -115,7 +114,10 @@ enum step step_head(struct work *work, bool *fresh)
     case CHILD_BUSY:
         return STEP_WAIT;
     case CHILD_UNKNOWN:
-        return head_is_due(work) ? ask_head(work, name) : is_told(work) ? STEP_NEXT : STEP_WAIT;
+        // What waited for one that was not told has heard that.
+        return head_is_due(work)      ? ask_head(work, name)
+               : head_is_missed(work) ? STEP_WAIT
+                                      : STEP_NEXT;
     case CHILD_ENDED:
         break;
     }

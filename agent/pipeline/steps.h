@@ -130,6 +130,7 @@ void work_wake_child(void *pipeline, const char *name);
 // Looks whether the head must be asked for, and asks. STEP_NEXT: work.head is as known now; `fresh`
 // says that it was just answered and is not stored yet.
 enum step step_head(struct work *work, bool *fresh);
+bool head_is_missed(const struct work *work);
 // Takes back what was asked with a credential.
 void head_cancel(struct work *work, const char *credential);
 // What is known of the head is not to be relied on: it is asked for again soon.
