@@ -117,10 +117,9 @@ static void head_child(const struct work *work, const char *credential,
     snprintf(out, CHILD_NAME_ROOM, "head%s%s %s", *credential ? ":" : "", credential, work->key);
 }
 
-// Otherwise the remote did not tell it, and whoever waited for it has heard that.
-static bool is_told(const struct work *work)
+bool head_is_missed(const struct work *work)
 {
-    return *work->head.commit && strcmp(work->head.commit, HEAD_MISSED) != 0;
+    return strcmp(work->head.commit, HEAD_MISSED) == 0;
 }
 
 // How long the remote is yet to be left alone.
@@ -172,7 +171,8 @@ enum step step_head(struct work *work, enum head_news *news)
             *news = HEAD_PAUSED;
             work_again(work, pause_ms);
         }
-        return is_told(work) ? STEP_NEXT : STEP_WAIT;
+        // What waited for one that was not told has heard that.
+        return head_is_missed(work) ? STEP_WAIT : STEP_NEXT;
     case CHILD_ENDED:
         break;
     }

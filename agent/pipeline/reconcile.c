@@ -284,9 +284,12 @@ static enum step supersede(struct work *work, struct group *group, struct build 
     if (running && !job_delete(work, build, &work->err))
         return STEP_TRY;
     char detail[STORE_DETAIL_SIZE];
-    snprintf(detail, sizeof detail,
-             group ? "the branch moved on to %.12s" : "no service wants it%s",
-             group ? work->head.commit : "");
+    if (!group)
+        text_copy(detail, sizeof detail, "no service wants it");
+    else if (head_is_missed(work))
+        text_copy(detail, sizeof detail, "the branch has moved, and its head cannot be told");
+    else
+        snprintf(detail, sizeof detail, "the branch moved on to %.12s", work->head.commit);
     return build_end(work, build, BUILD_SUPERSEDED, running ? "cancelled" : "superseded", detail,
                      &work->err)
                ? STEP_NEXT
@@ -349,8 +352,9 @@ static enum step wait_for_older(struct work *work, struct build *build)
 }
 
 // Advances what is under way. While the head is not `settled` (it is being asked for, or cannot be
-// told) nothing new is started and nothing superseded, but what runs is brought to its end.
-// False: one of them must be tried again (work.err); the others went on all the same.
+// told) nothing new is started and nothing superseded, but what runs is brought to its end. Only
+// what waits for a head of before goes when that has moved unseen. False: one of them must be tried
+// again (work.err); the others went on all the same.
 static bool advance_unfinished(struct work *work, bool settled, struct pass *pass)
 {
     CLEANUP(free_ptr) struct build_list *list = xalloc(sizeof *list);
@@ -367,10 +371,11 @@ static bool advance_unfinished(struct work *work, bool settled, struct pass *pas
         if (!group && work_is_elsewhere(work, build->recipe))
             continue;
         bool current = group && strcmp(build->commit, work->head.commit) == 0;
-        if (!settled && (!group || build->state < BUILD_RUNNING))
+        bool missed = group && head_is_missed(work) && build->state < BUILD_RUNNING;
+        if (!settled && !missed && (!group || build->state < BUILD_RUNNING))
             continue;
         enum step step;
-        if (settled && !current)
+        if (missed || (settled && !current))
             step = supersede(work, group, build, &going_on);
         else if ((going_on || (group && group->held)) && build->state == BUILD_WAITING)
             step = wait_for_older(work, build);

@@ -153,6 +153,7 @@ enum head_news {
 };
 // Looks whether the head must be asked for, and asks. STEP_NEXT: work.head is as known now.
 enum step step_head(struct work *work, enum head_news *news);
+bool head_is_missed(const struct work *work);
 // Takes back what was asked with a credential.
 void head_cancel(struct work *work, const char *credential);
 // What is known of the head is not to be relied on: it is asked for again soon.

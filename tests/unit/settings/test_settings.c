@@ -9,6 +9,9 @@
     "webhooks: {listen: '127.0.0.1:1', github: {secretFiles: [secret]}}\n"                         \
     "git: {helper: /bin/true}\n"
 
+#define NINE                                                                                       \
+    "secret, secret, secret, secret, secret, secret, secret, secret, secret" // one too many
+
 static char *path;
 static struct settings *settings;
 
@@ -110,8 +113,7 @@ static void test_a_file_with_errors_changes_nothing(void **state)
     static const char *const files[] = {
         FIXED "sweep: {interval: 1h}\nzzz: 1\n",
         "a: b: c\n",
-        "webhooks: {github: {secretFiles: [secret, secret, secret, secret, secret, secret, secret, "
-        "secret, secret]}}\ngit: {helper: /bin/true}\n",
+        "webhooks: {github: {secretFiles: [" NINE "]}}\ngit: {helper: /bin/true}\n",
     };
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         struct config_errors errors = {0};
