@@ -29,6 +29,7 @@
 #define CONFIG_PATH_DEFAULT "/etc/cronwright/cronwright.yaml"
 #define DRAIN_MS            20000 // of all listeners; systemd's TimeoutStopSec= is longer
 #define DRAIN_LEAST_MS      5000  // of those that are drained after others
+#define HANGS_MS            30000 // no commit and no step of a webhook takes so long
 #define TICK_MS             10000 // the main thread looks at its timers at least this often
 #define PATIENCE_MS         10000 // with a namespace that cannot be listed, before the others begin
 #define ADMIN_CONNECTIONS   64
@@ -411,6 +412,12 @@ static void start_pipeline(struct agent *agent)
     systemd_status("ready");
 }
 
+// What hangs is helped by a new start alone, for which systemd's watchdog is there.
+static bool goes_on(struct agent *agent)
+{
+    return store_busy_ms(agent->store) < HANGS_MS && server_busy_ms(agent->webhooks) < HANGS_MS;
+}
+
 static void run(struct agent *agent)
 {
     int64_t watchdog = systemd_watchdog_ms();
@@ -428,7 +435,8 @@ static void run(struct agent *agent)
             sweep = mono_after(agent->config.sweep.interval_ms);
         }
         recorder_tick(agent->recorder);
-        systemd_watchdog();
+        if (goes_on(agent))
+            systemd_watchdog();
         uint32_t ending = ending_signal(agent);
         if (ending) {
             log_line(LOG_INFO, "stopping", "signal", strsignal((int)ending), NULL);

@@ -64,7 +64,8 @@ struct store {
     struct change *first, **last;
     size_t waiting_later; // changes in the queue that nobody waits for
     bool closing;
-    struct error health; // of the last commit
+    struct error health;         // of the last commit
+    struct mono_time busy_since; // the writer is at a group; 0: it waits for one
 
     pthread_t thread;
     bool thread_runs;
@@ -366,16 +367,34 @@ static void finish_group(struct store *store, struct change *group, const struct
     }
 }
 
+static void set_busy_since(struct store *store, struct mono_time since)
+{
+    pthread_mutex_lock(&store->lock);
+    store->busy_since = since;
+    pthread_mutex_unlock(&store->lock);
+}
+
 static void *write_groups(void *arg)
 {
     struct store *store = arg;
     struct change *group;
     while ((group = take_group(store))) {
         struct error err;
+        set_busy_since(store, mono_now());
         bool ok = commit_group(&store->writer, group, &err);
         finish_group(store, group, ok ? NULL : &err);
+        set_busy_since(store, (struct mono_time){0});
     }
     return NULL;
+}
+
+int64_t store_busy_ms(struct store *store)
+{
+    pthread_mutex_lock(&store->lock);
+    struct mono_time since = store->busy_since;
+    pthread_mutex_unlock(&store->lock);
+    int64_t now = mono_now().ms;
+    return since.ms && since.ms < now ? now - since.ms : 0;
 }
 
 static void enqueue(struct store *store, struct change *change)
