@@ -45,7 +45,7 @@
 #define METRICS_PER_ADDRESS 8
 #define METRICS_BODY_MAX    ((size_t)1 << 10) // nobody sends one
 #define METRICS_MS          10000
-#define ALIVE_MS            60000 // a thread that did not go round for so long hangs
+#define HANGS_MS            30000 // no commit, no step of a webhook and no round of a thread takes so long
 
 static_assert(TURN_WAIT_MS + RUN_REPLACE_TIMEOUT_MS_DEFAULT + KUBE_TIMEOUT_MS_DEFAULT <
                   ADMIN_ANSWER_MS,
@@ -218,18 +218,27 @@ static void wake(void *user, const char *repository, const char *branch)
     pipeline_wake(agent->pipeline, repository, branch);
 }
 
+// What hangs is helped by a new start alone, for which watchdogs and liveness probes are there.
+static bool threads_go_on(struct agent *agent, struct error *err)
+{
+    int64_t writing = store_busy_ms(agent->store), answering = server_busy_ms(agent->webhooks);
+    if (writing > HANGS_MS)
+        return error_set(err, ERR_UNAVAILABLE, "the store has been writing for %lld s",
+                         (long long)writing / 1000);
+    if (answering > HANGS_MS)
+        return error_set(err, ERR_UNAVAILABLE, "one step of a webhook takes for %lld s",
+                         (long long)answering / 1000);
+    return true;
+}
+
 static bool alive(void *user, struct error *err)
 {
     struct agent *agent = user;
     int64_t silent = mono_now().ms - agent->beat;
-    if (silent > ALIVE_MS && !agent->stopping)
+    if (silent > HANGS_MS && !agent->stopping)
         return error_set(err, ERR_UNAVAILABLE, "the main thread has not gone round for %lld s",
                          (long long)silent / 1000);
-    int64_t busy = store_busy_ms(agent->store);
-    if (busy > ALIVE_MS)
-        return error_set(err, ERR_UNAVAILABLE, "the store has been writing for %lld s",
-                         (long long)busy / 1000);
-    return true;
+    return threads_go_on(agent, err);
 }
 
 static bool ready(void *user, struct error *err)
@@ -614,6 +623,7 @@ static void start_pipeline(struct agent *agent)
 
 static void run(struct agent *agent)
 {
+    struct error why;
     int64_t watchdog = systemd_watchdog_ms();
     int64_t tick = watchdog && watchdog < TICK_MS ? watchdog : TICK_MS;
     struct mono_time swept = mono_now();
@@ -630,7 +640,8 @@ static void run(struct agent *agent)
             swept = mono_now();
         }
         recorder_tick(agent->recorder);
-        systemd_watchdog();
+        if (threads_go_on(agent, &why))
+            systemd_watchdog();
         uint32_t ending = take_signals(agent);
         if (ending) {
             log_line(LOG_INFO, "stopping", "signal", strsignal((int)ending), NULL);

@@ -54,7 +54,8 @@ struct server {
     struct connections *connections;
     struct door *door;
     atomic_bool draining;
-    atomic_size_t in_flight; // bytes of bodies
+    atomic_size_t in_flight;         // bytes of bodies
+    atomic_int_least64_t busy_since; // of SERVER_EVENTS' thread, monotonic ms; 0: not
     bool quiesced;
     bool tls;
 
@@ -834,15 +835,9 @@ static enum MHD_Result handle_request(struct server_request *req)
     return queue_answer(req);
 }
 
-static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const char *url,
-                                  const char *method, const char *version, const char *upload,
-                                  size_t *upload_len, void **context)
+static enum MHD_Result go_on(struct server_request *req, const char *method, const char *upload,
+                             size_t *upload_len)
 {
-    (void)cls;
-    (void)mhd;
-    (void)url; // decoded before it is split at slashes: of no use
-    (void)version;
-    struct server_request *req = *context;
     if (!req->begun)
         return begin_request(req, method);
     if (*upload_len)
@@ -851,6 +846,27 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const c
     bool answered = req->answer;
     pthread_mutex_unlock(&req->lock);
     return answered ? queue_answer(req) : handle_request(req);
+}
+
+static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const char *url,
+                                  const char *method, const char *version, const char *upload,
+                                  size_t *upload_len, void **context)
+{
+    (void)mhd;
+    (void)url; // decoded before it is split at slashes: of no use
+    (void)version;
+    struct server *server = cls;
+    if (server->options.model == SERVER_EVENTS)
+        server->busy_since = mono_now().ms;
+    enum MHD_Result result = go_on(*context, method, upload, upload_len);
+    server->busy_since = 0;
+    return result;
+}
+
+int64_t server_busy_ms(const struct server *server)
+{
+    int64_t since = server->busy_since, now = mono_now().ms;
+    return since && since < now ? now - since : 0;
 }
 
 static void format_peer(struct MHD_Connection *mhd, char out[static INET6_ADDRSTRLEN])

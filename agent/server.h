@@ -162,6 +162,10 @@ const char *server_address(const struct server *server);
 // How many connections are open. Any thread.
 size_t server_connections(const struct server *server);
 
+// SERVER_EVENTS: how long its thread has been at one step of a request, which it should never be;
+// 0: it waits for the network. Any thread.
+int64_t server_busy_ms(const struct server *server);
+
 // Stops accepting, refuses new requests with 503 (but for SERVER_WHILE_DRAINING), says
 // "Connection: close" on every answer, ends streams when they have nothing more to say, closes idle
 // connections, answers requests that still have not arrived shortly before the end with 503, and

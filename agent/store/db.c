@@ -391,6 +391,15 @@ static void *write_groups(void *arg)
     return NULL;
 }
 
+int64_t store_busy_ms(struct store *store)
+{
+    pthread_mutex_lock(&store->lock);
+    struct mono_time since = store->busy_since;
+    pthread_mutex_unlock(&store->lock);
+    int64_t now = mono_now().ms;
+    return since.ms && since.ms < now ? now - since.ms : 0;
+}
+
 static void enqueue(struct store *store, struct change *change)
 {
     change->next = NULL;
@@ -450,14 +459,6 @@ int64_t store_queued(struct store *store)
     size_t waiting = store->waiting_later;
     pthread_mutex_unlock(&store->lock);
     return (int64_t)waiting;
-}
-
-int64_t store_busy_ms(struct store *store)
-{
-    pthread_mutex_lock(&store->lock);
-    struct mono_time since = store->busy_since;
-    pthread_mutex_unlock(&store->lock);
-    return since.ms ? mono_now().ms - since.ms : 0;
 }
 
 // --- reads ---

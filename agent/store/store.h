@@ -36,7 +36,7 @@ bool store_open(const char *directory, struct store **out, struct error *err) MU
 void store_close(struct store *store);
 // Whether the last commit succeeded; the reason otherwise. For /readyz.
 bool store_healthy(struct store *store, struct error *err);
-// How long the writer has been at what it writes now; 0: it waits for work. For /healthz.
+// How long the writer has been at one group of changes and at telling of them; 0: it waits for one.
 int64_t store_busy_ms(struct store *store);
 
 // What waits, for whoever watches over the agent.

@@ -123,8 +123,8 @@ def test_dockerfile_that_is_a_link_out_of_the_tree(hasty_agent, own_place, targe
     commit = repository.push({"README": "has no Dockerfile of its own"})
     found = hasty_agent.outcome(hasty_agent.accept(push_of(repository, commit)))
     assert found["reason"] not in ("deployed", "accepted") and found["detail"], found
-    assert "root:" not in found["detail"]
-    nothing_came_of(own_place, repository, service, before)
+    assert "Dockerfile" in found["detail"] and "root:" not in found["detail"]
+    assert service.get()["spec"] == before["spec"] and service.annotation("commit") is None
 
 
 def test_dockerfile_that_is_missing(hasty_agent, own_place):

@@ -223,6 +223,7 @@ static const struct server_route routes[] = {
     {0},
 };
 static const struct server_route event_routes[] = {
+    {"GET", "/slow", answer_slowly, 0},
     {"POST", "/later", answer_later, SERVER_WHILE_DRAINING},
     {"POST", "/elsewhere", answer_elsewhere, SERVER_WHILE_DRAINING},
     {"GET", "/here", answer_suspended_here, 0},
@@ -898,6 +899,30 @@ static void test_late_answers(void **state)
     close(fd);
 }
 
+static void await_busy(bool busy)
+{
+    struct mono_time deadline = mono_after(PATIENCE);
+    while ((server_busy_ms(server) > 0) != busy && !mono_past(deadline))
+        usleep(1000);
+    assert_int_equal(server_busy_ms(server) > 0, busy);
+}
+
+static void test_a_handler_that_hangs_is_seen(void **state)
+{
+    (void)state;
+    int fd = dial();
+    assert_int_equal(server_busy_ms(server), 0);
+    assert_true(say(fd, "GET /slow HTTP/1.1\r\n" HOST "\r\n"));
+    sem_wait(&arrived);
+    await_busy(true);
+    sem_post(&gate);
+    struct answer answer = hear(fd);
+    assert_int_equal(answer.status, 200);
+    done(&answer);
+    await_busy(false);
+    close(fd);
+}
+
 static void test_the_client_leaves_before_the_answer(void **state)
 {
     (void)state;
@@ -1319,6 +1344,7 @@ int main(void)
         TEST(test_idle_connections_are_closed, start_impatient),
         cmocka_unit_test(test_a_client_that_takes_nothing_is_cut),
         TEST(test_late_answers, start_events),
+        TEST(test_a_handler_that_hangs_is_seen, start_events),
         TEST(test_the_client_leaves_before_the_answer, start_events),
         cmocka_unit_test(test_stop_answers_what_is_suspended),
         TEST(test_stream, start_threads),

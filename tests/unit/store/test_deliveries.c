@@ -2,6 +2,7 @@
 #include "tests/unit/store/fresh_store.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 
 static void reopen(void)
 {
@@ -456,12 +457,44 @@ static void test_figures_of_what_waits(void **state)
     finish("git.example/a/b", "main", INT64_MAX, "deployed", false);
     assert_true(store_figures(store, &figures, NULL));
     assert_int_equal(figures.pending, 0);
+}
+
+static void hang(void *user, enum store_outcome outcome, int64_t seq)
+{
+    (void)outcome;
+    (void)seq;
+    sem_t *gates = user;
+    sem_post(&gates[0]);
+    sem_wait(&gates[1]);
+}
+
+static void await_busy(bool busy)
+{
+    struct mono_time deadline = mono_after(10000);
+    while ((store_busy_ms(store) > 0) != busy && !mono_past(deadline))
+        mono_sleep(1);
+    assert_int_equal(store_busy_ms(store) > 0, busy);
+}
+
+static void test_a_writer_that_hangs_is_seen(void **state)
+{
+    (void)state;
     assert_int_equal(store_busy_ms(store), 0);
+    sem_t gates[2];
+    sem_init(&gates[0], 0, 0);
+    sem_init(&gates[1], 0, 0);
+    struct delivery delivery = push("id-1", "git.example/a", "main");
+    store_delivery_add(store, &delivery, hang, gates);
+    sem_wait(&gates[0]);
+    await_busy(true);
+    sem_post(&gates[1]);
+    await_busy(false);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_a_writer_that_hangs_is_seen, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_every_field_is_kept, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_repeat_does_nothing_twice, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_what_failed_may_be_sent_again, set_up, tear_down),
