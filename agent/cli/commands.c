@@ -96,8 +96,7 @@ static const struct option_row daemon_options[] = {
     END,
 };
 static const struct option_row fetch_context_options[] = {
-    NUMBER(OPTION_TIMEOUT, 0, "timeout", 1, 86400,
-           "How long to go on trying. Default: 600."),
+    NUMBER(OPTION_TIMEOUT, 0, "timeout", 1, 86400, "How long to go on trying. Default: 600."),
     END,
 };
 static const struct option_row services_options[] = {
