@@ -1,5 +1,6 @@
 // Step 1, where the branch is now, and step 2a, the build context: both are asked of the Git child.
 // The remote asked is always the one of the service's annotation.
+#include "agent/base/log.h"
 #include "agent/base/text.h"
 #include "agent/pipeline/steps.h"
 #include "build/mirror.h"
@@ -354,6 +355,15 @@ static enum step end_filtered(struct work *work, const struct group *group, stru
                                                                                   : STEP_TRY;
 }
 
+static void note_source(const struct pipeline *pipeline, const struct build *build,
+                        const char *notes)
+{
+    struct error err = {0};
+    bool kept = build_notes_put(pipeline, build->id, notes, &err);
+    log_line(LOG_WARNING, "people should know of a build's source", "job", build->job, "notes",
+             notes, "error", kept ? NULL : err.text, NULL);
+}
+
 static void keep_context(struct work *work, const struct build *build,
                          const struct git_answers *answers)
 {
@@ -387,10 +397,9 @@ enum step step_context(struct work *work, struct group *group, struct build *bui
     build->context_ms = answers.context_ms;
     text_copy(build->subject, sizeof build->subject, answers.subject);
     text_copy(build->author, sizeof build->author, answers.author);
-    mirrors_sweep(work->pipeline);
-    if (answers.notes.len > 0 &&
-        !build_notes_put(work->pipeline, build->id, buffer_text(&answers.notes), &work->err))
-        return work_failed(work, "io");
+    mirrors_trim(work->pipeline);
+    if (answers.notes.len > 0)
+        note_source(work->pipeline, build, buffer_text(&answers.notes));
     keep_context(work, build, &answers);
     return answers.unchanged ? end_filtered(work, group, build, &answers) : STEP_NEXT;
 }

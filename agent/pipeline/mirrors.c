@@ -122,26 +122,34 @@ static json_t *wanted_mirrors(struct pipeline *pipeline, const struct config *co
     return wanted;
 }
 
-void mirrors_sweep(struct pipeline *pipeline)
+void mirrors_trim(struct pipeline *pipeline)
 {
     CLEANUP(settings_drop_ptr)
     const struct config *config = settings_hold(pipeline->parts.settings);
     CLEANUP(mirrors_finish) struct mirror_list list = {0};
-    bool known = pipeline->parts.services_known(pipeline->parts.user);
-    CLEANUP(json_ptr) json_t *wanted = known ? wanted_mirrors(pipeline, config) : NULL;
     int64_t total = 0;
     list_mirrors(pipeline, &list);
-    for (size_t i = 0; i < list.count; i++) {
-        struct mirror *mirror = &list.items[i];
-        if (known && !json_object_get(wanted, mirror->name) &&
-            remove_mirror(pipeline, mirror, "no service follows the repository"))
-            mirror->bytes = 0;
-        total += mirror->bytes;
-    }
+    for (size_t i = 0; i < list.count; i++)
+        total += list.items[i].bytes;
     for (size_t i = 0; i < list.count; i++) {
         if (total <= config->git.max_total_bytes)
             return;
-        if (list.items[i].bytes > 0 && remove_mirror(pipeline, &list.items[i], "git.maxTotalBytes"))
+        if (remove_mirror(pipeline, &list.items[i], "git.maxTotalBytes"))
             total -= list.items[i].bytes;
     }
+}
+
+void mirrors_sweep(struct pipeline *pipeline)
+{
+    CLEANUP(mirrors_finish) struct mirror_list list = {0};
+    if (pipeline->parts.services_known(pipeline->parts.user)) {
+        CLEANUP(settings_drop_ptr)
+        const struct config *config = settings_hold(pipeline->parts.settings);
+        CLEANUP(json_ptr) json_t *wanted = wanted_mirrors(pipeline, config);
+        list_mirrors(pipeline, &list);
+        for (size_t i = 0; i < list.count; i++)
+            if (!json_object_get(wanted, list.items[i].name))
+                remove_mirror(pipeline, &list.items[i], "no service follows the repository");
+    }
+    mirrors_trim(pipeline);
 }

@@ -16,10 +16,9 @@
 #include <unistd.h>
 
 #define SUFFIX       ".tar.gz"
-#define PART_SUFFIX  ".part"       // build/git/archive.h
-#define NAME_PREFIX  "pack "       // of the child that packs again
-#define PACK_WAIT_MS 5000          // then the pod is told to ask again
-#define PART_OLD_MS  (2 * 3600000) // longer than any child writes
+#define PART_SUFFIX  ".part" // build/git/archive.h
+#define NAME_PREFIX  "pack " // of the child that packs again
+#define PACK_WAIT_MS 5000    // then the pod is told to ask again
 
 void spool_init(struct pipeline *pipeline)
 {
@@ -129,57 +128,38 @@ void spool_trim(const struct pipeline *pipeline, const char *keep)
     }
 }
 
-// Whether its Job may still be made, or is there. Who cannot tell says yes.
-static bool is_needed(struct pipeline *pipeline, const char *job, const json_t *own)
-{
-    if (json_object_get(own, job))
-        return true;
-    CLEANUP(settings_drop_ptr)
-    const struct config *config = settings_hold(pipeline->parts.settings);
-    struct kube_reply reply;
-    struct error err;
-    if (!kube_request(pipeline->parts.kube,
-                      &(struct kube_request){.resource = &KUBE_JOBS,
-                                             .namespace_ = config->builds.namespace,
-                                             .name = job},
-                      &reply, &err))
-        return err.code != ERR_NOT_FOUND;
-    bool live = kaniko_job_is_live(reply.body);
-    kube_reply_finish(&reply);
-    return live;
-}
-
 static bool note_job(void *user, const struct build *build)
 {
     json_object_set_new(user, build->job, json_true());
     return true;
 }
 
-static void sweep_parts(const struct pipeline *pipeline)
+static void remove_older(const struct pipeline *pipeline, const char *suffix, const json_t *own,
+                         int64_t ms)
 {
     CLEANUP(spooled_finish) struct spooled_list list = {0};
-    list_spooled(pipeline, PART_SUFFIX, &list);
-    for (size_t i = 0; i < list.count; i++)
-        if (wall_now().ms - list.items[i].written_ms > PART_OLD_MS)
-            remove_spooled(pipeline, &list.items[i]);
+    list_spooled(pipeline, suffix, &list);
+    for (size_t i = 0; i < list.count; i++) {
+        const struct spooled *file = &list.items[i];
+        size_t len = strlen(file->name) - strlen(suffix);
+        CLEANUP(free_ptr) char *job = xstrndup(file->name, len);
+        if (!json_object_get(own, job) && wall_now().ms - file->written_ms > ms)
+            remove_spooled(pipeline, file);
+    }
 }
 
+// What was packed for another agent's Job is needed for as long as a Job may run.
 void spool_sweep(struct pipeline *pipeline)
 {
-    CLEANUP(spooled_finish) struct spooled_list list = {0};
+    CLEANUP(settings_drop_ptr)
+    const struct config *config = settings_hold(pipeline->parts.settings);
     CLEANUP(json_ptr) json_t *own = json_object();
     struct build_filter filter = {.unfinished = true, .limit = STORE_PAGE_MAX};
     struct error err;
-    list_spooled(pipeline, SUFFIX, &list);
-    if (list.count == 0 || !store_build_list(pipeline->parts.store, &filter, note_job, own, &err))
+    if (!store_build_list(pipeline->parts.store, &filter, note_job, own, &err))
         return;
-    for (size_t i = 0; i < list.count; i++) {
-        CLEANUP(free_ptr)
-        char *job = xstrndup(list.items[i].name, strlen(list.items[i].name) - strlen(SUFFIX));
-        if (!is_needed(pipeline, job, own))
-            remove_spooled(pipeline, &list.items[i]);
-    }
-    sweep_parts(pipeline);
+    remove_older(pipeline, SUFFIX, own, config->builds.timeout_ms);
+    remove_older(pipeline, SUFFIX PART_SUFFIX, own, 2 * config->git.timeout_ms);
 }
 
 // --- packing again ---

@@ -216,12 +216,14 @@ char *build_context_path(const struct pipeline *pipeline, const struct build *bu
 void spool_forget(const struct pipeline *pipeline, const struct build *build);
 // Removes the oldest beyond the settings' bound; `keep` (a path) stays.
 void spool_trim(const struct pipeline *pipeline, const char *keep);
-// Removes what no live Job needs.
+// Removes what no Job can need any more.
 void spool_sweep(struct pipeline *pipeline);
 
 // --- mirrors.c: the Git mirrors on disk ---
-// Removes those of repositories that no service has, when all services are known, and then those
-// that were not used for longest beyond the settings' bound. None that is in use.
+// None that is in use is removed.
+// Removes those that were not used for longest beyond the settings' bound.
+void mirrors_trim(struct pipeline *pipeline);
+// Removes those of repositories that no service has, when all services are known, and trims.
 void mirrors_sweep(struct pipeline *pipeline);
 
 // --- notes.c ---

@@ -211,44 +211,6 @@ static void too_many_objects_are_refused(void **state)
     assert_error(ask(request), GIT_ERROR_WORD_TOO_LARGE, "git.maxObjects", NULL);
 }
 
-// The agent removes locks together with mirrors.
-static void a_removed_lock_is_made_anew(void **state)
-{
-    (void)state;
-    repository_make();
-    commit_to("main", "First", commit);
-    char *path = xasprintf("%s/mirror.lock", workspace);
-    int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    assert_int_equal(flock(lock, LOCK_EX | LOCK_NB), 0);
-    int out[2];
-    assert_int_equal(pipe(out), 0);
-    json_t *request = context_request("main", commit);
-    char *text = json_write(request);
-    json_decref(request);
-    pid_t pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0) {
-        close(lock);
-        _exit(git_child_run(text, strlen(text), true, out[1]));
-    }
-    close(out[1]);
-    free(text);
-    FILE *answers = fdopen(out[0], "r");
-    char line[GIT_ANSWER_LINE_MAX];
-    assert_non_null(fgets(line, sizeof line, answers));
-    assert_string_equal(line, "{\"event\":\"waiting\"}\n");
-    assert_int_equal(unlink(path), 0);
-    close(lock);
-    while (fgets(line, sizeof line, answers))
-        continue;
-    int status;
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-    assert_int_equal(access(path, F_OK), 0);
-    fclose(answers);
-    free(path);
-}
-
 static void a_mirror_over_its_size_is_made_anew(void **state)
 {
     (void)state;
@@ -268,14 +230,14 @@ static void a_mirror_over_its_size_is_made_anew(void **state)
 
 // --- the lock ---
 
-static void a_second_run_waits_for_the_first(void **state)
+// A run that finds the mirror locked, until the lock is given up; `remove` takes its file away
+// first.
+static void run_that_waits(bool remove)
 {
-    (void)state;
     repository_make();
     commit_to("main", "First", commit);
     char *path = xasprintf("%s/mirror.lock", workspace);
     int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    free(path);
     assert_true(lock >= 0);
     assert_int_equal(flock(lock, LOCK_EX | LOCK_NB), 0);
 
@@ -296,6 +258,8 @@ static void a_second_run_waits_for_the_first(void **state)
     char line[GIT_ANSWER_LINE_MAX];
     assert_non_null(fgets(line, sizeof line, answers));
     assert_string_equal(line, "{\"event\":\"waiting\"}\n");
+    if (remove)
+        assert_int_equal(unlink(path), 0);
     close(lock);
     while (fgets(line, sizeof line, answers))
         continue;
@@ -303,7 +267,22 @@ static void a_second_run_waits_for_the_first(void **state)
     int status;
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    assert_int_equal(access(path, F_OK), 0);
     fclose(answers);
+    free(path);
+}
+
+static void a_second_run_waits_for_the_first(void **state)
+{
+    (void)state;
+    run_that_waits(false);
+}
+
+// The agent removes locks together with mirrors.
+static void a_removed_lock_is_made_anew(void **state)
+{
+    (void)state;
+    run_that_waits(true);
 }
 
 static void a_full_disk_is_said_so(void **state)

@@ -475,8 +475,10 @@ static void recorded_jobs_are_judged(void **state)
     }
 }
 
-// The recorded success, with the pod's container state replaced.
-static void judge_state(const char *container_state, struct kaniko_result *result)
+// The recorded success, with the state of the pod's container replaced; `fetch_state`, unless NULL,
+// is that of the container that fetches the context.
+static void judge_states(const char *container_state, const char *fetch_state,
+                         struct kaniko_result *result)
 {
     json_t *record = recorded("ok");
     json_t *job = json_object_get(record, "job");
@@ -485,8 +487,17 @@ static void judge_state(const char *container_state, struct kaniko_result *resul
     json_t *status = json_object_get(json_array_get(pods, 0), "status");
     json_t *container = json_array_get(json_object_get(status, "containerStatuses"), 0);
     json_object_set_new(container, "state", json_loads(container_state, 0, NULL));
+    if (fetch_state)
+        json_object_set_new(status, "initContainerStatuses",
+                            json_pack("[{s:s, s:o}]", "name", KANIKO_FETCH_CONTAINER, "state",
+                                      json_loads(fetch_state, 0, NULL)));
     kaniko_result(job, kaniko_newest_pod(job, pods), result);
     json_decref(record);
+}
+
+static void judge_state(const char *container_state, struct kaniko_result *result)
+{
+    judge_states(container_state, NULL, result);
 }
 
 #define DIGEST "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -596,24 +607,6 @@ static json_t *pod_with(const char *status)
     return pod;
 }
 
-// The recorded success before Kaniko began, with the state of the container that fetches.
-static void judge_fetch_state(const char *fetch_state, struct kaniko_result *result)
-{
-    json_t *record = recorded("ok");
-    json_t *job = json_object_get(record, "job");
-    json_t *pods = json_object_get(record, "pods");
-    json_object_del(job, "status");
-    json_t *status = json_object_get(json_array_get(pods, 0), "status");
-    json_t *container = json_array_get(json_object_get(status, "containerStatuses"), 0);
-    json_object_set_new(container, "state",
-                        json_pack("{s:{s:s}}", "waiting", "reason", "PodInitializing"));
-    json_object_set_new(status, "initContainerStatuses",
-                        json_pack("[{s:s, s:o}]", "name", KANIKO_FETCH_CONTAINER, "state",
-                                  json_loads(fetch_state, 0, NULL)));
-    kaniko_result(job, kaniko_newest_pod(job, pods), result);
-    json_decref(record);
-}
-
 static void fetching_the_context_says_how_it_went(void **state)
 {
     (void)state;
@@ -642,7 +635,8 @@ static void fetching_the_context_says_how_it_went(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct kaniko_result result;
-        judge_fetch_state(cases[i].container, &result);
+        judge_states("{\"waiting\": {\"reason\": \"PodInitializing\"}}", cases[i].container,
+                     &result);
         assert_string_equal(result.reason, cases[i].reason);
         assert_string_equal(result.detail, cases[i].detail);
         assert_int_equal(result.state, cases[i].state);
