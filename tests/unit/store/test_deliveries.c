@@ -456,7 +456,8 @@ static void test_figures_of_what_waits(void **state)
     finish("git.example/a/b", "main", INT64_MAX, "deployed", false);
     assert_true(store_figures(store, &figures, NULL));
     assert_int_equal(figures.pending, 0);
-    assert_int_equal(store_busy_ms(store), 0);
+    while (store_busy_ms(store) > 0) // until the writer waits again
+        mono_sleep(1);
 }
 
 int main(void)
