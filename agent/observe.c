@@ -1,22 +1,25 @@
 #include "agent/observe.h"
 #include "agent/metrics.h"
 
+static void answer(struct server_request *req, bool well, const char *status, const char *reason,
+                   const struct error *err)
+{
+    if (well)
+        server_answer_json(req, 200, json_pack("{s:s}", "status", status));
+    else
+        server_refuse(req, 503, reason, "%s", err->text);
+}
+
 void observe_health(struct server_request *req, const struct observed *observed)
 {
     struct error err = {0};
-    if (observed->alive(observed->user, &err))
-        server_answer_json(req, 200, json_pack("{s:s}", "status", "ok"));
-    else
-        server_refuse(req, 503, "not-alive", "%s", err.text);
+    answer(req, observed->alive(observed->user, &err), "ok", "not-alive", &err);
 }
 
 void observe_readiness(struct server_request *req, const struct observed *observed)
 {
     struct error err = {0};
-    if (observed->ready(observed->user, &err))
-        server_answer_json(req, 200, json_pack("{s:s}", "status", "ready"));
-    else
-        server_refuse(req, 503, "not-ready", "%s", err.text);
+    answer(req, observed->ready(observed->user, &err), "ready", "not-ready", &err);
 }
 
 void observe_metrics(struct server_request *req, const struct observed *observed)

@@ -217,6 +217,7 @@ void doc_man(FILE *out)
     man_facts(out, "ENVIRONMENT", environment);
     man_facts(out, "EXIT STATUS", statuses);
     (void)fputs(".SH FILES\n.TP\n.I /etc/cronwright/cronwright.yaml\nThe agent's settings.\n"
-                ".SH SEE ALSO\n.BR cronwright.yaml (5),\n.BR kubectl (1)\n",
+                ".SH SEE ALSO\n.BR cronwright.yaml (5),\n.BR cronwright\\-metrics (7),\n"
+                ".BR kubectl (1)\n",
                 out);
 }

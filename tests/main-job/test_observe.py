@@ -1,7 +1,10 @@
 """What the agent shows of itself: health, readiness, metrics, Kubernetes Events, its log."""
 
+import copy
 import json
 import re
+import signal
+import socket
 import subprocess
 import urllib.parse
 
@@ -61,6 +64,49 @@ def test_metrics_listener_can_be_off(place, tmp_path):
     with Agent(place, tmp_path, metrics={"listen": ""}) as agent:
         assert agent.metrics is None
         assert ask(agent.admin, "GET", "/healthz").status == 200
+
+
+def test_readiness_ends_before_the_agent_does(place, tmp_path):
+    """While what has begun to arrive is still waited for, nobody new is to be sent here."""
+    agent = Agent(place, tmp_path).start()
+    delivery = push(agent, "https://git.example/nobody/follows", "1" * 40)
+    head = "".join(f"{name}: {value}\r\n" for name, value in delivery.headers)
+    host, port = agent.webhooks.rsplit(":", 1)
+    with socket.create_connection((host, int(port)), timeout=60) as connection:
+        connection.sendall(f"POST {delivery.path} HTTP/1.1\r\nHost: {host}\r\n{head}"
+                           f"Content-Length: {len(delivery.body)}\r\n\r\n".encode() + delivery.body[:10])
+        eventually(lambda: Metrics(agent)['http_connections{listener="webhooks"}'] == 1, "the request has begun")
+        agent.process.send_signal(signal.SIGTERM)
+        answer = eventually(lambda: (found := ask(agent.metrics, "GET", "/readyz")).status == 503 and found, "it stops")
+        assert answer.json["reason"] == "not-ready" and "being stopped" in answer.json["detail"]
+        assert ask(agent.metrics, "GET", "/healthz").status == 200
+        connection.sendall(delivery.body[10:])
+        assert connection.recv(1 << 16).startswith(b"HTTP/1.1 202 ")
+    assert agent.process.wait(60) == 0
+    agent.process = None
+    agent.check_log()
+
+
+def test_readiness_says_what_is_missing(new_place):
+    """An account that may serve the namespace, and see nothing of the builds."""
+    place = new_place("blind")
+    place.cluster.kubectl("-n", place.namespace, "create", "rolebinding", "blind", "--clusterrole=cronwright",
+                          f"--serviceaccount={place.namespace}:default")
+    account = copy.copy(place.account)
+    account.user = {"token": place.cluster.kubectl("create", "token", "default", "-n", place.namespace).strip()}
+    kubeconfig = account.write(place.directory / "kubeconfig-blind", place.cluster.server)
+    agent = Agent(place, place.directory, kubernetes={"kubeconfig": str(kubeconfig)}).start(until_ready=False)
+    try:
+        answer = eventually(lambda: "builds" in (found := ask(agent.metrics, "GET", "/readyz")).text and found, "it says so")
+        assert answer.status == 503 and answer.json["detail"].startswith("kubernetes: builds: list jobs: 403")
+        assert ask(agent.metrics, "GET", "/healthz").status == 200
+        now = Metrics(agent)
+        assert now['kubernetes_watches_failing{watch="builds"}'] == 1
+        assert now['kubernetes_watches_failing{watch="services"}'] == 0
+        assert now['kubernetes_watch_failures_total{watch="builds"}'] > 0
+        assert now['kubernetes_requests_total{verb="list",code="403"}'] > 0
+    finally:
+        agent.finish()
 
 
 def test_metrics_on_the_admin_listener_are_for_all_namespaces(agent):
