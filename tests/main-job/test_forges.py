@@ -39,7 +39,7 @@ def test_push_of_several_branches_wakes_each(agent, place):
     rows = {one["branch"]: one for one in agent.deliveries()["deliveries"]
             if one["delivery"].split(":")[0] == delivery.id}
     assert {branch: rows[branch]["commit"] for branch in commits} == commits
-    assert rows[""]["reason"] == "ignored"  # the branch that was deleted
+    assert rows[None]["reason"] == "ignored"  # the branch that was deleted
     assert agent.get(f"/v1/deliveries/{delivery.id}")["branch"] == "main"  # it is known by one that was pushed
     again = agent.deliver(forges.bitbucket(payload, BITBUCKET, delivery_id=delivery.id))
     assert (again.status, again.json["reason"]) == (202, "repeated")

@@ -76,8 +76,12 @@ def test_push_is_deployed_and_told(agent, gitea, cluster, content_type):
     assert {one["creator"]["login"] for one in statuses} == {ROBOT}
     assert statuses[-1]["description"] == f"deployed to {pushed.service.full_name}"
     assert statuses[-1]["target_url"] == f"https://cronwright.example/builds/{delivery['build']}"
-    [told] = agent.cli_json("builds", delivery["build"])["statuses"]
-    assert (told["state"], told["told"], told["error"]) == ("success", True, None)
+
+    def known():
+        [status] = agent.cli_json("builds", delivery["build"])["statuses"]
+        return status if status["told"] else None
+    status = eventually(known, "the agent knows that it was told")
+    assert (status["state"], status["error"]) == ("success", None)
 
 
 def test_failure_is_told_with_its_sentence(agent, gitea, cluster):
