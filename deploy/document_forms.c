@@ -238,19 +238,31 @@ bool form_destination(const char *text, struct error *err)
 
 // --- Git ---
 
+// "ssh://user@host/path" or "user@host:path"; the host of either, NULL when it is neither.
+static const char *ssh_host(const char *text)
+{
+    const char *user = text_starts(text, "ssh://") ? text + strlen("ssh://") : text;
+    size_t len = strcspn(user, "@:/");
+    return len > 0 && user[len] == '@' ? user + len + 1 : NULL;
+}
+
 bool form_repository(const char *text, struct error *err)
 {
     const char *host = text_starts(text, "https://")  ? text + strlen("https://")
                        : text_starts(text, "http://") ? text + strlen("http://")
                                                       : NULL;
-    if (!host)
-        return error_set(err, ERR_INVALID,
-                         "the URL of a repository starts with https:// or http://");
-    size_t len = strcspn(host, "/");
-    if (memchr(host, '@', len))
+    bool scp = !strstr(text, "://");
+    if (host && memchr(host, '@', strcspn(host, "/")))
         return error_set(err, ERR_INVALID,
                          "no user in the URL: credentials are a matter of the agent's settings");
-    bool good = len > 0 && host[len] == '/' && host[len + 1] != '\0';
+    if (!host)
+        host = ssh_host(text);
+    if (!host)
+        return error_set(err, ERR_INVALID,
+                         "the URL of a repository starts with https:// or http://, or is one of "
+                         "SSH with a user and no password: ssh://git@host/path, git@host:path");
+    size_t len = strcspn(host, scp ? ":" : "/");
+    bool good = len > 0 && host[len] && host[len + 1] && !memchr(host, '@', len);
     for (const char *c = text; *c; c++)
         good = good && (unsigned char)*c > ' ' && *c != 0x7f;
     return good ||

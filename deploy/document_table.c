@@ -111,7 +111,9 @@ const struct document_field document_fields[] = {
      .help = "A repository whose branch is built, now and after each push."},
     {"source.git.repository", DOCUMENT_TEXT, DOCUMENT_REQUIRED, .form = form_repository,
      .home = HOME_ANNOTATION, .place = ANNOTATION_REPOSITORY,
-     .help = "Its URL, http:// or https://. The agent's settings must allow it for the namespace.",
+     .help =
+         "Its URL: https://, http://, ssh://git@host/path or git@host:path. The agent's settings "
+         "must allow it for the namespace.",
      .example = "https://github.com/acme/report"},
     {"source.git.branch", DOCUMENT_TEXT, .max = 255, .standard = "\"main\"", .form = form_branch,
      .home = HOME_ANNOTATION, .place = ANNOTATION_BRANCH,

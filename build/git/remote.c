@@ -126,6 +126,10 @@ static bool network_fault(const struct remote *remote, int code, struct fault *f
                          why_refused(remote->request));
     if (strcmp(word, GIT_ERROR_WORD_NOT_FOUND) == 0)
         return fault_set(fault, word, "there is no repository at %s", url);
+    if (strcmp(word, GIT_ERROR_WORD_TLS) == 0)
+        return fault_set(fault, word,
+                         "%s: its certificate is not trusted (git.caFile says whom to trust): %s",
+                         url, error->message);
     return fault_set(fault, word, "%s: %s", url, error->message);
 }
 

@@ -1,6 +1,7 @@
 // Documents: all faults at once, to a CronJob and back, and changes that leave the rest alone.
 #include "deploy/cronjob.h"
 #include "deploy/document.h"
+#include "deploy/document_forms.h"
 #include "deploy/document_path.h"
 #include "deploy/merge.h"
 
@@ -193,7 +194,16 @@ static const struct {
     {"'source':{}", "/source", "missing"},
     {"'source':{'image':'a','git':{'repository':'https://g/a'}},'image':'a'", "/source", "both"},
     {"'source':{'git':{'repository':'https://g/a'}}", "/image", "is missing"},
-    {"'source':{'git':{'repository':'git@g:a/b'}},'image':'a'", "/source/git/repository",
+    {"'source':{'git':{'repository':'git://g/a/b'}},'image':'a'", "/source/git/repository",
+     "https://"},
+    {"'source':{'git':{'repository':'ssh://g/a'}},'image':'a'", "/source/git/repository",
+     "https://"},
+    {"'source':{'git':{'repository':'ssh://git:word@g/a'}},'image':'a'", "/source/git/repository",
+     "https://"},
+    {"'source':{'git':{'repository':'git@g'}},'image':'a'", "/source/git/repository", "https://"},
+    {"'source':{'git':{'repository':'git@g:'}},'image':'a'", "/source/git/repository", "https://"},
+    {"'source':{'git':{'repository':'g:a/b'}},'image':'a'", "/source/git/repository", "https://"},
+    {"'source':{'git':{'repository':'ssh://git@g'}},'image':'a'", "/source/git/repository",
      "https://"},
     {"'source':{'git':{'repository':'https://u:p@g/a'}},'image':'a'", "/source/git/repository",
      "no user"},
@@ -215,6 +225,19 @@ static const struct {
     {"'security':{'runAsNonRoot':'yes'}", "/security/runAsNonRoot", "true or false"},
     {"'security':{'dropCapabilities':['CAP_KILL']}", "/security/dropCapabilities/0", "CAP_"},
 };
+
+static void repositories_are_named_in_four_ways(void **state)
+{
+    (void)state;
+    static const char *const good[] = {
+        "https://git.example/acme/report", "http://git.example:8080/a",
+        "ssh://git@git.example:2222/acme/report", "git@git.example:acme/report.git"};
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        struct error err;
+        if (!form_repository(good[i], &err))
+            fail_msg("%s: %s", good[i], err.text);
+    }
+}
 
 static void each_fault(void **state)
 {
@@ -822,6 +845,7 @@ int main(void)
         cmocka_unit_test(defaults),
         cmocka_unit_test(what_is_empty_is_not_given),
         cmocka_unit_test(quantities_may_be_numbers),
+        cmocka_unit_test(repositories_are_named_in_four_ways),
         cmocka_unit_test(each_fault),
         cmocka_unit_test(lists_are_bounded),
         cmocka_unit_test(all_faults_at_once),

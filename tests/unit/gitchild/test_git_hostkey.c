@@ -35,6 +35,20 @@ static void known_keys_are_found(void **state)
     assert_true(check(KNOWN, "last.example", 2222, KEY_2, &fault)); // none is there with the port
 }
 
+// As ssh-keygen -H leaves them.
+static void hashed_names_are_found(void **state)
+{
+    (void)state;
+    static const char hashed[] =
+        "|1|iT3xXn7ybF57q0phXNiVLQkbQfk=|Txtk2vNJMctgkgJ7VQpa9xYeZx8= ssh-ed25519 " KEY_1 "\n"
+        "|1|d2jTwdJzBJ+4bSIyvBn89OcIejc=|ZqriNMbgfIJZBssi0OZVGALZ3VQ= ssh-ed25519 " KEY_2 "\n";
+    struct fault fault;
+    assert_true(check(hashed, "git.example", 22, KEY_1, &fault));
+    assert_true(check(hashed, "git.example", 2222, KEY_2, &fault));
+    assert_false(check(hashed, "git.example", 2222, KEY_1, &fault));
+    assert_false(check(hashed, "other.example", 22, KEY_1, &fault));
+}
+
 static void assert_refused(const char *host, int port, const char *key, const char *says)
 {
     struct fault fault;
@@ -67,6 +81,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(known_keys_are_found),
+        cmocka_unit_test(hashed_names_are_found),
         cmocka_unit_test(other_keys_are_refused),
         cmocka_unit_test(broken_lines_are_told),
     };
