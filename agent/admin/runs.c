@@ -308,7 +308,7 @@ static bool find_run(const struct admin *admin, const struct service *service, c
         return true;
     }
     if (!run_explain_wait(admin->kube, live, &absent))
-        log_line(LOG_WARNING, "why a run waits cannot be told", "run", name, "error", absent.text,
+        log_line(LOG_DEBUG, "why a run waits cannot be told", "run", name, "error", absent.text,
                  NULL);
     if (store_run_get(admin->store, live->uid, &record, &absent)) {
         CLEANUP(run_ptr) struct run *known = run_from_record(&record);

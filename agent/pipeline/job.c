@@ -346,7 +346,7 @@ static void ask_events(struct work *work, const json_t *job, const json_t *pod,
     struct error err;
     if (!kube_event_about(work->pipeline->parts.kube, work->config->builds.namespace, uid, &event,
                           &err))
-        log_line(LOG_WARNING, "why a build waits cannot be told", "error", err.text, NULL);
+        log_line(LOG_DEBUG, "why a build waits cannot be told", "error", err.text, NULL);
     kaniko_hindered(event, result);
 }
 
