@@ -240,16 +240,20 @@ static void print_push_cause(const char *cause, char *out, size_t room)
         cause = strstr(cause, failed) + strlen(failed);
     const char *second = strstr(cause, "; Get \"");
     size_t len = second ? (size_t)(second - cause) : strlen(cause);
-    static const char *const methods[] = {"Get \"",   "Put \"",  "Post \"",
-                                          "Patch \"", "Head \"", NULL};
-    for (size_t i = 0; methods[i]; i++) {
-        const char *end = text_starts(cause, methods[i]) ? strstr(cause, "\": ") : NULL;
+    static const char *const requests[] = {"Get \"",    "Put \"",     "Post \"",  "Patch \"",
+                                           "Head \"",   "GET http",   "PUT http", "POST http",
+                                           "HEAD http", "PATCH http", NULL};
+    for (size_t i = 0; requests[i]; i++) {
+        const char *end = text_starts(cause, requests[i]) ? strstr(cause, ": ") : NULL;
         if (!end || end >= cause + len)
             continue;
-        len -= (size_t)(end + strlen("\": ") - cause);
-        cause = end + strlen("\": ");
+        len -= (size_t)(end + strlen(": ") - cause);
+        cause = end + strlen(": ");
         break;
     }
+    const char *dump = memmem(cause, len, "; [map[", strlen("; [map[")); // what it asked for, in Go
+    if (dump)
+        len = (size_t)(dump - cause);
     snprintf(out, room, "%.*s", (int)len, cause);
 }
 
@@ -302,9 +306,11 @@ bool kaniko_log_doing(const char *log, size_t len, char *out, size_t room)
 {
     struct findings found = {0};
     read_tail(log, len, &found);
+    if (!found.doing[0])
+        return false;
     shorten(found.doing);
-    text_copy(out, room, found.doing);
-    return *out;
+    printable_copy(out, room, found.doing, strlen(found.doing));
+    return true;
 }
 
 json_t *kaniko_log_output(const char *log, size_t len)

@@ -1,4 +1,5 @@
-// kaniko_log_reason(): the cause fits, is one line of UTF-8, and a shorter room only cuts it.
+// kaniko_log_reason() and its like: what they tell fits, is one line of UTF-8, and a shorter room
+// only cuts it.
 #include "agent/base/text.h"
 #include "build/kaniko.h"
 
@@ -8,9 +9,23 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static void check_output(const char *log, size_t size)
+{
+    CLEANUP(json_ptr) json_t *lines = kaniko_log_output(log, size);
+    size_t i;
+    json_t *line;
+    if (json_array_size(lines) > KANIKO_OUTPUT_LINES)
+        abort();
+    json_array_foreach(lines, i, line) if (!json_is_string(line)) abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char cause[512], brief[24];
+    check_output((const char *)data, size);
+    if (kaniko_log_doing((const char *)data, size, brief, sizeof brief) &&
+        (strlen(brief) >= sizeof brief || !text_is_utf8(brief, strlen(brief))))
+        abort();
     bool found = kaniko_log_reason((const char *)data, size, cause, sizeof cause);
     if (found != kaniko_log_reason((const char *)data, size, brief, sizeof brief))
         abort();
