@@ -20,12 +20,16 @@ pytest_runtest_makereport = main_job.pytest_runtest_makereport
 
 
 @pytest.fixture(scope="session")
-def image(cluster, tmp_path_factory, request):
-    """host:port/name:tag@digest of the agent's image; minutes are told as they pass."""
-    capture = request.config.pluginmanager.getplugin("capturemanager")
+def aloud(request):
+    """A context in which output is shown at once: for what takes minutes."""
+    return request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled
 
+
+@pytest.fixture(scope="session")
+def image(cluster, tmp_path_factory, aloud):
+    """host:port/name:tag@digest of the agent's image."""
     def say(text):
-        with capture.global_and_fixture_disabled():
+        with aloud():
             print(f"image: {text}", flush=True)
     return Recipe(cluster, tmp_path_factory.mktemp("image"), say).image()
 

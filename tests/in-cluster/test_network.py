@@ -79,10 +79,11 @@ def open_before(pods, targets):
 
 
 @pytest.fixture(scope="module")
-def enforced(open_before, pods, targets):
+def enforced(open_before, pods, targets, aloud):
     if not SWITCH.exists() or SWITCH.read_text().strip() != "1":
         pytest.skip(f"a bridge's traffic does not pass iptables on this machine: {SWITCH} is not 1")
-    program = subprocess.run([ENFORCE, "build"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    with aloud():
+        program = subprocess.run([ENFORCE, "build"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
     with subprocess.Popen([ENFORCE, "run", program, os.environ["KUBECONFIG"]], stderr=subprocess.PIPE,
                           text=True) as enforcer:
         try:
