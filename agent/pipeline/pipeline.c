@@ -139,6 +139,7 @@ static void sweep_logs(struct pipeline *pipeline)
 
 void pipeline_settings_changed(struct pipeline *pipeline)
 {
+    atomic_store(&pipeline->settings_changed, wall_now().ms);
     struct service_list list = {0};
     service_cache_list(pipeline->parts.services, NULL, &list);
     for (size_t i = 0; i < list.count; i++)
@@ -228,6 +229,7 @@ bool pipeline_create(const struct pipeline_parts *parts, struct pipeline **out, 
 {
     struct pipeline *pipeline = xalloc(sizeof *pipeline);
     pipeline->parts = *parts;
+    pipeline->settings_changed = wall_now().ms;
     pthread_mutex_init(&pipeline->places, NULL);
     CLEANUP(settings_drop_ptr) const struct config *config = settings_hold(parts->settings);
     pipeline->context_directory = make_empty_directory(config, "contexts", err);

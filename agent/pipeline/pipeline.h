@@ -51,7 +51,8 @@ void pipeline_following(struct pipeline *pipeline, const char *repository, const
 // A service came (`before` NULL), changed or went (`after` NULL). Never blocks.
 void pipeline_service_changed(struct pipeline *pipeline, const struct service *before,
                               const struct service *after);
-// The settings are others now: asks for every branch that is followed, at once.
+// The settings are others now: asks for every branch that is followed, at once. A push that was
+// refused and would be allowed now is taken up again.
 void pipeline_settings_changed(struct pipeline *pipeline);
 // Asks for every branch that is followed or has unfinished work; due ones are looked up again.
 void pipeline_sweep(struct pipeline *pipeline);
