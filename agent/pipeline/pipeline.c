@@ -141,6 +141,7 @@ static void sweep_logs(struct pipeline *pipeline)
 
 void pipeline_settings_changed(struct pipeline *pipeline)
 {
+    atomic_store(&pipeline->settings_changed, wall_now().ms);
     struct service_list list = {0};
     service_cache_list(pipeline->parts.services, NULL, &list);
     for (size_t i = 0; i < list.count; i++)
@@ -234,6 +235,7 @@ bool pipeline_create(const struct pipeline_parts *parts, struct pipeline **out, 
 {
     struct pipeline *pipeline = xalloc(sizeof *pipeline);
     pipeline->parts = *parts;
+    pipeline->settings_changed = wall_now().ms;
     pthread_mutex_init(&pipeline->places_lock, NULL);
     pipeline->places = places_create();
     spool_init(pipeline);

@@ -59,7 +59,8 @@ void pipeline_following(struct pipeline *pipeline, const char *repository, const
 // A service came (`before` NULL), changed or went (`after` NULL). Never blocks.
 void pipeline_service_changed(struct pipeline *pipeline, const struct service *before,
                               const struct service *after);
-// The settings are others now: asks for every branch that is followed, at once.
+// The settings are others now: asks for every branch that is followed, at once. A push that was
+// refused and would be allowed now is taken up again.
 void pipeline_settings_changed(struct pipeline *pipeline);
 void pipeline_queue(struct pipeline *pipeline, struct work_queue_figures *out);
 // Since the last sweep; 0 before the first.

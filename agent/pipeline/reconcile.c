@@ -155,8 +155,8 @@ static bool reopen_missed(struct work *work)
 {
     struct wall_time since = {wall_now().ms - MISSED_MS};
     int count;
-    if (!store_deliveries_reopen(work->pipeline->parts.store, work->repository, work->branch, since,
-                                 &count, &work->err))
+    if (!store_deliveries_reopen(work->pipeline->parts.store, work->repository, work->branch,
+                                 "no-match", since, &count, &work->err))
         return false;
     if (count > 0)
         work_again(work, 1);
@@ -569,6 +569,20 @@ static void cancel_unwanted_heads(struct work *work)
     }
 }
 
+// What was refused under other settings may be allowed by these: looked at once after each change.
+static bool reopen_refused(struct work *work)
+{
+    int count = 0;
+    if (work->newest == 0 &&
+        work->sources[0].head.checked.ms < atomic_load(&work->pipeline->settings_changed) &&
+        !store_deliveries_reopen(work->pipeline->parts.store, work->repository, work->branch,
+                                 "not-allowed", (struct wall_time){0}, &count, &work->err))
+        return false;
+    if (count > 0)
+        work_again(work, 1);
+    return true;
+}
+
 // One source that cannot go on does not keep the others from it.
 static bool reconcile_sources(struct work *work)
 {
@@ -590,7 +604,7 @@ static bool reconcile_sources(struct work *work)
     work->waiting = all.waiting;
     if (!good)
         work->err = first;
-    return good && (all.waiting || end_deliveries(work, upto, &all));
+    return good && reopen_refused(work) && (all.waiting || end_deliveries(work, upto, &all));
 }
 
 struct reconciled reconcile(struct pipeline *pipeline, const char *key, int tries)

@@ -10,6 +10,7 @@
 #include "webhooks/repository.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #define BUILD_ATTEMPTS_MAX 3 // of one commit when nobody asks again
 #define HEAD_TRIES         5 // then a head that cannot be told ends the deliveries that wait for it
@@ -27,6 +28,7 @@ struct pipeline {
     struct work_queue *queue;
     struct kube_watch *jobs;
     struct kube_watch *pods;
+    _Atomic int64_t settings_changed; // wall time in ms of the start, or of the last reload
     pthread_mutex_t places_lock; // held while the builds under way are counted and one is added
     struct places *places;       // under that lock
     _Atomic int64_t swept;       // the last sweep, in monotonic ms; 0: none yet

@@ -202,7 +202,7 @@ bool store_deliveries_finish(struct store *store, const char *repository, const 
 }
 
 struct reopening {
-    const char *repository, *branch;
+    const char *repository, *branch, *reason;
     struct wall_time since;
     int count;
 };
@@ -212,7 +212,7 @@ static bool apply_reopening(struct db *db, void *data, struct error *err)
     static const char sql[] =
         "UPDATE deliveries SET pending = 1, failed = 0, reason = 'accepted', detail = '', "
         "finished = 0 WHERE seq > (SELECT MAX(seq) FROM deliveries) - ?1 AND pending = 0 "
-        "AND repeated = 0 AND reason = 'no-match' AND repository = ?2 AND branch = ?3 "
+        "AND repeated = 0 AND reason = ?5 AND repository = ?2 AND branch = ?3 "
         "AND received >= ?4";
     struct reopening *reopening = data;
     CLEANUP(db_reset) struct statement *statement = db_prepare(db, sql, err);
@@ -222,6 +222,7 @@ static bool apply_reopening(struct db *db, void *data, struct error *err)
     db_bind_text(statement, 2, reopening->repository);
     db_bind_text(statement, 3, reopening->branch);
     db_bind_int(statement, 4, reopening->since.ms);
+    db_bind_text(statement, 5, reopening->reason);
     if (!db_run(statement, err))
         return false;
     reopening->count = (int)db_changes(db);
@@ -229,9 +230,10 @@ static bool apply_reopening(struct db *db, void *data, struct error *err)
 }
 
 bool store_deliveries_reopen(struct store *store, const char *repository, const char *branch,
-                             struct wall_time since, int *count, struct error *err)
+                             const char *reason, struct wall_time since, int *count,
+                             struct error *err)
 {
-    struct reopening reopening = {repository, branch, since, 0};
+    struct reopening reopening = {repository, branch, reason, since, 0};
     if (!store_change(store, apply_reopening, &reopening, err))
         return error_wrap(err, "reopen deliveries of %s %s", repository, branch);
     *count = reopening.count;

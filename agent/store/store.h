@@ -111,11 +111,13 @@ bool store_deliveries_finish(struct store *store, const char *repository, const 
                              const char *detail, bool failed, int64_t build,
                              struct deliveries_ended *ended, struct error *err) MUST_CHECK;
 
-// Makes those of the newest deliveries pending again that ended as "no-match" since then: their
-// service had not been seen yet. Only the STORE_REOPEN_MAX newest of all are looked at.
+// Makes those of the newest deliveries pending again that came since then and ended for that
+// reason, which holds no more ("no-match": their service had not been seen yet). Only the
+// STORE_REOPEN_MAX newest of all are looked at.
 #define STORE_REOPEN_MAX 1000
 bool store_deliveries_reopen(struct store *store, const char *repository, const char *branch,
-                             struct wall_time since, int *count, struct error *err) MUST_CHECK;
+                             const char *reason, struct wall_time since, int *count,
+                             struct error *err) MUST_CHECK;
 
 // The newest pending delivery of a key (repository without regard to letter case); seq 0: none.
 struct newest_delivery {

@@ -134,9 +134,8 @@ def test_entry_of_the_allow_table_comes_and_goes(agent, place):
     service = place.service("allowed", repository=repository, annotations={"state": "draft"},
                             spec={"suspend": True}).seen_by(agent)
     assert "no entry is for that namespace" in service.status(agent)["problem"]
-    push = lambda commit: agent.accept(forges.github(forges.github_push(repository.url, commit),
-                                                     FORGE_SECRETS["github"]))
-    found = agent.outcome_of(push(repository.commit_of_head()), "not-allowed")
+    push = lambda commit: forges.github(forges.github_push(repository.url, commit), FORGE_SECRETS["github"])
+    found = agent.outcome_of(agent.accept(push(repository.commit_of_head())), "not-allowed")
     assert "no entry is for that namespace" in found["detail"]
     assert not place.build_jobs(repository)
     agent.config["allow"] = allow
@@ -145,8 +144,14 @@ def test_entry_of_the_allow_table_comes_and_goes(agent, place):
     eventually(lambda: service.annotation("commit") == first, "it is built", 90)
     agent.config["allow"] = []
     reload(agent)
-    agent.outcome_of(push(repository.push(report(place.cluster, "denied"))), "not-allowed")
+    second = repository.push(report(place.cluster, "denied"))
+    refused = agent.accept(push(second))
+    agent.outcome_of(refused, "not-allowed")
     assert service.annotation("commit") == first and len(place.build_jobs(repository)) == 1
+    agent.config["allow"] = allow  # the push that was refused is taken up again
+    reload(agent)
+    eventually(lambda: service.annotation("commit") == second, "it is built", 90)
+    agent.outcome_of(refused, "deployed")
 
 
 def test_file_with_errors_changes_nothing(agent):

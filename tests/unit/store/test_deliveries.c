@@ -212,12 +212,14 @@ static void test_what_no_service_was_seen_for_counts_later(void **state)
     assert_int_equal(add(&other, NULL), STORE_ADDED);
 
     struct wall_time since = {late.received.ms - 500};
-    assert_true(store_deliveries_reopen(store, "git.example/a/b", "main", since, &count, NULL));
+    assert_true(
+        store_deliveries_reopen(store, "git.example/a/b", "main", "no-match", since, &count, NULL));
     assert_int_equal(count, 1);
     assert_int_equal(newest("git.example/a/b", "main"), seq);
     // What ended otherwise stays as it is.
     finish("git.example/a/b", "main", seq, "deployed", false);
-    assert_true(store_deliveries_reopen(store, "git.example/a/b", "main", since, &count, NULL));
+    assert_true(
+        store_deliveries_reopen(store, "git.example/a/b", "main", "no-match", since, &count, NULL));
     assert_int_equal(count, 0);
 }
 
