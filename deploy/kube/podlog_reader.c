@@ -85,7 +85,7 @@ static void fill_compressed(struct podlog_reader *reader)
 // Fills the chunk, or sets the end.
 static bool fill(struct podlog_reader *reader, struct mono_time deadline, struct error *err)
 {
-    uint64_t size;
+    uint64_t size = 0;
     bool last = true;
     if (reader->gzip) {
         fill_compressed(reader);

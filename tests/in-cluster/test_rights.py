@@ -77,6 +77,21 @@ class Life:
         _, second = self.push(service, "LABEL edition=third")
         self.agent.outcome_of(second, "deployed")
 
+    def build_that_waits(self, service):
+        """For a pod that the namespace's quota does not admit at first: only an event says so."""
+        builds = self.place.builds_namespace
+        self.cluster.kubectl("create", "quota", "no-pods", "-n", builds, "--hard=pods=0")
+        try:
+            counts = lambda: "used" in self.cluster.kubectl("get", "quota", "no-pods", "-n", builds, "-o", "json")
+            eventually(counts, "the quota counts")
+            commit, delivery = self.push(service, "LABEL edition=fourth")
+            reason = lambda: [build["reason"] for build in self.agent.builds_of(service.repository)
+                              if build["commit"] == commit] == ["quota"]
+            eventually(reason, "the agent tells of the quota", 60)
+        finally:
+            self.cluster.kubectl("delete", "quota", "no-pods", "-n", builds)
+        self.agent.outcome_of(delivery, "deployed")
+
     def references(self):
         """What a service names is looked for, where the optional ClusterRole is bound as its comment says."""
         namespace = self.place.namespace
@@ -103,6 +118,7 @@ def found(request):
     service = life.build_and_runs()
     life.cancelled_run()
     life.cancelled_build(service)
+    life.build_that_waits(service)
     life.references()
     return audit.uses(agent.pods)
 
