@@ -144,8 +144,7 @@ struct place_answer places_ask(struct places *places, const struct place_request
     places_note(places, request, now);
     size_t at = (size_t)(find(places, request->recipe) - places->items);
     struct round round = play(places, taken, at, now);
-    struct place_answer answer = {.of_repository = under_way(taken, request->repository),
-                                  .repository_full =
+    struct place_answer answer = {.repository_full =
                                       !repository_has_room(places, &round, request->repository),
                                   .ahead = count_ahead(places, at, now)};
     answer.may_start = has_room(&round) && !answer.repository_full;

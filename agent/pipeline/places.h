@@ -40,7 +40,6 @@ struct places_taken {
 
 struct place_answer {
     bool may_start;
-    size_t of_repository; // under way
     bool repository_full;
     size_t ahead; // that start before it
 };
