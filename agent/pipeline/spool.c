@@ -274,6 +274,21 @@ static bool open_file(const char *path, int *fd, uint64_t *len)
     return true;
 }
 
+// Until a child has packed it, it failed, or the deadline passed.
+static bool await_packed(struct spool *spool, const char *job, const char *path, int *fd,
+                         uint64_t *len, struct error *err)
+{
+    struct mono_time deadline = mono_after(PACK_WAIT_MS);
+    bool failed = false, opened = false, waiting = true;
+    pthread_mutex_lock(&spool->lock);
+    while (waiting && !(failed = take_failure(spool, job, err)) &&
+           !(opened = open_file(path, fd, len)))
+        waiting = condition_wait(&spool->packed, &spool->lock, deadline);
+    pthread_mutex_unlock(&spool->lock);
+    return opened ||
+           (!failed && error_set(err, ERR_UNAVAILABLE, "the context is being packed again"));
+}
+
 bool pipeline_context_open(struct pipeline *pipeline, const json_t *job, int *fd, uint64_t *len,
                            struct error *err)
 {
@@ -282,17 +297,12 @@ bool pipeline_context_open(struct pipeline *pipeline, const json_t *job, int *fd
     CLEANUP(free_ptr) char *path = path_of(pipeline, name);
     if (open_file(path, fd, len))
         return true;
-    if (!pack_again(pipeline, job, name, path, err))
-        return false;
-    struct mono_time deadline = mono_after(PACK_WAIT_MS);
-    bool failed = false, opened = false, waiting = true;
     pthread_mutex_lock(&spool->lock);
-    while (waiting && !(failed = take_failure(spool, name, err)) &&
-           !(opened = open_file(path, fd, len)))
-        waiting = condition_wait(&spool->packed, &spool->lock, deadline);
+    bool failed = take_failure(spool, name, err); // since somebody asked last
     pthread_mutex_unlock(&spool->lock);
-    if (opened)
-        spool_trim(pipeline, path);
-    return opened ||
-           (!failed && error_set(err, ERR_UNAVAILABLE, "the context is being packed again"));
+    if (failed || !pack_again(pipeline, job, name, path, err) ||
+        !await_packed(spool, name, path, fd, len, err))
+        return false;
+    spool_trim(pipeline, path);
+    return true;
 }

@@ -21,6 +21,7 @@ import forges
 from agents import FORGE_SECRETS, PROGRAM, REPORT, SANITIZERS, Agent
 from images import push_program
 from places import report
+from repositories import git
 from waiting import eventually
 
 MIB = 1 << 20
@@ -148,8 +149,9 @@ def held(new_place, program_image):
     """A Job whose pod never starts to fetch, with its agent: its image cannot be pulled."""
     place = new_place("held")
     nowhere = f"{place.cluster.registry}/cronwright-program:no-such-tag"
-    with Agent(place, place.directory, context=listener(place, nowhere)) as agent:
+    with Agent(place, place.directory, context=listener(place, nowhere), sweep={"interval": "1h"}) as agent:
         repository, delivery, job = started(agent, place, "held")
+        place.held = repository
         try:
             yield place, agent, job, ticket_of(place, job)
         finally:
@@ -198,6 +200,20 @@ def test_what_is_gone_is_packed_again(held):
     # And after a restart, which empties the spool.
     agent.restart()
     assert eventually(again, "the context is packed after a restart", 60) == first
+
+
+def test_what_cannot_be_packed_again_is_said(held):
+    place, agent, job, ticket = held
+    git(place.held.work, "commit", "-q", "--amend", "-m", "Rewritten")
+    git(place.held.work, "push", "-q", "-f", place.held.url, "HEAD:refs/heads/main")
+    for name in ("contexts", "mirrors"):
+        for path in (agent.directory / "state" / name).iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    def final():
+        status, body = ask_listener(ticket)
+        assert status in (409, 503), body
+        return json.loads(body)["detail"] if status == 409 else None
+    assert "no longer leads to commit" in eventually(final, "the listener says why", 60)
 
 
 # --- what goes wrong ---
