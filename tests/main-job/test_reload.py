@@ -154,6 +154,22 @@ def test_entry_of_the_allow_table_comes_and_goes(agent, place):
     agent.outcome_of(refused, "deployed")
 
 
+def test_who_loses_the_right_loses_the_build(agent, place):
+    """Its Job is taken away, and the service stays as it is."""
+    repository = place.repository("losing")
+    service = place.service("losing", repository=repository).seen_by(agent)
+    commit = repository.push(report(place.cluster, "never", 'RUN ["/bin/busybox", "sleep", "30"]'))
+    delivery = agent.accept(forges.github(forges.github_push(repository.url, commit), FORGE_SECRETS["github"]))
+    agent.build_reaches(repository, commit, "running")
+    agent.config["allow"] = []
+    reload(agent)
+    build = agent.build_reaches(repository, commit, "superseded")
+    assert build["reason"] == "cancelled", build
+    agent.outcome_of(delivery, "not-allowed")
+    eventually(lambda: not place.build_jobs(repository), "the Job is gone")
+    assert service.annotation("commit") is None and "not-built" in service.image()
+
+
 def test_file_with_errors_changes_nothing(agent):
     good = json.dumps(agent.config)
     secret = FORGE_SECRETS["github"]
