@@ -24,6 +24,15 @@ class Delivery:
         return Delivery(self.path.rsplit("/", 1)[1], self.id, kept + [pair for pair in changes if pair[1] is not None],
                         self.body)
 
+    def head(self, *more):
+        """The head of its request as bytes; `more` are whole header lines, such as that of the length."""
+        lines = [f"POST {self.path} HTTP/1.1", "Host: localhost", *more]
+        lines += [f"{name}: {value}" for name, value in self.headers]
+        return "\r\n".join(lines).encode() + b"\r\n\r\n"
+
+    def request(self):
+        return self.head(f"Content-Length: {len(self.body)}") + self.body
+
     def with_body(self, body):
         return Delivery(self.path.rsplit("/", 1)[1], self.id, list(self.headers), body)
 

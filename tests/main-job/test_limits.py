@@ -64,14 +64,8 @@ class Response:
 
 def send(agent, delivery, address):
     with connect(agent, address) as connection:
-        connection.sendall(head_of(delivery, f"Content-Length: {len(delivery.body)}") + delivery.body)
+        connection.sendall(delivery.request())
         return Response(connection)
-
-
-def head_of(delivery, *more, end="\r\n"):
-    lines = [f"POST {delivery.path} HTTP/1.1", "Host: localhost", *more]
-    lines += [f"{name}: {value}" for name, value in delivery.headers]
-    return ("\r\n".join(lines) + "\r\n" + end).encode()
 
 
 @contextlib.contextmanager
@@ -81,7 +75,7 @@ def held(agent, *addresses):
         for address in addresses:
             connection = stack.enter_context(connect(agent, address))
             delivery = ping()
-            connection.sendall(head_of(delivery, f"Content-Length: {len(delivery.body)}") + delivery.body)
+            connection.sendall(delivery.request())
             assert Response(connection).status == 202
         yield
 
@@ -124,7 +118,7 @@ def test_flood_of_silent_connections(limited):
             stack.enter_context(connect(limited, f"127.0.2.{number}"))
         late = stack.enter_context(connect(limited, "127.0.0.2"))
         delivery = ping()
-        late.sendall(head_of(delivery, f"Content-Length: {len(delivery.body)}") + delivery.body)
+        late.sendall(delivery.request())
         assert Response(late).status in (202, 503)
         eventually(lambda: send(limited, ping(), "127.0.0.2").status == 202, "it takes deliveries", PATIENCE)
 
@@ -134,7 +128,7 @@ def test_flood_of_silent_connections(limited):
 def begin_large(agent):
     """A connection on which a large body may be sent; None when it is one too many."""
     connection = connect(agent, "127.0.0.2")
-    connection.sendall(head_of(ping(), f"Content-Length: {BODY_MAX}", "Expect: 100-continue"))
+    connection.sendall(ping().head(f"Content-Length: {BODY_MAX}", "Expect: 100-continue"))
     told = connection.recv(25, socket.MSG_WAITALL)
     if told == b"HTTP/1.1 100 Continue\r\n\r\n":
         return connection
@@ -156,7 +150,7 @@ def test_bytes_in_flight(limited):
         assert (refused["peer"], refused["status"]) == ("127.0.0.3", 503)
         # Without Content-Length it is found out while it comes.
         with connect(limited, "127.0.0.3") as chunked:
-            chunked.sendall(head_of(ping(), "Transfer-Encoding: chunked") + b"%x\r\n" % len(body) + body)
+            chunked.sendall(ping().head("Transfer-Encoding: chunked") + b"%x\r\n" % len(body) + body)
             assert_busy(Response(chunked), "Too much is being received")
         assert send(limited, ping(), "127.0.0.3").status == 202  # a small one has room
         for half in halves:
@@ -185,7 +179,7 @@ def test_many_large_bodies_cost_bounded_memory(own_place, tmp_path):
         clients = [stack.enter_context(connect(agent, "127.0.0.1")) for _ in range(120)]
         most, refused = before, 0
         for client in clients:
-            client.sendall(head_of(ping(), f"Content-Length: {25 << 20}"))
+            client.sendall(ping().head(f"Content-Length: {25 << 20}"))
             with contextlib.suppress(OSError):  # it was cut off
                 client.sendall(b"x" * (4 << 20))
             most = max(most, resident(agent))
@@ -203,9 +197,9 @@ def test_many_large_bodies_cost_bounded_memory(own_place, tmp_path):
 # --- time ---
 
 SLOW = {
-    "headers": lambda delivery: head_of(delivery, end="X-Slow: "),
-    "body": lambda delivery: head_of(delivery, "Content-Length: 50000") + delivery.body,
-    "chunks": lambda delivery: head_of(delivery, "Transfer-Encoding: chunked") + b"1000\r\n" + delivery.body,
+    "headers": lambda delivery: delivery.head()[:-2] + b"X-Slow: ",
+    "body": lambda delivery: delivery.head("Content-Length: 50000") + delivery.body,
+    "chunks": lambda delivery: delivery.head("Transfer-Encoding: chunked") + b"1000\r\n" + delivery.body,
 }
 
 
@@ -230,7 +224,7 @@ def test_clients_that_drip_hold_nobody_up(limited):
     with contextlib.ExitStack() as stack:
         for _ in range(PER_ADDRESS):
             slow = stack.enter_context(connect(limited, "127.0.0.2"))
-            slow.sendall(head_of(ping(), "Content-Length: 50000"))
+            slow.sendall(ping().head("Content-Length: 50000"))
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
             statuses = list(pool.map(lambda number: send(limited, ping(), f"127.0.4.{number}").status, range(100)))
         assert set(statuses) == {202}
@@ -271,7 +265,7 @@ def test_hook_with_a_wrong_path_is_remembered(limited):
 def test_malformed_body_is_remembered(limited):
     delivery = ping()
     with connect(limited, "127.0.3.4") as connection:
-        connection.sendall(head_of(delivery, "Transfer-Encoding: chunked") + b"no length\r\n")
+        connection.sendall(delivery.head("Transfer-Encoding: chunked") + b"no length\r\n")
         assert connection.recv(12) == b"HTTP/1.1 400"
     refused = eventually(lambda: [each for each in limited.deliveries()["refused"] if each["delivery"] == delivery.id],
                          "it is remembered")[0]

@@ -345,12 +345,6 @@ def read_status(connection):
     return connection.makefile("rb").readline().decode().split(" ", 2)[1]
 
 
-def head_of(delivery, *more):
-    lines = ["POST /webhooks/github HTTP/1.1", "Host: localhost", *more]
-    lines += [f"{name}: {value}" for name, value in delivery.headers]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n"
-
-
 def connect(agent):
     host, port = agent.webhooks.split(":")
     return socket.create_connection((host, int(port)), timeout=30)
@@ -359,7 +353,7 @@ def connect(agent):
 def test_too_large_by_content_length(agent, repository):
     """Told by the header alone: not one byte of the body is waited for."""
     with connect(agent) as connection:
-        connection.sendall(head_of(github(repository), f"Content-Length: {BODY_MAX + 1}"))
+        connection.sendall(github(repository).head(f"Content-Length: {BODY_MAX + 1}"))
         assert read_status(connection) == "413"
     assert agent.deliveries()["refused"][0]["status"] == 413
 
@@ -367,7 +361,7 @@ def test_too_large_by_content_length(agent, repository):
 def test_too_large_without_content_length(agent, repository):
     chunk = b"100000\r\n" + b"x" * (1 << 20) + b"\r\n"
     with connect(agent) as connection:
-        connection.sendall(head_of(github(repository), "Transfer-Encoding: chunked"))
+        connection.sendall(github(repository).head("Transfer-Encoding: chunked"))
         try:
             for _ in range((BODY_MAX >> 20) + 1):
                 connection.sendall(chunk)
@@ -380,7 +374,7 @@ def test_chunked_body_is_as_good_as_any(agent, repository):
     delivery = forges.github(forges.github_ping(repository.url), GITHUB, event="ping")
     middle = len(delivery.body) // 2
     with connect(agent) as connection:
-        connection.sendall(head_of(delivery, "Transfer-Encoding: chunked"))
+        connection.sendall(delivery.head("Transfer-Encoding: chunked"))
         for part in (delivery.body[:middle], delivery.body[middle:], b""):
             connection.sendall(b"%x\r\n%s\r\n" % (len(part), part))
         assert read_status(connection) == "202"
@@ -428,12 +422,12 @@ def test_smuggled_request(agent, repository, which):
     """Neither is anything of the first taken, nor is the second, which is well signed, ever looked at."""
     *headers, body = SMUGGLING[which]
     inner = github(repository)
-    second = head_of(inner, f"Content-Length: {len(inner.body)}") + inner.body
+    second = inner.request()
     headers = [header.format(length=len(body) + len(second)) for header in headers]
     outer = github(repository).with_body(body)
     with connect(agent) as connection:
         try:
-            connection.sendall(head_of(outer, *headers) + body + second)
+            connection.sendall(outer.head(*headers) + body + second)
             connection.shutdown(socket.SHUT_WR)
             answers = connection.makefile("rb").read()
         except OSError:  # it has closed the connection already
@@ -446,7 +440,7 @@ def test_smuggled_request(agent, repository, which):
 
 def test_request_that_never_ends_holds_nobody_up(agent, repository):
     with connect(agent) as slow:
-        slow.sendall(head_of(github(repository), "Content-Length: 1000") + b"{")
+        slow.sendall(github(repository).head("Content-Length: 1000") + b"{")
         assert ask(agent.webhooks, "GET", "/healthz").status == 200
         assert agent.deliver(github(repository).with_headers(("X-Hub-Signature-256", None))).status == 401
 

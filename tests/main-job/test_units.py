@@ -186,9 +186,7 @@ def test_who_connects_between_two_agents_waits(activated):
     activated.stop()
     early = ping()
     with socket.create_connection(activated.sockets["webhooks"].getsockname(), timeout=120) as connection:
-        head = [f"POST {early.path} HTTP/1.1", "Host: localhost", f"Content-Length: {len(early.body)}",
-                *[f"{name}: {value}" for name, value in early.headers], "", ""]
-        connection.sendall("\r\n".join(head).encode() + early.body)
+        connection.sendall(early.request())
         activated.start()
         assert connection.recv(12) == b"HTTP/1.1 202"
     assert activated.get(f"/v1/deliveries/{early.id}")["reason"] == "ignored"
@@ -203,9 +201,7 @@ class Half:
         self.delivery = delivery
         host, port = agent.webhooks.split(":")
         self.connection = socket.create_connection((host, int(port)), timeout=120)
-        head = [f"POST {delivery.path} HTTP/1.1", "Host: localhost", f"Content-Length: {len(delivery.body)}",
-                *[f"{name}: {value}" for name, value in delivery.headers], "", ""]
-        self.connection.sendall("\r\n".join(head).encode() + delivery.body[:-1])
+        self.connection.sendall(delivery.request()[:-1])
 
     def complete(self):
         self.connection.sendall(self.delivery.body[-1:])
