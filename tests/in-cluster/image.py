@@ -14,7 +14,7 @@ import socket
 import subprocess
 import time
 
-from agents import TOP
+from agents import AS_ROOT, TOP
 from repositories import git
 from waiting import eventually
 
@@ -26,7 +26,6 @@ BUILDER = {  # as builds are: root inside, no more rights than making files need
     "allowPrivilegeEscalation": False, "seccompProfile": {"type": "RuntimeDefault"},
     "capabilities": {"drop": ["ALL"], "add": ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "SETUID", "SETGID",
                                               "SETFCAP", "KILL"]}}
-AS_ROOT = [] if os.geteuid() == 0 else ["sudo", "-n"]
 # As Debian's own slim images: no documents, no translations.
 SLIM = [f"--dpkgopt=path-exclude=/usr/share/{kind}/*" for kind in ("doc", "man", "locale", "info")]
 

@@ -14,6 +14,7 @@ from waiting import eventually
 TOP = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = os.environ.get("CRONWRIGHT", str(TOP / "out/test/agent/cronwright"))
 HELPER = os.environ.get("CRONWRIGHT_GIT", str(TOP / "out/test/build/cronwright-git"))
+AS_ROOT = [] if os.geteuid() == 0 else ["sudo", "-n"]
 SANITIZERS = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0", "UBSAN_OPTIONS": "print_stacktrace=1"}
 REPORT = re.compile(r"(AddressSanitizer|LeakSanitizer|runtime error:)")
 

@@ -515,7 +515,7 @@ def test_adopting_one_of_two_containers(agent, life, adopted):
     adopted(before)
     refused = adopt(agent, before, 400)
     assert [error["pointer"] for error in refused["errors"]] == ["/container"]
-    assert "2 containers" in refused["detail"] and refused["detail"].endswith("side, job")
+    assert "2 containers" in refused["detail"] and refused["detail"].endswith("side, job, and before them before, other")
     assert adopt(agent, before, 400, container="none")["errors"][0]["pointer"] == "/container"
     assert life.cluster.get("cronjobs", life.namespace, before["metadata"]["name"]) == before
     assert adopt(agent, before, container="job")["after"]["container"] == "job"

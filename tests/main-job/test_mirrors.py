@@ -3,13 +3,14 @@
 What is large in these repositories is in their .dockerignore, so that the contexts are small."""
 
 import hashlib
+import os
 import random
 import subprocess
 
 import pytest
 
 import forges
-from agents import FORGE_SECRETS, Agent
+from agents import AS_ROOT, FORGE_SECRETS, Agent
 from places import report
 from repositories import git
 from waiting import eventually
@@ -73,7 +74,8 @@ def test_a_full_disk_is_told_and_overcome(new_place):
     agent = Agent(place, place.directory)
     disk = place.directory / "state/mirrors"
     disk.mkdir(parents=True, mode=0o700)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m,mode=700", "none", disk], check=True)
+    options = f"size=8m,mode=700,uid={os.geteuid()}"
+    subprocess.run([*AS_ROOT, "mount", "-t", "tmpfs", "-o", options, "none", disk], check=True)
     try:
         with agent:
             repository, service = service_of(agent, place, "full")
@@ -84,10 +86,10 @@ def test_a_full_disk_is_told_and_overcome(new_place):
                 return builds and "the disk is full" in (builds[0]["detail"] or "") and builds[0]
             build = eventually(told, "the build says that the disk is full", 60)
             assert build["state"] == "fetching" and str(disk) in build["detail"], build
-            subprocess.run(["mount", "-o", "remount,size=100m", disk], check=True)
+            subprocess.run([*AS_ROOT, "mount", "-o", "remount,size=100m", disk], check=True)
             agent.outcome_of(delivery, "deployed", 180)
     finally:
-        subprocess.run(["umount", disk], check=True)
+        subprocess.run([*AS_ROOT, "umount", disk], check=True)
 
 
 @pytest.mark.parametrize("seed", range(3))

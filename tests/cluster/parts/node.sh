@@ -68,6 +68,7 @@ server = "http://$REGISTRY_ADDRESS"
 [host."http://$REGISTRY_ADDRESS"]
   capabilities = ["pull", "resolve", "push"]
 TOML
+    give_to_caller "$CLUSTER_DIR/etc/registries" # tests add registries of their own
     write "$CLUSTER_DIR/etc/containerd.toml" <<TOML
 version = 2
 disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.btrfs",
