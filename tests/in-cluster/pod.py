@@ -10,6 +10,7 @@ import subprocess
 import yaml
 
 from agents import TOP, Agent, merged
+from forwarders import Forwarder
 from waiting import eventually
 
 MANIFESTS = TOP / "deploy/manifests"
@@ -52,8 +53,10 @@ class PodAgent(Agent):
     kubectl port-forward."""
 
     def __init__(self, place, directory, image, **changes):
-        super().__init__(place, directory, **changes)
+        # What the Service does: in the test cluster nothing routes to it.
+        self.context = Forwarder("127.0.0.1:1", place.cluster.host_address)
         self.image, self.overlay = image, directory / "overlay"
+        super().__init__(place, directory, **changes)
         self.state = Directory(place.cluster, place.namespace)
         self.forward = None
         self.pods = set()  # uids of all it has been
@@ -68,7 +71,8 @@ class PodAgent(Agent):
         config["git"]["credentials"][0]["passwordFile"] = str(self.secret_file("git-password"))
         config = json.loads(json.dumps(config).replace(f'"{self.directory}/', '"'))
         return {**config, "kubernetes": {"namespaces": [self.place.namespace]},
-                "metrics": {"listen": "0.0.0.0:8082"}}
+                "metrics": {"listen": "0.0.0.0:8082"},
+                "context": {"listen": "0.0.0.0:8443", "address": f"https://{self.context.address}", "image": self.image}}
 
     # --- the installation ---
 
@@ -131,6 +135,7 @@ class PodAgent(Agent):
             raise AssertionError(f"{late}\n{told}\n{self.log_text()}") from None
         self.pods.add(self.pod()["metadata"]["uid"])
         self.webhooks = f"{self.address}:8080"
+        self.context.target = (self.address, 8443)
         self.connect()
 
     def connect(self):
@@ -185,6 +190,7 @@ class PodAgent(Agent):
         """Takes away what the test has added to the namespaces, which other tests use too."""
         cluster = self.place.cluster
         self.disconnect()
+        self.context.close()
         made = [document for document in yaml.safe_load_all(cluster.kubectl("kustomize", str(self.overlay)))
                 if document["kind"] not in SHARED]
         # Not waiting: the volume goes when the claim has gone, and that when the pod has.

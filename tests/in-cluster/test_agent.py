@@ -1,6 +1,7 @@
 """The main job, done by an agent that is a pod."""
 
 import http.client
+import random
 
 import pytest
 
@@ -31,6 +32,20 @@ def test_a_signed_push_becomes_the_image(push):
     service, commit, _ = push
     assert service.annotation("commit") == commit
     assert "@sha256:" in service.image()
+
+
+def test_a_large_context_comes_from_the_pod(agent, place):
+    """More than a Secret holds, however it is compressed."""
+    repository = place.repository("large")
+    service = place.service("large", repository=repository).seen_by(agent)
+    commit = repository.push({**report(place.cluster, "large", "COPY noise /noise"),
+                              "noise": random.Random(1).randbytes(2 << 20)})
+    agent.outcome_of(agent.accept(forges.github(forges.github_push(repository.url, commit), FORGE_SECRETS["github"])),
+                     "deployed", 120)
+    assert service.annotation("commit") == commit
+    [job] = place.build_jobs(repository)
+    [fetching] = job["spec"]["template"]["spec"]["initContainers"]
+    assert fetching["image"] == agent.image
 
 
 def test_a_forced_run_and_its_log(agent, push):

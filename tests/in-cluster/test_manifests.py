@@ -38,4 +38,10 @@ def test_it_is_whole(cluster, copy):
     assert ("Secret", "cronwright", secrets["secret"]["name"]) in names
     assert ("ServiceAccount", "cronwright", pod["serviceAccountName"]) in names
     assert pod["containers"][0]["image"] == "registry.example/cronwright:0.1.0"
+    context = yaml.safe_load((copy / "cronwright.yaml").read_text())["context"]
+    assert context["image"] == pod["containers"][0]["image"]
+    host, port = context["address"].removeprefix("https://").split(":")
+    [service] = [document for document in made if document["kind"] == "Service"]
+    assert host == f"{service['metadata']['name']}.{service['metadata']['namespace']}.svc"
+    assert int(port) in [each["port"] for each in service["spec"]["ports"]]
     assert {namespace for _, namespace, _ in names} == {None, "cronwright", "cronwright-builds"}

@@ -11,7 +11,6 @@ import pytest
 import forges
 from agents import FORGE_SECRETS, TOP
 from places import report
-from pod import NAMESPACE
 from waiting import eventually
 
 ENFORCE = TOP / "tests/in-cluster/enforce-policies"
@@ -58,18 +57,11 @@ def pods(agent, cluster, new_place):
 
 @pytest.fixture(scope="module")
 def targets(agent, cluster, pods):
-    """Word → host and port. Port 8443 is answered for as long as the test takes: by a listener in the agent's pod."""
+    """Word → host and port."""
     host, _, port = cluster.registry.partition(":")
-    listen = ("use IO::Socket::INET; my $s = IO::Socket::INET->new(LocalPort => 8443, Listen => 5, ReuseAddr => 1) "
-              "or exit 1; close $_ while $_ = $s->accept")
-    with subprocess.Popen([cluster.kubectl_program, "exec", "-i", "-n", NAMESPACE, "cronwright-0", "--", "perl", "-e",
-                           f"open STDOUT, '>', '/dev/null'; {listen}"], stdin=subprocess.PIPE) as listener:
-        found = {"registry": (host, int(port)), "API server": cluster.endpoint,
-                 "webhooks": (agent.address, 8080), "metrics": (agent.address, 8082), "context": (agent.address, 8443),
-                 "build": (pods["build"].address, 9999), "git": (host, int(os.environ["GIT_URL"].rsplit(":", 1)[1]))}
-        eventually(lambda: pods["build"].reaches(*found["context"]), "something listens on the context port")
-        yield found
-        listener.kill()
+    return {"registry": (host, int(port)), "API server": cluster.endpoint, "webhooks": (agent.address, 8080),
+            "metrics": (agent.address, 8082), "context": (agent.address, 8443), "build": (pods["build"].address, 9999),
+            "git": (host, int(os.environ["GIT_URL"].rsplit(":", 1)[1]))}
 
 
 @pytest.fixture(scope="module")

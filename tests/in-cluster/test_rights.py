@@ -92,6 +92,27 @@ class Life:
             self.cluster.kubectl("delete", "quota", "no-pods", "-n", builds)
         self.agent.outcome_of(delivery, "deployed")
 
+    def run_that_waits(self):
+        """For a volume: again only an event says so."""
+        service = self.place.service("unmounted", container={"volumeMounts": [{"name": "data", "mountPath": "/data"}]},
+                                     template={"volumes": [{"name": "data", "secret": {"secretName": "no-such"}}]})
+        run = service.seen_by(self.agent).force(self.agent).json["name"]
+        path = f"{service.path}/runs/{run}"
+        eventually(lambda: 'secret "no-such" not found' in (self.agent.get(path)["reason"] or ""),
+                   "the agent tells of the volume", 60)
+        assert self.agent.api("DELETE", path).status in (200, 202, 204)
+
+    def pushes_that_are_refused(self):
+        """An Event tells of it, and a later one is added to that."""
+        service = self.place.service("refused", repository=self.place.repository("refused"),
+                                     destination="registry.example/not/allowed").seen_by(self.agent)
+
+        def added():
+            _, delivery = self.push(service)
+            self.agent.outcome_of(delivery, "not-allowed")
+            return max((event["count"] for event in service.events()), default=0) > 1
+        eventually(added, "an Event has another push added", 60)
+
     def references(self):
         """What a service names is looked for, where the optional ClusterRole is bound as its comment says."""
         namespace = self.place.namespace
@@ -119,6 +140,8 @@ def found(request):
     life.cancelled_run()
     life.cancelled_build(service)
     life.build_that_waits(service)
+    life.run_that_waits()
+    life.pushes_that_are_refused()
     life.references()
     return audit.uses(agent.pods)
 

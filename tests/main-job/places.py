@@ -7,6 +7,7 @@ import secrets
 import shutil
 import subprocess
 import threading
+import urllib.parse
 
 from agents import TOP
 from repositories import Repository
@@ -177,6 +178,12 @@ class Service:
     def set_image(self, image):
         """As `kubectl set image` does."""
         self.cluster.kubectl("-n", self.namespace, "set", "image", f"cronjob/{self.name}", f"main={image}")
+
+    def events(self):
+        """What cronwright has told of it."""
+        query = urllib.parse.urlencode({"fieldSelector": f"involvedObject.uid={self.made['metadata']['uid']}"})
+        found = self.cluster.call("GET", f"/api/v1/namespaces/{self.namespace}/events?{query}")["items"]
+        return [event for event in found if event["source"].get("component") == "cronwright"]
 
     def jobs(self):
         uid = self.made["metadata"]["uid"]

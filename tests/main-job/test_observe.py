@@ -6,7 +6,6 @@ import re
 import signal
 import socket
 import subprocess
-import urllib.parse
 
 import pytest
 
@@ -188,15 +187,9 @@ def test_metrics_pass_the_linter(watched):
 
 # --- Kubernetes Events ---
 
-def events_of(service):
-    found = service.cluster.call("GET", f"/api/v1/namespaces/{service.namespace}/events?" + urllib.parse.urlencode(
-        {"fieldSelector": f"involvedObject.uid={service.get()['metadata']['uid']}"}))["items"]
-    return [event for event in found if event["source"].get("component") == "cronwright"]
-
-
 def event_of(service, reason):
     def told():
-        found = [event for event in events_of(service) if event["reason"] == reason]
+        found = [event for event in service.events() if event["reason"] == reason]
         return found[0] if found else None
     return eventually(told, f"{reason} is told")
 
@@ -260,7 +253,7 @@ def test_events_are_told_once_and_not_without_end(watched):
                                                 ANNOTATION + "image": f"registry.example/not/allowed/{i}"}})
     dropped = 'kubernetes_events_total{result="dropped"}'
     eventually(lambda: Metrics(watched)[dropped] - before[dropped] >= 5, "events are left out")
-    assert 15 <= len(events_of(service)) <= 25
+    assert 15 <= len(service.events()) <= 25
     assert Metrics(watched)['kubernetes_events_total{result="failed"}'] == 0
 
 
@@ -274,7 +267,7 @@ def test_the_same_event_is_counted(watched):
         """Each push that is refused tells it; so soon after another, though, it is the same."""
         delivery = watched.accept(push(watched, repository.url, repository.commit_of_head()))
         watched.outcome_of(delivery, "not-allowed")
-        [event] = events_of(service)
+        [event] = service.events()
         return event if event["count"] > 1 else None
     event = eventually(counted, "it is counted", 60)
     assert event["metadata"]["uid"] == first["metadata"]["uid"]
