@@ -206,9 +206,13 @@ static bool make_secret(struct work *work, const struct build *build, const json
 static enum step ensure_secret(struct work *work, const struct build *build, const json_t *job)
 {
     CLEANUP(json_ptr) json_t *secret = NULL;
-    if (!make_secret(work, build, job, &secret))
-        return work_failed(work, work->err.code == ERR_TOO_LARGE ? "context-too-large" : "io");
-    return post_secret(work, secret);
+    if (make_secret(work, build, job, &secret))
+        return post_secret(work, secret);
+    if (work->err.code == ERR_NOT_FOUND) // it made room for a newer one: it is packed again
+        return STEP_TRY;
+    return work_failed(work, work->err.code == ERR_TOO_LARGE ? "context-too-large"
+                             : work->err.code == ERR_INVALID ? "misconfigured"
+                                                             : "io");
 }
 
 // The Job and what it needs.
