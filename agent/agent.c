@@ -284,7 +284,7 @@ static void count_commit(int64_t us, size_t changes)
     metric_add(METRIC_STORE_CHANGES, NULL, NULL, changes);
 }
 
-// Everything in it stays until the metrics listener, the last one, has stopped.
+// Everything in it stays until the listeners that show it, the first to be stopped, have stopped.
 static void prepare_observed(struct agent *agent)
 {
     agent->observed =
@@ -405,6 +405,7 @@ static bool start_contexts(struct agent *agent, const struct config *config, str
                                         .pipeline = agent->pipeline};
     if (!contexts_listen(&agent->contexts, &agent->context_server, err))
         return false;
+    measure_server(&agent->measured, "context", agent->context_server);
     log_line(LOG_INFO, "serves build contexts", "address", server_address(agent->context_server),
              "as", config->context.address, NULL);
     return true;

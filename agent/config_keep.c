@@ -100,6 +100,7 @@ static const struct {
     [CONFIG_SECRETS] = SECRET,
     [CONFIG_TEXTS] = TEXT,
     [CONFIG_TEXT_MAP] = JSON,
+    [CONFIG_OBJECT] = JSON,
     [CONFIG_OBJECTS] = JSON,
     [CONFIG_RESOURCES] = JSON,
 };

@@ -263,8 +263,9 @@ const struct config_setting config_settings[] = {
     {"metrics", CONFIG_GROUP,
      .help = "What the agent shows of itself, without a token: /metrics for Prometheus, /healthz, "
              "/readyz."},
-    {"metrics.listen", CONFIG_ADDRESS, AT(metrics.listen), .standard = "127.0.0.1:8082",
-     .may_be_off = true, .help = "Where it listens: host:port or unix:/path; \"\" is nowhere."},
+    {"metrics.listen", CONFIG_ADDRESS, AT(metrics.listen), .restart = true,
+     .standard = "127.0.0.1:8082", .may_be_off = true,
+     .help = "Where it listens: host:port or unix:/path; \"\" is nowhere."},
 
     {"log", CONFIG_GROUP, .help = "Log lines go to standard error."},
     {"log.level", CONFIG_CHOICE, AT(log.level), .standard = "info", .words = log_levels,
@@ -472,8 +473,8 @@ const struct config_setting config_settings[] = {
     {"context.keyFile", CONFIG_SECRET, AT(context.key), .restart = true, .standard = "\"\"",
      .help = "The certificate's private key (PEM). Tokens are made from it.",
      .example = "/etc/cronwright/context.key"},
-    {"context.image", CONFIG_TEXT, AT(context.image), .standard = "\"\"", .max = 512,
-     .form = &an_image,
+    {"context.image", CONFIG_TEXT, AT(context.image), .restart = true, .standard = "\"\"",
+     .max = 512, .form = &an_image,
      .help = "cronwright's own image, which fetches the context in the pod. Needed with "
              "context.listen.",
      .example = "registry.example/cronwright:0.1.0"},

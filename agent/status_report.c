@@ -188,8 +188,11 @@ bool status_report(const struct config *config, const struct config_status *entr
     *retry_after_ms = -1;
     if (!status_request_make(entry, status, config->admin.public_url, &made, err))
         return false;
+    const bool login = config->git.proxy_password.text != NULL;
     const struct http_trust trust = {.ca_file = *config->git.ca_file ? config->git.ca_file : NULL,
-                                     .proxy = config_git_proxy(config, made.url)};
+                                     .proxy = config_git_proxy(config, made.url),
+                                     .proxy_username = login ? config->git.proxy_username : NULL,
+                                     .proxy_password = config->git.proxy_password.text};
     const struct http_request request = {
         .method = "POST",
         .url = made.url,

@@ -99,6 +99,13 @@ bool fd_write(int fd, const void *bytes, size_t len)
     return true;
 }
 
+bool fd_is_at(int fd, const char *path)
+{
+    struct stat held, there;
+    return fstat(fd, &held) == 0 && lstat(path, &there) == 0 && held.st_ino == there.st_ino &&
+           held.st_dev == there.st_dev;
+}
+
 static bool sync_parent(const char *path, struct error *err)
 {
     const char *slash = strrchr(path, '/');

@@ -21,6 +21,9 @@ bool fd_write(int fd, const void *bytes, size_t len) MUST_CHECK;
 // Writes beside, fsync, rename, fsync of the directory.
 bool file_write(const char *path, mode_t mode, const void *bytes, size_t len,
                 struct error *err) MUST_CHECK;
+// Whether the open file is the one with that name now, rather than one that was removed or
+// replaced.
+bool fd_is_at(int fd, const char *path);
 // Gives `from`, which is on disk, the name `to`, in the same directory: it has it after a crash
 // too.
 bool file_rename(const char *from, const char *to, struct error *err) MUST_CHECK;

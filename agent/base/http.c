@@ -192,6 +192,17 @@ static bool set_trust(CURL *easy, const struct http_trust *trust, struct error *
     return true;
 }
 
+static bool set_proxy(CURL *easy, const struct http_trust *trust, struct error *err)
+{
+    SET(CURLOPT_PROXY, trust->proxy ? trust->proxy : ""); // "": not the environment's either
+    if (trust->proxy && trust->proxy_username && trust->proxy_password) {
+        SET(CURLOPT_PROXYAUTH, CURLAUTH_BASIC);
+        SET(CURLOPT_PROXYUSERNAME, trust->proxy_username);
+        SET(CURLOPT_PROXYPASSWORD, trust->proxy_password);
+    }
+    return true;
+}
+
 static bool set_body(CURL *easy, const struct http_request *request, struct error *err)
 {
     const char *method = request->method ? request->method : "GET";
@@ -274,7 +285,7 @@ static bool set_request(struct transfer *transfer, const struct http_request *re
     const struct http_trust *trust = request->trust ? request->trust : &system_trust;
     CURL *easy = transfer->easy;
     if (!set_always(easy, transfer, err) || !set_trust(easy, trust, err) ||
-        !set_body(easy, request, err))
+        !set_proxy(easy, trust, err) || !set_body(easy, request, err))
         return false;
     if (trust->server_name && !set_server_name(transfer, url, trust->server_name, err))
         return false;
@@ -282,7 +293,6 @@ static bool set_request(struct transfer *transfer, const struct http_request *re
         return false;
     CLEANUP(free_ptr) char *text = url_part(url, CURLUPART_URL, 0);
     SET(CURLOPT_URL, text);
-    SET(CURLOPT_PROXY, trust->proxy ? trust->proxy : ""); // "": not the environment's either
     SET(CURLOPT_UNIX_SOCKET_PATH, request->unix_socket);
     SET(CURLOPT_TIMEOUT_MS, (long)request->timeout_ms);
     return true;

@@ -13,15 +13,17 @@
 
 // How to reach and trust a server, and who we are. Texts are borrowed while a request runs.
 struct http_trust {
-    const char *ca_file;       // PEM; NULL: the system's
-    const char *ca_pem;        // PEM text; goes before ca_file
-    const char *cert_pem;      // client certificate and key, PEM text; NULL: none
-    const char *key_pem;       //
-    const char *server_name;   // TLS name to expect instead of the URL's host; NULL: the URL's
-    const char *proxy;         // proxy URL; NULL: none (the environment is not read)
-    const char *username;      // HTTP basic auth; NULL: none
-    const char *password;      //
-    bool insecure_skip_verify; // only where a setting says so
+    const char *ca_file;        // PEM; NULL: the system's
+    const char *ca_pem;         // PEM text; goes before ca_file
+    const char *cert_pem;       // client certificate and key, PEM text; NULL: none
+    const char *key_pem;        //
+    const char *server_name;    // TLS name to expect instead of the URL's host; NULL: the URL's
+    const char *proxy;          // proxy URL; NULL: none (the environment is not read)
+    const char *proxy_username; // its login, HTTP basic auth; NULL: none
+    const char *proxy_password; //
+    const char *username;       // HTTP basic auth; NULL: none
+    const char *password;       //
+    bool insecure_skip_verify;  // only where a setting says so
 };
 
 struct http_request {

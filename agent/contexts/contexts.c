@@ -44,8 +44,11 @@ static bool find_job(const struct contexts *contexts, const char *name, const ch
                       &(struct kube_request){.resource = &KUBE_JOBS,
                                              .namespace_ = config->builds.namespace,
                                              .name = name},
-                      out, err))
+                      out, err)) {
+        if (err->code == ERR_UNAUTHORIZED) // our own token: see work_failed()
+            err->code = ERR_UNAVAILABLE;
         return false;
+    }
     const char *its = json_text_at(out->body, "metadata", "uid", NULL);
     if (its && strcmp(its, uid) == 0 && kaniko_job_is_live(out->body))
         return true;

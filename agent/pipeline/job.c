@@ -59,6 +59,7 @@ bool build_next_attempt(struct build *build, const struct recipe *recipe, struct
     if (!build_name(build->commit, build->recipe, build->attempt + 1, &name, err))
         return false;
     build->attempt++;
+    build->kaniko_ms = -1;
     text_copy(build->job, sizeof build->job, name.job);
     int used = snprintf(build->image, sizeof build->image, "%s:%s", recipe->image, name.tag);
     return used < (int)sizeof build->image ||
@@ -206,9 +207,13 @@ static bool make_secret(struct work *work, const struct build *build, const json
 static enum step ensure_secret(struct work *work, const struct build *build, const json_t *job)
 {
     CLEANUP(json_ptr) json_t *secret = NULL;
-    if (!make_secret(work, build, job, &secret))
-        return work_failed(work, work->err.code == ERR_TOO_LARGE ? "context-too-large" : "io");
-    return post_secret(work, secret);
+    if (make_secret(work, build, job, &secret))
+        return post_secret(work, secret);
+    if (work->err.code == ERR_NOT_FOUND) // it made room for a newer one: it is packed again
+        return STEP_TRY;
+    return work_failed(work, work->err.code == ERR_TOO_LARGE ? "context-too-large"
+                             : work->err.code == ERR_INVALID ? "misconfigured"
+                                                             : "io");
 }
 
 // The Job and what it needs.
@@ -399,19 +404,28 @@ bool pipeline_confirm_image(const struct pipeline *pipeline, const char *referen
     return registries_confirm(config, &image, image.digest, err);
 }
 
+// With that its place is another's: see store_builds_under_way(). Its registry may yet take long to
+// confirm the digest. Kubernetes' times are whole seconds; this one has the scheduling and pulling
+// in it too.
+static void note_job_over(struct build *build)
+{
+    int64_t ms = wall_now().ms - build->started.ms - build->fetch_ms - build->context_ms;
+    if (build->kaniko_ms < 0)
+        build->kaniko_ms = ms > 0 ? ms : 0;
+}
+
 static enum step job_succeeded(struct work *work, struct group *group, struct build *build,
                                const struct kaniko_result *result)
 {
     struct image_reference image;
     if (!image_parse(group->recipe.image, &image, &work->err))
         return work_failed(work, "build-failed");
+    note_job_over(build);
     if (!registries_confirm(work->config, &image, result->digest, &work->err)) {
         error_wrap(&work->err, "the registry does not confirm the pushed digest");
         return work_failed(work, "digest-unconfirmed");
     }
     text_copy(build->digest, sizeof build->digest, result->digest);
-    // Kubernetes' times are whole seconds; this one has the scheduling and pulling in it too.
-    build->kaniko_ms = wall_now().ms - build->started.ms - build->fetch_ms - build->context_ms;
     build->state = BUILD_PUSHED;
     build->reason[0] = build->detail[0] = '\0';
     if (!store_build_put(work->pipeline->parts.store, build, &work->err))

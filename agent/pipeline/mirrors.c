@@ -88,7 +88,8 @@ static bool remove_mirror(const struct pipeline *pipeline, const struct mirror *
     char *path = xasprintf("%s/%s", pipeline->mirror_directory, mirror->name);
     CLEANUP(free_ptr) char *lock_path = xasprintf("%s" LOCK_SUFFIX, path);
     CLEANUP(close_fd) int lock = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (lock < 0 || flock(lock, LOCK_EX | LOCK_NB) != 0)
+    // Another worker may have removed it meanwhile, and a child taken a lock that is new.
+    if (lock < 0 || flock(lock, LOCK_EX | LOCK_NB) != 0 || !fd_is_at(lock, lock_path))
         return false;
     struct error err;
     char bytes[32];

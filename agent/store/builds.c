@@ -156,7 +156,7 @@ bool store_builds_under_way(struct store *store, void (*each)(void *user, const 
                             void *user, struct error *err)
 {
     static const char sql[] = "SELECT repository FROM builds WHERE state NOT IN " DB_BUILD_ENDED " "
-                              "AND state IN ('fetching', 'running')";
+                              "AND state IN ('fetching', 'running') AND kaniko_ms < 0";
     CLEANUP(store_reader_release) struct db *db = store_reader(store);
     CLEANUP(db_reset) struct statement *statement = db_prepare(db, sql, err);
     if (!statement)

@@ -226,8 +226,8 @@ bool store_build_list(struct store *store, const struct build_filter *filter,
                       bool (*each)(void *user, const struct build *), void *user,
                       struct error *err) MUST_CHECK;
 
-// The repositories of those that are being fetched or run: one call for each build. `each` must not
-// call the store.
+// The repositories of those that are being fetched or run, unless it is known how long Kaniko took:
+// one call for each build. `each` must not call the store.
 bool store_builds_under_way(struct store *store, void (*each)(void *user, const char *repository),
                             void *user, struct error *err) MUST_CHECK;
 

@@ -35,15 +35,8 @@ static bool wait_for_lock(int lock, const char *path, struct answers *answers, s
     return true;
 }
 
-// The agent removes the locks of mirrors that it removes: one that was waited for may be gone.
-static bool is_at(int lock, const char *path)
-{
-    struct stat held, there;
-    return fstat(lock, &held) == 0 && lstat(path, &there) == 0 && held.st_ino == there.st_ino &&
-           held.st_dev == there.st_dev;
-}
-
-// Its time says when the mirror was used last.
+// The agent removes the locks of mirrors that it removes: one that was waited for may be gone. Its
+// time says when the mirror was used last.
 static bool take_lock(struct bare *bare, struct answers *answers, struct fault *fault)
 {
     CLEANUP(free_ptr) char *path = xasprintf("%s.lock", bare->path);
@@ -54,7 +47,7 @@ static bool take_lock(struct bare *bare, struct answers *answers, struct fault *
             return io_fault(fault, "open", path);
         if (!wait_for_lock(bare->lock, path, answers, fault))
             return false;
-    } while (!is_at(bare->lock, path));
+    } while (!fd_is_at(bare->lock, path));
     return futimens(bare->lock, NULL) == 0 || io_fault(fault, "touch", path);
 }
 

@@ -196,6 +196,24 @@ static void test_removal_follows_no_link(void **state)
     assert_int_equal(access(kept, F_OK), 0);
 }
 
+static void test_open_file_is_at_its_name(void **state)
+{
+    (void)state;
+    CLEANUP(free_ptr) char *path = in_directory("lock");
+    CLEANUP(free_ptr) char *other = in_directory("moved");
+    write_file(path, "x", 1);
+    CLEANUP(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(fd_is_at(fd, path));
+    assert_int_equal(rename(path, other), 0);
+    assert_false(fd_is_at(fd, path));
+    assert_true(fd_is_at(fd, other));
+    write_file(path, "x", 1); // another of that name
+    assert_false(fd_is_at(fd, path));
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(symlink(other, path), 0);
+    assert_false(fd_is_at(fd, path));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -206,6 +224,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_secret_cap, make, clean),
         cmocka_unit_test_setup_teardown(test_directories, make, clean),
         cmocka_unit_test_setup_teardown(test_removal_follows_no_link, make, clean),
+        cmocka_unit_test_setup_teardown(test_open_file_is_at_its_name, make, clean),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

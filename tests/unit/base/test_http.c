@@ -210,6 +210,7 @@ static const struct {
 } scripts[] = {
     {"/ok", serve_ok},
     {"/echo", serve_echo},
+    {"http://origin.invalid/echo", serve_echo}, // as a proxy
     {"/head", serve_head},
     {"/torn", serve_torn},
     {"/torn-head", serve_torn_head},
@@ -674,6 +675,28 @@ static void test_environment_is_not_read(void **state)
     unsetenv("all_proxy");
 }
 
+// Each login goes to whom it is for; without a proxy there is nobody for the proxy's.
+static void test_login_of_a_proxy(void **state)
+{
+    (void)state;
+    CLEANUP(free_ptr) char *proxy = xasprintf("http://127.0.0.1:%d", server.port);
+    CLEANUP(free_ptr) char *direct = xasprintf("%s/echo", proxy);
+    struct http_trust trust = {.proxy = proxy, .proxy_username = "pia", .proxy_password = "secret"};
+    struct http_request request = {.url = "http://origin.invalid/echo", .trust = &trust};
+    struct http_response response;
+    struct error err;
+    assert_true(http_perform(&request, &response, &err));
+    assert_non_null(
+        strstr(buffer_text(&response.body), "\r\nProxy-Authorization: Basic cGlhOnNlY3JldA==\r\n"));
+    assert_null(strstr(buffer_text(&response.body), "\r\nAuthorization:"));
+    http_response_finish(&response);
+    trust.proxy = NULL;
+    request.url = direct;
+    assert_true(http_perform(&request, &response, &err));
+    assert_null(strcasestr(buffer_text(&response.body), "authorization"));
+    http_response_finish(&response);
+}
+
 static void test_escape(void **state)
 {
     (void)state;
@@ -940,6 +963,7 @@ int main(void)
         cmocka_unit_test(test_bad_certificates),
         cmocka_unit_test(test_unix_socket),
         cmocka_unit_test(test_environment_is_not_read),
+        cmocka_unit_test(test_login_of_a_proxy),
         cmocka_unit_test(test_escape),
         cmocka_unit_test(test_stream),
         cmocka_unit_test(test_stream_ends),

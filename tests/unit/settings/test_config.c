@@ -333,6 +333,8 @@ static void test_wrong_values(void **state)
          "10  context.image: is needed with context.listen"},
         {"context: {listen: 'unix:/run/c', address: 'https://h:1', image: x/y}\n",
          "19  context.listen: must be host:port: pods cannot reach a socket file"},
+        {"context: {listen: '0.0.0.0:8080', address: 'https://h:1', image: x/y}\n",
+         "19  context.listen: the same as webhooks.listen"},
         {"context: {address: 'http://h:1'}\n",
          "20  context.address: must be an address such as https://cronwright.example:8443"},
         {"context: {address: 'https://h:1/path'}\n",

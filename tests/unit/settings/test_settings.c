@@ -105,6 +105,32 @@ static void test_what_needs_a_restart_is_told_and_stays(void **state)
     }
 }
 
+#define SERVES                                                                                     \
+    FIXED "stateDirectory: one\ncontext: {listen: '127.0.0.1:5', address: 'https://h:5', "         \
+          "image: h/cronwright}\n"
+
+// What serves contexts stays whole: Jobs are never told of an image that is none.
+static void test_context_listener_stays_whole(void **state)
+{
+    (void)state;
+    CLEANUP(buffer_finish) struct buffer kept = {0};
+    CLEANUP(config_errors_finish) struct config_errors errors = {0};
+    struct settings *serving;
+    put("cronwright.yaml", SERVES);
+    assert_true(settings_load(path, &serving, &errors));
+    put("cronwright.yaml", FIXED "stateDirectory: one\nmetrics: {listen: ''}\n");
+    assert_true(settings_reload(serving, note_kept, &kept, &errors));
+    assert_string_equal(buffer_text(&kept),
+                        "metrics.listen context.listen context.address context.image ");
+    const struct config *config = settings_hold(serving);
+    assert_true(config_serves_contexts(config));
+    assert_string_equal(config->context.address, "https://h:5");
+    assert_string_equal(config->context.image, "h/cronwright");
+    assert_int_equal(config->metrics.listen.port, 8082);
+    settings_drop(config);
+    settings_destroy(serving);
+}
+
 static void test_a_file_with_errors_changes_nothing(void **state)
 {
     (void)state;
@@ -184,6 +210,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_what_is_held_stays),
         TEST(test_what_needs_a_restart_is_told_and_stays),
+        TEST(test_context_listener_stays_whole),
         TEST(test_a_file_with_errors_changes_nothing),
         TEST(test_readers_see_one_file_or_the_other),
     };

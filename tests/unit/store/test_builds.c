@@ -237,6 +237,13 @@ static void test_places(void **state)
     count = 0;
     assert_true(store_builds_under_way(store, count_repository, &count, NULL));
     assert_int_equal(count, 1);
+    for (int i = 0; i < 3; i++) { // whose Job is over, while its registry does not answer
+        builds[i].kaniko_ms = 5;
+        assert_true(store_build_put(store, &builds[i], NULL));
+    }
+    count = 0;
+    assert_true(store_builds_under_way(store, count_repository, &count, NULL));
+    assert_int_equal(count, 0);
 }
 
 static void test_branch_heads(void **state)
