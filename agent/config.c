@@ -230,7 +230,8 @@ static void check_listeners(struct config_load *load, const struct config *confi
         const struct config_address *address;
     } listeners[] = {{"/webhooks/listen", "webhooks.listen", &config->webhooks.listen},
                      {"/admin/listen", "admin.listen", &config->admin.listen},
-                     {"/metrics/listen", "metrics.listen", &config->metrics.listen}};
+                     {"/metrics/listen", "metrics.listen", &config->metrics.listen},
+                     {"/context/listen", "context.listen", &config->context.listen}};
     for (size_t i = 0; i < sizeof listeners / sizeof *listeners; i++)
         for (size_t j = 0; j < i; j++)
             if (same_address(listeners[i].address, listeners[j].address))
