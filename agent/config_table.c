@@ -263,8 +263,9 @@ const struct config_setting config_settings[] = {
     {"metrics", CONFIG_GROUP,
      .help = "What the agent shows of itself, without a token: /metrics for Prometheus, /healthz, "
              "/readyz."},
-    {"metrics.listen", CONFIG_ADDRESS, AT(metrics.listen), .standard = "127.0.0.1:8082",
-     .may_be_off = true, .help = "Where it listens: host:port or unix:/path; \"\" is nowhere."},
+    {"metrics.listen", CONFIG_ADDRESS, AT(metrics.listen), .restart = true,
+     .standard = "127.0.0.1:8082", .may_be_off = true,
+     .help = "Where it listens: host:port or unix:/path; \"\" is nowhere."},
 
     {"log", CONFIG_GROUP, .help = "Log lines go to standard error."},
     {"log.level", CONFIG_CHOICE, AT(log.level), .standard = "info", .words = log_levels,
