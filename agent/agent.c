@@ -457,16 +457,8 @@ static void raise_descriptor_limit(void)
                  NULL);
 }
 
-static bool start(struct agent *agent, struct error *err)
+static bool start_parts(struct agent *agent, const struct config *config, struct error *err)
 {
-    CLEANUP(settings_drop_ptr) const struct config *config = settings_hold(agent->settings);
-    log_setup_by(config);
-    raise_descriptor_limit();
-    if (!open_events(agent, err) || !directory_make(config->state_directory, err) ||
-        !store_open(config->state_directory, &agent->store, err) || !start_kubernetes(agent, err))
-        return false;
-    store_on_commit(agent->store, count_commit);
-    kube_client_on_answer(agent->kube, count_answer);
     bool contexts = config_serves_contexts(config);
     if (contexts && !context_keys_load(config, &agent->context_keys, err))
         return false;
@@ -500,6 +492,11 @@ static bool start(struct agent *agent, struct error *err)
                                                            .wake = wake,
                                                            .user = agent});
     watch_services(agent, config);
+    return true;
+}
+
+static bool start_listeners(struct agent *agent, const struct config *config, struct error *err)
+{
     agent->beat = mono_now().ms;
     prepare_observed(agent);
     if (!start_webhooks(agent, config, err) || !start_admin(agent, config, err) ||
@@ -509,6 +506,19 @@ static bool start(struct agent *agent, struct error *err)
              agent->metrics_server ? server_address(agent->metrics_server) : NULL, "webhooks",
              server_address(agent->webhooks), "admin", server_address(agent->admin_server), NULL);
     return true;
+}
+
+static bool start(struct agent *agent, struct error *err)
+{
+    CLEANUP(settings_drop_ptr) const struct config *config = settings_hold(agent->settings);
+    log_setup_by(config);
+    raise_descriptor_limit();
+    if (!open_events(agent, err) || !directory_make(config->state_directory, err) ||
+        !store_open(config->state_directory, &agent->store, err) || !start_kubernetes(agent, err))
+        return false;
+    store_on_commit(agent->store, count_commit);
+    kube_client_on_answer(agent->kube, count_answer);
+    return start_parts(agent, config, err) && start_listeners(agent, config, err);
 }
 
 // Webhooks first: nobody sends them again.
@@ -529,6 +539,7 @@ static void stop(struct agent *agent)
 {
     agent->stopping = true;
     drain(agent);
+    measure_no_servers(&agent->measured);
     server_stop(agent->metrics_server);
     server_stop(agent->admin_server);
     server_stop(agent->context_server); // pods ask again
@@ -654,7 +665,11 @@ static void run(struct agent *agent)
 
 static int serve(struct settings *settings)
 {
-    struct agent agent = {.settings = settings, .signal_fd = -1, .synced_fd = -1, .events_fd = -1};
+    struct agent agent = {.settings = settings,
+                          .measured.lock = PTHREAD_MUTEX_INITIALIZER,
+                          .signal_fd = -1,
+                          .synced_fd = -1,
+                          .events_fd = -1};
     struct error err = {0};
     http_setup();
     bool started = start(&agent, &err);

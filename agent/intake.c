@@ -40,6 +40,7 @@ struct hint {
 struct passage {
     struct intake *intake;
     struct server_request *req;
+    char peer[INTAKE_PEER_SIZE];
     size_t waiting; // hints that the store has still to tell about; under the intake's lock
     size_t count;
     struct hint hints[];
@@ -148,20 +149,23 @@ static void put_first(struct intake *intake, struct refused_request refused)
     intake->ring[0] = refused;
 }
 
-static void remember_refused(struct intake *intake, const struct webhook_provider *provider,
-                             struct server_request *req, int status, const char *reason)
-{
-    struct webhook_headers headers = {0};
-    server_headers(req, add_header, &headers);
-    const char *claimed = claimed_delivery(&headers);
-    struct refused_request refused = {.time = wall_now(), .count = 1, .status = status};
-    refused.since = refused.time;
-    text_copy(refused.peer, sizeof refused.peer, server_peer(req));
-    text_copy(refused.forge, sizeof refused.forge, provider->name);
-    printable_copy(refused.delivery, sizeof refused.delivery, claimed, strlen(claimed));
-    printable_copy(refused.reason, sizeof refused.reason, reason, strlen(reason));
+struct refusal {
+    const char *forge, *peer, *delivery, *reason;
+    int status;
+};
 
-    metric_count_status(METRIC_WEBHOOKS_REFUSED, provider->name, status);
+// Any thread.
+static void remember(struct intake *intake, const struct refusal *refusal)
+{
+    struct refused_request refused = {.time = wall_now(), .count = 1, .status = refusal->status};
+    refused.since = refused.time;
+    text_copy(refused.peer, sizeof refused.peer, refusal->peer);
+    text_copy(refused.forge, sizeof refused.forge, refusal->forge);
+    printable_copy(refused.delivery, sizeof refused.delivery, refusal->delivery,
+                   strlen(refusal->delivery));
+    printable_copy(refused.reason, sizeof refused.reason, refusal->reason, strlen(refusal->reason));
+
+    metric_count_status(METRIC_WEBHOOKS_REFUSED, refusal->forge, refusal->status);
     pthread_mutex_lock(&intake->lock);
     intake->refused++;
     put_first(intake, refused);
@@ -169,6 +173,19 @@ static void remember_refused(struct intake *intake, const struct webhook_provide
     pthread_mutex_unlock(&intake->lock);
     if (count)
         log_refused(&refused, count);
+}
+
+// On the listener's thread.
+static void remember_refused(struct intake *intake, const struct webhook_provider *provider,
+                             const struct server_request *req, int status, const char *reason)
+{
+    struct webhook_headers headers = {0};
+    server_headers(req, add_header, &headers);
+    remember(intake, &(struct refusal){.forge = provider->name,
+                                       .peer = server_peer(req),
+                                       .delivery = claimed_delivery(&headers),
+                                       .reason = reason,
+                                       .status = status});
 }
 
 static const struct webhook_provider *provider_by_headers(const struct webhook_headers *headers)
@@ -365,8 +382,12 @@ static void all_stored(struct passage *passage)
             break;
     }
     if (shown->outcome == STORE_FAILED)
-        remember_refused(passage->intake, webhook_provider_at(server_path(passage->req)),
-                         passage->req, 503, NOT_STORED);
+        // Not by the request: when the server stops, its connection may be gone by now.
+        remember(passage->intake, &(struct refusal){.forge = shown->delivery.forge,
+                                                    .peer = passage->peer,
+                                                    .delivery = passage->hints[0].delivery.id,
+                                                    .reason = NOT_STORED,
+                                                    .status = 503});
     answer(passage->req, passage->hints[0].delivery.id, &shown->delivery, shown->outcome);
     forget_passage(passage);
 }
@@ -422,11 +443,12 @@ static bool understand(const struct intake *intake, const struct webhook_provide
 static struct passage *make_passage(struct intake *intake, const struct webhook_provider *provider,
                                     struct server_request *req, const struct webhook_event *event)
 {
-    // Two for each ref: some repositories have two addresses.
-    size_t room = 2 * (1 + event->more_count);
+    size_t addresses = *event->other_repository ? 2 : 1;
+    size_t room = addresses * (1 + event->more_count);
     struct passage *passage = xalloc(sizeof *passage + room * sizeof *passage->hints);
     passage->intake = intake;
     passage->req = req;
+    text_copy(passage->peer, sizeof passage->peer, server_peer(req));
     for (size_t i = 0; i <= event->more_count; i++) {
         struct news news = {.provider = provider,
                             .event = event,

@@ -12,6 +12,7 @@
 #include "agent/store/store.h"
 
 #define INTAKE_REFUSED_MAX      64 // kinds of requests remembered
+#define INTAKE_PEER_SIZE        64 // of an address, with NUL
 #define INTAKE_REFUSED_PER_PEER 16 // of them from one peer, so that it does not push out all others
 
 struct intake;
@@ -44,15 +45,14 @@ struct refused_request {
     struct wall_time time;  // of the newest, like the delivery's id
     struct wall_time since; // of the first
     uint64_t count;
-    char peer[64];
+    char peer[INTAKE_PEER_SIZE];
     char forge[16];                        // by its path, or else by its headers
     char delivery[STORE_DELIVERY_ID_SIZE]; // as claimed; "" when not
     int status;
     char reason[STORE_DETAIL_SIZE]; // one sentence
 };
-// Newest first, at most `room` of them into `out`; returns how many requests were refused since the
-// start.
-// `count`: how many were written. Any thread.
+// Newest first, at most `room` of them into `out`, `count` of which were written; returns how many
+// requests were refused since the start. Any thread.
 uint64_t intake_refused_list(struct intake *intake, struct refused_request *out, size_t room,
                              size_t *count);
 

@@ -78,15 +78,31 @@ static void measure_process(struct wall_time started)
 
 void measure_server(struct measured *measured, const char *listener, struct server *server)
 {
-    size_t i = 0;
-    while (measured->servers[i].server)
-        if (++i == MEASURED_SERVERS_MAX)
-            abort();
-    measured->servers[i].listener = listener;
-    measured->servers[i].server = server;
+    pthread_mutex_lock(&measured->lock);
+    if (measured->server_count == MEASURED_SERVERS_MAX)
+        abort();
+    measured->servers[measured->server_count].listener = listener;
+    measured->servers[measured->server_count++].server = server;
+    pthread_mutex_unlock(&measured->lock);
 }
 
-void measure(const struct measured *measured)
+void measure_no_servers(struct measured *measured)
+{
+    pthread_mutex_lock(&measured->lock);
+    measured->server_count = 0;
+    pthread_mutex_unlock(&measured->lock);
+}
+
+static void measure_servers(struct measured *measured)
+{
+    pthread_mutex_lock(&measured->lock);
+    for (size_t i = 0; i < measured->server_count; i++)
+        metric_set(METRIC_HTTP_CONNECTIONS, measured->servers[i].listener, NULL,
+                   (double)server_connections(measured->servers[i].server));
+    pthread_mutex_unlock(&measured->lock);
+}
+
+void measure(struct measured *measured)
 {
     struct work_queue_figures figures;
     pipeline_queue(measured->pipeline, &figures);
@@ -94,10 +110,7 @@ void measure(const struct measured *measured)
     recorder_queue(measured->recorder, &figures);
     measure_queue("recorder", &figures);
     measure_store(measured->store);
-    struct server *server;
-    for (size_t i = 0; i < MEASURED_SERVERS_MAX && (server = measured->servers[i].server); i++)
-        metric_set(METRIC_HTTP_CONNECTIONS, measured->servers[i].listener, NULL,
-                   (double)server_connections(server));
+    measure_servers(measured);
     size_t running, waiting;
     children_count(measured->children, &running, &waiting);
     metric_set(METRIC_CHILDREN, "running", NULL, (double)running);

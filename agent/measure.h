@@ -8,6 +8,8 @@
 #include "agent/runs/recorder.h"
 #include "agent/server.h"
 
+#include <pthread.h>
+
 #define MEASURED_SERVERS_MAX 4
 
 // Everything is borrowed. Any thread.
@@ -17,17 +19,23 @@ struct measured {
     struct recorder *recorder;
     struct children *children;
     struct service_cache *services;
+    struct wall_time started;
+
+    pthread_mutex_t lock; // guards what follows; taken before the servers' own
     struct {
         const char *listener; // as the metric's label has it
-        _Atomic(struct server *) server;
-    } servers[MEASURED_SERVERS_MAX]; // ended by NULL
-    struct wall_time started;
+        struct server *server;
+    } servers[MEASURED_SERVERS_MAX];
+    size_t server_count;
 };
 
-// Another server whose connections are counted; one thread alone adds.
+// Another server whose connections are counted. Any thread.
 void measure_server(struct measured *measured, const char *listener, struct server *server);
+// From now on none is: call it before the first of them goes, since another one may be answering
+// who wants to see them all. Any thread.
+void measure_no_servers(struct measured *measured);
 
 // Sets all gauges but those of watches. Waits for the store's reader at the most.
-void measure(const struct measured *measured);
+void measure(struct measured *measured);
 
 #endif

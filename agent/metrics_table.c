@@ -48,10 +48,13 @@ OPEN(kube_codes);
 
 KNOWN(known_deliveries, {"github", "accepted"}, {"github", "ignored"}, {"github", "no-match"},
       {"github", "repeated"}, {"gitlab", "accepted"}, {"gitlab", "ignored"}, {"gitlab", "no-match"},
-      {"gitlab", "repeated"});
+      {"gitlab", "repeated"}, {"gitea", "accepted"}, {"gitea", "ignored"}, {"gitea", "no-match"},
+      {"gitea", "repeated"}, {"bitbucket", "accepted"}, {"bitbucket", "ignored"},
+      {"bitbucket", "no-match"}, {"bitbucket", "repeated"});
 KNOWN(known_final, {"deployed", NULL}, {"unchanged", NULL}, {"build-failed", NULL},
       {"not-allowed", NULL}, {"misconfigured", NULL}, {"no-match", NULL});
-KNOWN(known_refused, {"github", "401"}, {"github", "503"}, {"gitlab", "401"}, {"gitlab", "503"});
+KNOWN(known_refused, {"github", "401"}, {"github", "503"}, {"gitlab", "401"}, {"gitlab", "503"},
+      {"gitea", "401"}, {"gitea", "503"}, {"bitbucket", "401"}, {"bitbucket", "503"});
 KNOWN(known_http, {"webhooks", "202"}, {"webhooks", "401"}, {"webhooks", "503"}, {"admin", "200"},
       {"admin", "401"}, {"admin", "500"});
 KNOWN(known_builds, {"done", "deployed"}, {"failed", "build-failed"}, {"failed", "out-of-memory"},

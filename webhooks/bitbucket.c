@@ -162,6 +162,7 @@ static bool detect(const struct webhook_headers *headers)
 }
 
 // --- verify ---
+
 static bool is_connection_test(const struct webhook_headers *headers)
 {
     const char *event = headers->values[HEADER_EVENT_KEY];

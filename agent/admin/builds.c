@@ -6,8 +6,6 @@
 
 #include <string.h>
 
-#include <string.h>
-
 json_t *admin_build_json(const struct build *build)
 {
     return json_pack("{s:o, s:o, s:o, s:s, s:o, s:o, s:i, s:s, s:o, s:o, s:o, s:o, s:o,"

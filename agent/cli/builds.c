@@ -116,23 +116,23 @@ static int list_builds(struct session *session)
     return STATUS_OK;
 }
 
+static void print_lines(const char *label, const json_t *lines)
+{
+    for (size_t i = 0; i < json_array_size(lines); i++) {
+        const char *text = json_string_value(json_array_get(lines, i));
+        CLEANUP(free_ptr) char *line = text_clean(text ? text : "");
+        (void)printf("%-10s  %s\n", i == 0 ? label : "", line);
+    }
+}
+
 static void show_build(const struct session *session, const json_t *build)
 {
     static const char *const names[] = {
         "build",  "state", "reason", "detail", "repository", "branch",  "commit",   "subject",
         "author", "image", "digest", "job",    "created",    "started", "finished", NULL};
     print_fields(session, build, names);
-    const json_t *lines = json_at(build, "lastLines", NULL);
-    for (size_t i = 0; i < json_array_size(lines); i++) {
-        CLEANUP(free_ptr) char *line = text_clean(json_string_value(json_array_get(lines, i)));
-        (void)printf("%-10s  %s\n", i == 0 ? "last lines" : "", line);
-    }
-    const json_t *notes = json_at(build, "notes", NULL);
-    for (size_t i = 0; i < json_array_size(notes); i++) {
-        const char *text = json_string_value(json_array_get(notes, i));
-        CLEANUP(free_ptr) char *note = text_clean(text ? text : "");
-        (void)printf("%-10s  %s\n", i == 0 ? "notes" : "", note);
-    }
+    print_lines("last lines", json_at(build, "lastLines", NULL));
+    print_lines("notes", json_at(build, "notes", NULL));
     const json_t *patches = json_at(build, "patches", NULL);
     for (size_t i = 0; i < json_array_size(patches); i++) {
         const json_t *patch = json_array_get(patches, i);

@@ -64,6 +64,8 @@ static void test_what_is_known_is_shown_before(void **state)
     assert_non_null(strstr(all, "# TYPE cronwright_deliveries_total counter\n"));
     assert_non_null(
         strstr(all, "\ncronwright_deliveries_total{forge=\"github\",reason=\"accepted\"} 0\n"));
+    assert_non_null(
+        strstr(all, "\ncronwright_webhooks_refused_total{forge=\"bitbucket\",status=\"401\"} 0\n"));
     assert_non_null(strstr(all, "\ncronwright_store_changes_total 0\n"));
     assert_non_null(strstr(all, "\ncronwright_patches_total{result=\"failed\"} 0\n"));
     assert_null(strstr(all, "forge=\"gitlab\",reason=\"other\""));

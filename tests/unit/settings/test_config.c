@@ -327,6 +327,8 @@ static void test_wrong_values(void **state)
         {"webhooks: {maxConnectionsPerAddress: -1}\n",
          "38  webhooks.maxConnectionsPerAddress: must be from 0 to 10000"},
         {"admin: {listen: '0.0.0.0:8080'}\n", "17  admin.listen: the same as webhooks.listen"},
+        {"context: {listen: '0.0.0.0:8080', address: 'https://h:1', image: x/y}\n",
+         "19  context.listen: the same as webhooks.listen"},
         {"context: {listen: '0.0.0.0:8443', image: x/y}\n",
          "10  context.address: is needed with context.listen"},
         {"context: {listen: '0.0.0.0:8443', address: 'https://h:1'}\n",

@@ -82,22 +82,25 @@ static void test_what_needs_a_restart_is_told_and_stays(void **state)
     CLEANUP(config_errors_finish) struct config_errors errors = {0};
     put("cronwright.yaml", "webhooks: {listen: 'unix:/run/x', maxConnections: 7}\n"
                            "admin: {listen: '127.0.0.1:9'}\n"
+                           "metrics: {listen: ''}\n"
                            "kubernetes: {namespaces: [reports, sales], context: other}\n"
                            "builds: {namespace: elsewhere, maxConcurrent: 9}\n"
                            "git: {helper: /bin/true, maxConcurrent: 9}\n"
                            "stateDirectory: other\n");
     for (int i = 0; i < 2; i++) { // they are no less changed the second time
         assert_true(reload(&kept, &errors));
-        assert_string_equal(buffer_text(&kept),
-                            "stateDirectory webhooks.listen webhooks.maxConnections admin.listen "
-                            "kubernetes.context kubernetes.namespaces git.maxConcurrent "
-                            "builds.namespace ");
+        assert_string_equal(
+            buffer_text(&kept),
+            "stateDirectory webhooks.listen webhooks.maxConnections admin.listen "
+            "metrics.listen kubernetes.context kubernetes.namespaces git.maxConcurrent "
+            "builds.namespace ");
         CLEANUP(settings_drop_ptr) const struct config *config = settings_hold(settings);
         CLEANUP(free_ptr) char *one = xasprintf("%s/one", workspace);
         assert_string_equal(config->state_directory, one);
         assert_string_equal(config->webhooks.listen.host, "127.0.0.1");
         assert_null(config->webhooks.listen.unix_path);
         assert_int_equal(config->webhooks.max_connections, 256);
+        assert_string_equal(config->metrics.listen.host, "127.0.0.1");
         assert_int_equal(config->kubernetes.namespaces.count, 0);
         assert_string_equal(config->builds.namespace, "cronwright-builds");
         assert_int_equal(config->builds.max_concurrent, 9); // this does not
