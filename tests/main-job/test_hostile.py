@@ -70,8 +70,8 @@ def test_repository_that_redirects_to_another_host(hasty_agent, own_place):
         repository.url = repository.url.replace(os.environ["GIT_URL"], redirector.url)
         service = own_place.service("moved", repository=repository).seen_by(hasty_agent)
         before = service.get()
-        found = hasty_agent.outcome_of(hasty_agent.accept(push_of(repository, commit)), "repository-protocol")
-        assert "redirect" in found["detail"]
+        found = hasty_agent.outcome_of(hasty_agent.accept(push_of(repository, commit)), "repository-redirect")
+        assert "redirects" in found["detail"] and "use the URL that it leads to" in found["detail"], found
         assert redirector.logins and not any(redirector.logins)
         nothing_came_of(own_place, repository, service, before)
         service.delete()
