@@ -12,17 +12,18 @@
 #include <stdio.h>
 #include <string.h>
 
-#define WORKERS        4
-#define AGAIN_MS       500   // a run that is over, whose pods lag behind
-#define FULL_AGAIN_MS  3000  // a log that found no place
-#define PODS_LAG_MS    10000 // at most, behind the end of their Job
-#define PODS_END_MS    45000 // at most, after their Job was deleted
-#define UNTOLD_MS      300000
-#define LATELY_MS      60000 // only then may they lag
-#define SEEN_EVERY_MS  20000
-#define SWEEP_EVERY_MS 600000
-#define ADOPT_AFTER_MS 500 // of many new services, one list finds the Jobs
-#define KEY_MAX        320
+#define WORKERS          4
+#define AGAIN_MS         500   // a run that is over, whose pods lag behind
+#define FULL_AGAIN_MS    3000  // a log that found no place
+#define PODS_LAG_MS      10000 // at most, behind the end of their Job
+#define PODS_END_MS      45000 // at most, after their Job was deleted
+#define UNTOLD_MS        300000
+#define CREATED_GRAIN_MS 1000  // Kubernetes gives times of creation in whole seconds
+#define LATELY_MS        60000 // only then may they lag
+#define SEEN_EVERY_MS    20000
+#define SWEEP_EVERY_MS   600000
+#define ADOPT_AFTER_MS   500 // of many new services, one list finds the Jobs
+#define KEY_MAX          320
 
 // Keys of the queue: one letter, then a name.
 #define KEY_RUN   'r' // uid
@@ -346,13 +347,14 @@ static enum work_result record_open(struct recorder *recorder, const struct job_
     return write_run(recorder, run, whole, view->gone, before);
 }
 
-// A Job that the watch did not tell of in all that time went before it could.
+// A Job that the watch did not tell of in all that time went before it could. One of the second in
+// which the agent started may be younger than the agent.
 static bool is_left_over(const struct recorder *recorder, const struct space *space,
                          const struct run_record *before)
 {
     if (!space || !space->jobs_known)
         return false;
-    return before->created.ms < recorder->since.ms ||
+    return before->created.ms + CREATED_GRAIN_MS <= recorder->since.ms ||
            (wall_now().ms - before->created.ms > UNTOLD_MS &&
             !kube_watch_failing(space->jobs, NULL));
 }
