@@ -263,13 +263,9 @@ static bool is_same(const struct run_record *a, const struct run_record *b)
 }
 
 // Those that were over when the agent came are nothing that happened now.
-static void note_end(const struct recorder *recorder, const struct run *run,
-                     const struct run_record *before)
+static void note_end(const struct recorder *recorder, const struct run *run)
 {
-    enum run_state known;
-    bool counted =
-        before->attempts && run_state_parse(before->state, &known) && run_state_is_over(known);
-    if (counted || !run_state_is_over(run->state) || run->finished.ms < recorder->since.ms)
+    if (run->finished.ms < recorder->since.ms)
         return;
     metric_count(METRIC_RUNS, run_kind_word(run->kind), run_state_word(run->state));
     log_line(LOG_INFO, "run ended", "run", run->name, "namespace", run->namespace_, "service",
@@ -281,10 +277,13 @@ static bool put_run(struct recorder *recorder, const struct run *run, bool open,
                     const struct run_record *before, struct error *err)
 {
     struct run_record record;
+    bool ended = false;
     run_to_record(run, open, &record);
     bool ok = (before->attempts && is_same(&record, before)) ||
-              store_run_put(recorder->parts.store, &record, err);
+              store_run_put(recorder->parts.store, &record, &ended, err);
     run_record_finish(&record);
+    if (ok && ended)
+        note_end(recorder, run);
     return ok;
 }
 
@@ -303,14 +302,10 @@ static enum work_result write_run(struct recorder *recorder, struct run *run, bo
     // First the row: logs without one would be forgotten.
     if (!before->attempts && !put_run(recorder, run, true, before, &err))
         return fail("a run cannot be recorded", run->name, &err);
-    if (!before->attempts)
-        note_end(recorder, run, before);
     if (!logs_settle(recorder, run, &progress, &err))
         return fail("a run's log cannot be kept", run->name, &err);
     if (!put_run(recorder, run, !whole || progress.pending, before, &err))
         return fail("a run cannot be recorded", run->name, &err);
-    if (before->attempts)
-        note_end(recorder, run, before);
     atomic_fetch_add(&recorder->log_bytes, progress.bytes);
     if (whole)
         jobs_settle(recorder->jobs, run->uid, gone);
@@ -444,10 +439,8 @@ static void add_run(struct recorder *recorder, const struct run *run)
     else if (news && !put_run(recorder, run, true, &record, &err))
         log_line(LOG_WARNING, "a run cannot be recorded", "run", run->name, "error", err.text,
                  NULL);
-    else if (news) {
-        note_end(recorder, run, &record);
+    else if (news)
         add_key(recorder, KEY_RUN, run->uid, 0); // a worker may have known more just now
-    }
     run_record_finish(&record);
 }
 

@@ -45,25 +45,47 @@ static struct statement *prepare_of(struct db *db, const char *sql, const char *
 
 // --- one row ---
 
+struct put {
+    const struct run_record *record;
+    bool ended;
+};
+
+static bool find_ended(struct db *db, struct put *put, struct error *err)
+{
+    static const char sql[] = "SELECT 1 FROM runs WHERE uid = ?1 AND finished > 0";
+    CLEANUP(db_reset) struct statement *statement = db_prepare(db, sql, err);
+    if (!statement)
+        return false;
+    db_bind_text(statement, 1, put->record->uid);
+    enum db_step step = db_step(statement, err);
+    put->ended = put->record->finished.ms > 0 && step == DB_DONE;
+    return step != DB_FAILED;
+}
+
 static bool apply_put(struct db *db, void *data, struct error *err)
 {
     static const char sql[] =
         "INSERT INTO runs (" COLUMNS ", attempts) VALUES (" VALUES ", ?20) ON CONFLICT (uid) "
         "DO UPDATE SET (" COLUMNS ", attempts) = (" VALUES ", ?20)";
-    const struct run_record *record = data;
+    struct put *put = data;
+    const struct run_record *record = put->record;
     CLEANUP(db_reset) struct statement *statement = db_prepare(db, sql, err);
-    if (!statement)
+    if (!statement || !find_ended(db, put, err))
         return false;
     db_bind_record(statement, 1, &record_fields, record);
     db_bind_text(statement, FIELD_COUNT + 1, record->attempts ? record->attempts : "[]");
     return db_run(statement, err);
 }
 
-bool store_run_put(struct store *store, const struct run_record *record, struct error *err)
+bool store_run_put(struct store *store, const struct run_record *record, bool *ended,
+                   struct error *err)
 {
-    struct run_record copy = *record; // its text is borrowed until the change is done
-    return store_change(store, apply_put, &copy, err) ||
-           error_wrap(err, "put run %s/%s", record->namespace, record->name);
+    struct put put = {.record = record};
+    if (!store_change(store, apply_put, &put, err))
+        return error_wrap(err, "put run %s/%s", record->namespace, record->name);
+    if (ended)
+        *ended = put.ended;
+    return true;
 }
 
 static void read_run(const struct statement *statement, struct run_record *out)

@@ -23,7 +23,7 @@ static struct run_record make(const char *service, int number)
 static void put(const struct run_record *record)
 {
     struct error err;
-    if (!store_run_put(store, record, &err))
+    if (!store_run_put(store, record, NULL, &err))
         fail_msg("%s", err.text);
 }
 
@@ -52,6 +52,26 @@ static void assert_list(struct run_filter filter, const char *wanted)
     filter.service = "a";
     assert_true(store_run_list(store, &filter, add_run, &names, NULL));
     assert_string_equal(names.text, wanted);
+}
+
+static bool ends(struct run_record *record, int64_t finished_ms)
+{
+    bool ended = true;
+    record->finished.ms = finished_ms;
+    assert_true(store_run_put(store, record, &ended, NULL));
+    return ended;
+}
+
+static void an_end_is_told_once(void **state)
+{
+    (void)state;
+    struct run_record record = make("a", 1);
+    assert_false(ends(&record, 0));
+    assert_true(ends(&record, 1000));
+    assert_false(ends(&record, 2000));
+    record = make("a", 2);
+    assert_true(ends(&record, 1000)); // over when it is first heard of
+    assert_false(ends(&record, 1000));
 }
 
 static void run_is_kept_and_replaced(void **state)
@@ -304,6 +324,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(service_that_went_is_forgotten_in_time, set_up, tear_down),
         cmocka_unit_test_setup_teardown(run_is_kept_and_replaced, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_end_is_told_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(lists_are_filtered, set_up, tear_down),
         cmocka_unit_test_setup_teardown(usual_is_the_median, set_up, tear_down),
         cmocka_unit_test_setup_teardown(bounds_leave_what_is_open, set_up, tear_down),
