@@ -95,8 +95,8 @@ static bool evict(struct recorder *recorder, struct error *err)
         char *directory = logs_directory(&recorder->parts, record.namespace, record.uid);
         logs_give_up(run, "room was needed for newer logs (logs.maxTotalBytes)");
         run_to_record(run, false, &changed);
-        bool ok =
-            directory_remove(directory, err) && store_run_put(recorder->parts.store, &changed, NULL, err);
+        bool ok = directory_remove(directory, err) &&
+                  store_run_put(recorder->parts.store, &changed, NULL, err);
         if (ok) {
             atomic_fetch_sub(&recorder->log_bytes, record.log_bytes);
             log_line(LOG_INFO, "a run's logs made room for newer ones", "namespace",

@@ -34,8 +34,8 @@ struct run_record {
 };
 void run_record_finish(struct run_record *record);
 
-// Inserts, or replaces the one of this uid. Blocks until committed. *ended (may be NULL): it is over
-// now and was not before; of several threads that say so, one alone is told.
+// Inserts, or replaces the one of this uid. Blocks until committed. *ended (may be NULL): it is
+// over now and was not before; of several threads that say so, one alone is told.
 bool store_run_put(struct store *store, const struct run_record *record, bool *ended,
                    struct error *err) MUST_CHECK;
 // ERR_NOT_FOUND. The caller finishes *out.
