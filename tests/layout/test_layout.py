@@ -138,7 +138,7 @@ def test_run_passes_what_builds(run_tests):
 
 
 @pytest.mark.parametrize("part", ["unit", "clang", "layout", "golden", "schedule", "cluster", "main-job",
-                                  "in-cluster", "api"])
+                                  "in-cluster", "faults", "api"])
 def test_run_fails_when_nothing_builds(run_tests, part):
     assert run_tests(part, cmake=1) == (1, "0 passed, 1 failed, 0 skipped")
 
