@@ -1,4 +1,5 @@
 // Step 3: the image that was built, written into every service that wants it.
+#include "agent/base/crashpoint.h"
 #include "agent/base/log.h"
 #include "agent/base/text.h"
 #include "agent/metrics.h"
@@ -60,7 +61,10 @@ static bool record(struct work *work, const struct service *service, const struc
     events_tell(work->pipeline->parts.events, service, TOLD_IMAGE_PATCHED,
                 "Image changed from %s to %s (commit %.12s, build %s).",
                 *old_image ? old_image : "an earlier one", image, build->commit, id);
-    return store_patch_add(work->pipeline->parts.store, &record, &work->err);
+    CRASH_POINT("before-patch-recorded");
+    bool recorded = store_patch_add(work->pipeline->parts.store, &record, &work->err);
+    CRASH_POINT("after-patch-recorded");
+    return recorded;
 }
 
 struct sought_patches {
@@ -165,9 +169,12 @@ static enum verdict patch_service(struct work *work, const struct service *known
                                                       : NULL,
                                                   was_undone(service) ? image : build->digest},
                                                  {0}};
-        if (cronjob_patch_image(kube, service, image, annotations, NULL, &work->err))
+        CRASH_POINT("before-image-patched");
+        if (cronjob_patch_image(kube, service, image, annotations, NULL, &work->err)) {
+            CRASH_POINT("after-image-patched");
             return record(work, service, build, service->image, image) ? VERDICT_PATCHED
                                                                        : VERDICT_FAILED;
+        }
         if (work->err.code != ERR_CONFLICT && work->err.code != ERR_NOT_FOUND)
             return VERDICT_FAILED;
         const struct service *fresh;
