@@ -105,24 +105,25 @@ static const struct {
     const char *word;
     enum error_code code;
     const char *reason;
+    bool refused; // as in struct git_answers
 } failures[] = {
-    {GIT_ERROR_WORD_BRANCH, ERR_NOT_FOUND, "branch-missing"},
-    {GIT_ERROR_WORD_NOT_FOUND, ERR_NOT_FOUND, "repository-missing"},
-    {GIT_ERROR_WORD_UNAUTHORIZED, ERR_UNAUTHORIZED, "repository-login"},
-    {GIT_ERROR_WORD_UNAVAILABLE, ERR_UNAVAILABLE, "repository-unavailable"},
-    {GIT_ERROR_WORD_TIMEOUT, ERR_TIMEOUT, "repository-timeout"},
-    {GIT_ERROR_WORD_TLS, ERR_PROTOCOL, "repository-tls"},
-    {GIT_ERROR_WORD_HOST_KEY, ERR_FORBIDDEN, "repository-host-key"},
-    {GIT_ERROR_WORD_PROXY, ERR_UNAUTHORIZED, "repository-proxy"},
-    {GIT_ERROR_WORD_REDIRECT, ERR_INVALID, "repository-redirect"},
-    {GIT_ERROR_WORD_PROTOCOL, ERR_PROTOCOL, "repository-protocol"},
-    {GIT_ERROR_WORD_TOO_LARGE, ERR_TOO_LARGE, "repository-too-large"},
-    {GIT_ERROR_WORD_CONTEXT_SIZE, ERR_TOO_LARGE, "context-too-large"},
-    {GIT_ERROR_WORD_SUPERSEDED, ERR_CONFLICT, "superseded"},
-    {GIT_ERROR_WORD_DOCKERFILE, ERR_NOT_FOUND, "dockerfile-missing"},
-    {GIT_ERROR_WORD_CONTEXT, ERR_NOT_FOUND, "context-missing"},
-    {GIT_ERROR_WORD_INVALID, ERR_INVALID, "source-invalid"},
-    {GIT_ERROR_WORD_IO, ERR_IO, "fetch-failed"},
+    {GIT_ERROR_WORD_BRANCH, ERR_NOT_FOUND, "branch-missing", true},
+    {GIT_ERROR_WORD_NOT_FOUND, ERR_NOT_FOUND, "repository-missing", true},
+    {GIT_ERROR_WORD_UNAUTHORIZED, ERR_UNAUTHORIZED, "repository-login", true},
+    {GIT_ERROR_WORD_UNAVAILABLE, ERR_UNAVAILABLE, "repository-unavailable", false},
+    {GIT_ERROR_WORD_TIMEOUT, ERR_TIMEOUT, "repository-timeout", false},
+    {GIT_ERROR_WORD_TLS, ERR_PROTOCOL, "repository-tls", false},
+    {GIT_ERROR_WORD_HOST_KEY, ERR_FORBIDDEN, "repository-host-key", true},
+    {GIT_ERROR_WORD_PROXY, ERR_UNAUTHORIZED, "repository-proxy", true},
+    {GIT_ERROR_WORD_REDIRECT, ERR_INVALID, "repository-redirect", true},
+    {GIT_ERROR_WORD_PROTOCOL, ERR_PROTOCOL, "repository-protocol", false},
+    {GIT_ERROR_WORD_TOO_LARGE, ERR_TOO_LARGE, "repository-too-large", false},
+    {GIT_ERROR_WORD_CONTEXT_SIZE, ERR_TOO_LARGE, "context-too-large", false},
+    {GIT_ERROR_WORD_SUPERSEDED, ERR_CONFLICT, "superseded", false},
+    {GIT_ERROR_WORD_DOCKERFILE, ERR_NOT_FOUND, "dockerfile-missing", false},
+    {GIT_ERROR_WORD_CONTEXT, ERR_NOT_FOUND, "context-missing", false},
+    {GIT_ERROR_WORD_INVALID, ERR_INVALID, "source-invalid", false},
+    {GIT_ERROR_WORD_IO, ERR_IO, "fetch-failed", false},
 };
 
 void git_answers_init(struct git_answers *answers)
@@ -261,6 +262,7 @@ static bool on_error(struct git_answers *answers, const json_t *line)
         if (strcmp(word, failures[i].word) == 0) {
             error.code = failures[i].code;
             fail(answers, failures[i].reason, &error);
+            answers->refused = failures[i].refused;
             return true;
         }
     return false;

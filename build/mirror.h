@@ -88,6 +88,7 @@ struct git_answers {
     // failure
     struct error error;
     char reason[GIT_REASON_SIZE]; // one word for deliveries and builds, "branch-missing"
+    bool refused; // by what the remote is now, whatever commit is asked for: it may pass
     // inside
     struct buffer line;
 };

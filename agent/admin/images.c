@@ -130,15 +130,15 @@ static bool choose_image(struct server_request *req, const struct history *histo
     return false;
 }
 
-// An image that the registry has no more would leave the service without one. What cannot be asked
-// does not stand in the way: a roll-back is often urgent. False: answered.
+// An image that the registry has no more, or not as it was, would leave the service without one.
+// What cannot be asked does not stand in the way: a roll-back is often urgent. False: answered.
 static bool is_still_there(const struct admin *admin, struct server_request *req, const char *image,
                            json_t *warnings)
 {
     struct error err;
     if (pipeline_confirm_image(admin->pipeline, image, &err))
         return true;
-    if (err.code == ERR_NOT_FOUND) {
+    if (err.code == ERR_NOT_FOUND || err.code == ERR_CONFLICT) {
         server_refuse(req, 409, "image-gone", "the registry has %s no more: %s", image, err.text);
         return false;
     }

@@ -1,6 +1,7 @@
 // Step 1, where the branch is now, and step 2a, the build context: both are asked of the Git child.
 // The remote asked is always the one of the service's annotation.
 #include "agent/base/crashpoint.h"
+#include "agent/base/file.h"
 #include "agent/base/log.h"
 #include "agent/base/text.h"
 #include "agent/pipeline/steps.h"
@@ -270,6 +271,15 @@ static bool read_filter(struct work *work, const struct group *group, json_t **s
            live_commits(work, group, since);
 }
 
+// People clear them away to make room.
+static bool make_directories(struct work *work)
+{
+    const struct pipeline *pipeline = work->pipeline;
+    return directory_make(pipeline->mirror_directory, &work->err) &&
+           directory_make(pipeline->context_directory, &work->err) &&
+           directory_make(pipeline->ssh_directory, &work->err);
+}
+
 bool context_request(struct work *work, const struct group *group, const char *commit,
                      const char *output, const json_t *since, const json_t *paths,
                      struct buffer *input)
@@ -277,7 +287,7 @@ bool context_request(struct work *work, const struct group *group, const char *c
     const struct config *config = work->config;
     struct git_remote_branch remote;
     char mirror_name[GIT_MIRROR_NAME_SIZE];
-    if (!remote_branch(work, &remote))
+    if (!remote_branch(work, &remote) || !make_directories(work))
         return false;
     git_mirror_name(work->url, work->credential, mirror_name);
     CLEANUP(free_ptr)
@@ -322,11 +332,16 @@ static enum step ask_context(struct work *work, struct group *group, const struc
     return STEP_WAIT;
 }
 
-static enum step context_not_made(struct work *work, const struct git_answers *answers)
+// What the remote refuses now it may grant later, and its head tells when: the build goes, and
+// comes again with the head. Not for ever: some show their refs to those whom they give nothing.
+static enum step context_not_made(struct work *work, const struct build *build,
+                                  const struct git_answers *answers)
 {
     const char *reason = *answers->reason ? answers->reason : "fetch-failed";
     work->err = answers->error;
-    if (strcmp(reason, GIT_ERROR_WORD_SUPERSEDED) != 0 && work->err.code != ERR_UNAUTHORIZED)
+    if (answers->refused && build->attempt < BUILD_ATTEMPTS_MAX)
+        reason = GIT_ERROR_WORD_SUPERSEDED;
+    else if (strcmp(reason, GIT_ERROR_WORD_SUPERSEDED) != 0 && !answers->refused)
         return work_failed(work, reason);
     text_copy(work->reason, sizeof work->reason, reason);
     return STEP_FAIL;
@@ -398,7 +413,7 @@ enum step step_context(struct work *work, struct group *group, struct build *bui
         break;
     }
     if (answers.state != GIT_DONE)
-        return context_not_made(work, &answers);
+        return context_not_made(work, build, &answers);
     if (answers.unchanged && group->asked) // somebody asked meanwhile
         return ask_context(work, group, build, name);
     work->progressed = true;

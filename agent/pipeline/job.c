@@ -14,6 +14,10 @@
 #define LOG_END_MAX       ((size_t)64 << 10) // enough to name the failing instruction
 #define EVENTS_RECHECK_MS 5000               // while it is not known why a build waits
 #define LOG_END_WAIT_MS   3000               // for the rest of a log whose pod has ended
+#define CONFIRM_TRIES     5                  // then an image that its registry lacks is made anew
+#define REST_MS           20000 // before the second attempt, when a network was to blame
+#define REST_FACTOR       6     // longer before each further one
+#define REST_SPREAD       8     // parts of a quarter of it: not all come back at once
 
 static struct kaniko_settings kaniko_settings(const struct config *config)
 {
@@ -387,6 +391,39 @@ static enum step keep_waiting(struct work *work, struct build *build,
                : STEP_TRY;
 }
 
+int64_t job_rest_ms(const struct build *build)
+{
+    if (strcmp(build->reason, BUILD_RESTS) != 0)
+        return 0;
+    int64_t rest = REST_MS;
+    for (int attempt = 2; attempt < build->attempt; attempt++)
+        rest *= REST_FACTOR;
+    rest += rest / 4 * (build->id % REST_SPREAD) / REST_SPREAD;
+    int64_t rested = wall_now().ms - build->started.ms;
+    return rested >= 0 && rested < rest ? rest - rested : 0;
+}
+
+// Another Job takes this one's place: at once, or after a rest.
+static enum step try_anew(struct work *work, struct group *group, struct build *build, bool rest,
+                          const char *why)
+{
+    log_build(build, "build failed through no fault of its own: next attempt", "why", why);
+    build->state = BUILD_WAITING;
+    build->started = wall_now();
+    text_copy(build->reason, sizeof build->reason, rest ? BUILD_RESTS : "");
+    snprintf(build->detail, sizeof build->detail, "%.*s%s", STORE_DETAIL_SIZE - 64, why,
+             rest ? "; another attempt follows in a while" : "");
+    spool_forget(work->pipeline, build);
+    CRASH_POINT("before-next-attempt");
+    if (!build_next_attempt(build, &group->recipe, &work->err) ||
+        !store_build_put(work->pipeline->parts.store, build, &work->err))
+        return work_failed(work, "build-failed");
+    CRASH_POINT("after-next-attempt");
+    work_again(work, job_rest_ms(build) + 1);
+    return STEP_WAIT;
+}
+
+// An outage of a registry may take minutes, in which a few attempts are soon made.
 static enum step job_failed(struct work *work, struct group *group, struct build *build,
                             struct kaniko_result *result)
 {
@@ -394,22 +431,9 @@ static enum step job_failed(struct work *work, struct group *group, struct build
     pipeline_build_log_end(work->pipeline, build->id, LOG_END_WAIT_MS, &log);
     kaniko_explain_wait(build->reason, build->detail, result);
     kaniko_explain(buffer_text(&log), log.len, result);
-    if (result->transient && build->attempt < BUILD_ATTEMPTS_MAX) {
-        log_build(build, "build failed through no fault of its own: next attempt", "reason",
-                  result->reason);
-        build->state = BUILD_WAITING;
-        build->reason[0] = '\0';
-        text_copy(build->detail, sizeof build->detail, result->detail);
-        spool_forget(work->pipeline, build);
-        CRASH_POINT("before-next-attempt");
-        if (build_next_attempt(build, &group->recipe, &work->err) &&
-            store_build_put(work->pipeline->parts.store, build, &work->err)) {
-            CRASH_POINT("after-next-attempt");
-            work_again(work, 1);
-            return STEP_WAIT;
-        }
-        return work_failed(work, "build-failed");
-    }
+    bool outage = strcmp(result->reason, "build-failed") == 0;
+    if (result->transient && build->attempt < BUILD_ATTEMPTS_MAX)
+        return try_anew(work, group, build, outage, result->detail);
     error_set(&work->err, ERR_INVALID, "%s", result->detail);
     return work_failed(work, *result->reason ? result->reason : "build-failed");
 }
@@ -437,6 +461,21 @@ static void note_job_over(struct build *build)
         build->kaniko_ms = ms > 0 ? ms : 0;
 }
 
+// Some registries show what was pushed to them a moment late. What is not there then is lost: the
+// registry was emptied, or went back to an earlier state.
+static enum step not_confirmed(struct work *work, struct group *group, struct build *build)
+{
+    error_wrap(&work->err, "the registry does not confirm the pushed digest");
+    if (work->err.code != ERR_NOT_FOUND && work->err.code != ERR_CONFLICT)
+        return work_failed(work, "digest-unconfirmed");
+    if (work->tries + 1 < CONFIRM_TRIES)
+        return STEP_TRY;
+    if (build->attempt < BUILD_ATTEMPTS_MAX)
+        return try_anew(work, group, build, false, work->err.text);
+    text_copy(work->reason, sizeof work->reason, "digest-unconfirmed");
+    return STEP_FAIL;
+}
+
 static enum step job_succeeded(struct work *work, struct group *group, struct build *build,
                                const struct kaniko_result *result)
 {
@@ -445,10 +484,8 @@ static enum step job_succeeded(struct work *work, struct group *group, struct bu
         return work_failed(work, "build-failed");
     note_job_over(build);
     CRASH_POINT("before-digest-confirmed");
-    if (!registries_confirm(work->config, &image, result->digest, &work->err)) {
-        error_wrap(&work->err, "the registry does not confirm the pushed digest");
-        return work_failed(work, "digest-unconfirmed");
-    }
+    if (!registries_confirm(work->config, &image, result->digest, &work->err))
+        return not_confirmed(work, group, build);
     text_copy(build->digest, sizeof build->digest, result->digest);
     build->state = BUILD_PUSHED;
     build->reason[0] = build->detail[0] = '\0';

@@ -181,6 +181,10 @@ void git_ask(struct pipeline *pipeline, const char *name, int64_t tag, const str
 enum step step_job(struct work *work, struct group *group, struct build *build);
 enum step step_patch(struct work *work, struct group *group, struct build *build);
 
+// The reason of a build that waits for its next attempt, since a registry or a network failed the
+// one before; and how long that is yet. Its `started` says since when.
+#define BUILD_RESTS "retrying"
+int64_t job_rest_ms(const struct build *build);
 // Reads the finished child's archive and makes Job and Secret of it.
 enum step job_create(struct work *work, struct group *group, struct build *build);
 // Deletes a build's Job and pods; a Job that is gone is fine.

@@ -67,6 +67,11 @@ static bool explain_wait(struct work *work, struct build *build, const struct pl
 enum step turn_take(struct work *work, struct build *build)
 {
     struct pipeline *pipeline = work->pipeline;
+    int64_t rest = job_rest_ms(build);
+    if (rest > 0) {
+        work_again(work, rest);
+        return STEP_WAIT;
+    }
     CLEANUP(under_way_finish) struct under_way under_way = {0};
     struct place_request request = request_of(build);
     struct place_answer answer;

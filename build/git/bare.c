@@ -35,6 +35,20 @@ static bool wait_for_lock(int lock, const char *path, struct answers *answers, s
     return true;
 }
 
+// Whatever else is in the place of the lock nobody can have locked.
+static int open_lock(const char *path)
+{
+    struct error err;
+    int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (lock >= 0 || (errno != EISDIR && errno != ELOOP))
+        return lock;
+    int why = errno;
+    if (why == EISDIR ? directory_remove(path, &err) : unlink(path) == 0)
+        return open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    errno = why;
+    return -1;
+}
+
 // The agent removes the locks of mirrors that it removes: one that was waited for may be gone. Its
 // time says when the mirror was used last.
 static bool take_lock(struct bare *bare, struct answers *answers, struct fault *fault)
@@ -42,7 +56,7 @@ static bool take_lock(struct bare *bare, struct answers *answers, struct fault *
     CLEANUP(free_ptr) char *path = xasprintf("%s.lock", bare->path);
     do {
         close_fd(&bare->lock);
-        bare->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        bare->lock = open_lock(path);
         if (bare->lock < 0)
             return io_fault(fault, "open", path);
         if (!wait_for_lock(bare->lock, path, answers, fault))

@@ -46,7 +46,7 @@ static bool fetch(const struct git_request *request, struct bare *bare, const gi
     if (!bare_has(bare, commit)) {
         if (!remote_open(request, bare->repository, &remote, fault) ||
             !remote_head(remote, &head, fault) ||
-            !remote_fetch(remote, answers, &head, &bytes, fault))
+            !remote_fetch(remote, answers, &head, bare->fresh, &bytes, fault))
             return false;
         if (!bare_has(bare, commit) && git_oid_equal(&head, commit))
             return fault_mirror(fault, "commit %s is not in the mirror although it was fetched",
