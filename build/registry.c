@@ -25,7 +25,8 @@ struct session {
     const struct image_reference *image;
     const struct registry_access *access;
     struct mono_time deadline;
-    char *url; // of the manifest
+    char *url;   // of the manifest
+    bool by_tag; // it is asked for by its tag
     struct registry_login login;
     char *token; // "Authorization: Bearer …"; NULL: none
 };
@@ -194,8 +195,9 @@ static bool judge(const struct session *session, const char *digest,
         return error_set(err, ERR_UNAVAILABLE, "it answers %d", status);
     if (status != 200)
         return error_set(err, ERR_PROTOCOL, "it answers %d", status);
-    if (http_header(&response->headers, "Docker-Content-Digest", said, sizeof said) &&
-        strcmp(said, digest) != 0)
+    if (!http_header(&response->headers, "Docker-Content-Digest", said, sizeof said))
+        return !session->by_tag || error_set(err, ERR_PROTOCOL, "it does not tell a tag's digest");
+    if (strcmp(said, digest) != 0)
         return error_set(err, ERR_PROTOCOL, "asked for %s, it speaks of %s", digest, said);
     return true;
 }
@@ -214,17 +216,33 @@ static bool confirm(struct session *session, const char *digest, struct error *e
     return judge(session, digest, &second, err);
 }
 
-bool registry_confirm(const struct image_reference *image, const char *digest,
-                      const struct registry_access *access, int64_t timeout_ms, struct error *err)
+static bool confirm_at(const struct image_reference *image, const char *at, const char *digest,
+                       const struct registry_access *access, int64_t timeout_ms, struct error *err)
 {
     if (!image_digest_is_valid(digest))
         return error_set(err, ERR_INVALID, "registry %s, %s: a malformed digest", image->registry,
                          image->path);
     CLEANUP(session_finish)
-    struct session session = {.image = image, .access = access, .deadline = mono_after(timeout_ms)};
+    struct session session = {.image = image,
+                              .access = access,
+                              .by_tag = at != digest,
+                              .deadline = mono_after(timeout_ms)};
     bool hub = strcmp(image->registry, DOCKER_HUB) == 0;
     session.url = xasprintf("%s://%s/v2/%s/manifests/%s", access->plain_http ? "http" : "https",
-                            hub ? DOCKER_HUB_API : image->registry, image->path, digest);
+                            hub ? DOCKER_HUB_API : image->registry, image->path, at);
     return confirm(&session, digest, err) ||
            error_wrap(err, "registry %s, %s", image->registry, image->path);
+}
+
+bool registry_confirm(const struct image_reference *image, const char *digest,
+                      const struct registry_access *access, int64_t timeout_ms, struct error *err)
+{
+    return confirm_at(image, digest, digest, access, timeout_ms, err);
+}
+
+bool registry_confirm_tag(const struct image_reference *image, const char *digest,
+                          const struct registry_access *access, int64_t timeout_ms,
+                          struct error *err)
+{
+    return confirm_at(image, image->tag, digest, access, timeout_ms, err);
 }
