@@ -1,6 +1,7 @@
 #include "agent/intake.h"
 
 #include "agent/base/buffer.h"
+#include "agent/base/crashpoint.h"
 #include "agent/base/json.h"
 #include "agent/base/log.h"
 #include "agent/base/printable.h"
@@ -388,7 +389,9 @@ static void all_stored(struct passage *passage)
                                                     .delivery = passage->hints[0].delivery.id,
                                                     .reason = NOT_STORED,
                                                     .status = 503});
+    CRASH_POINT("before-answer");
     answer(passage->req, passage->hints[0].delivery.id, &shown->delivery, shown->outcome);
+    CRASH_POINT("after-answer");
     forget_passage(passage);
 }
 
@@ -408,6 +411,7 @@ static void stored(void *user, enum store_outcome outcome, int64_t seq)
     pthread_mutex_lock(&intake->lock);
     bool last = --passage->waiting == 0;
     pthread_mutex_unlock(&intake->lock);
+    CRASH_POINT("after-delivery-woken");
     if (last)
         all_stored(passage);
 }
@@ -473,6 +477,7 @@ static void store(struct passage *passage)
     intake->outstanding++;
     pthread_mutex_unlock(&intake->lock);
     server_suspend(passage->req);
+    CRASH_POINT("before-delivery-queued");
     for (size_t i = 0; i < count; i++)
         store_delivery_add(intake->options.store, &passage->hints[i].delivery, stored,
                            &passage->hints[i]);

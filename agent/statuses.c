@@ -1,6 +1,7 @@
 #include "agent/statuses.h"
 
 #include "agent/base/buffer.h"
+#include "agent/base/crashpoint.h"
 #include "agent/base/log.h"
 #include "agent/base/printable.h"
 #include "agent/base/text.h"
@@ -204,7 +205,9 @@ static bool tell(struct statuses *statuses, struct commit_status *status, struct
     int64_t retry_after_ms;
     bool hopeless;
     struct error why;
+    CRASH_POINT("before-status-told");
     status->told = send_one(statuses, status, &retry_after_ms, &hopeless, &why);
+    CRASH_POINT("after-status-told");
     status->sent += !hopeless;
     if (status->told) {
         status->tries = 0;

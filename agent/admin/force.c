@@ -2,6 +2,7 @@
 #include "agent/admin/runs.h"
 #include "agent/admin/states.h"
 #include "agent/admin/turns.h"
+#include "agent/base/crashpoint.h"
 #include "agent/base/log.h"
 #include "agent/events.h"
 #include "agent/runs/recorder.h"
@@ -174,6 +175,7 @@ void admin_create_run(struct server_request *req, void *user)
     request.requested_by = admin_token(admin, req)->name;
     struct run_created created = {0};
     struct error err;
+    CRASH_POINT("before-forced-run");
     if (!create_in_turn(admin, service, &request, &created, &err)) {
         if (*created.active)
             refuse_for_active(req, &created, &err);
@@ -181,6 +183,7 @@ void admin_create_run(struct server_request *req, void *user)
             server_answer_error(req, &err);
         return;
     }
+    CRASH_POINT("after-forced-run");
     log_line(LOG_INFO, created.existed ? "forced run asked for again" : "forced run", "run",
              created.run->name, "namespace", service->namespace_, "service", service->name, "by",
              request.requested_by, NULL);
@@ -188,6 +191,7 @@ void admin_create_run(struct server_request *req, void *user)
         events_tell(admin->events, service, TOLD_RUN_FORCED, "Run %s was started by %s.",
                     created.run->name, request.requested_by);
     recorder_add(admin->recorder, created.run);
+    CRASH_POINT("before-forced-run-answered");
     answer(admin, req, service, &created);
     run_free(created.run);
     json_decref(created.warnings);

@@ -1,6 +1,7 @@
 // Ending a build that nobody wants any more: at most once in a row, whichever agents do it. That is
 // the one thing for which a record in the cluster is needed: a Lease for each image of a branch
 // says which build was cancelled last. Nothing else ever reads or writes it.
+#include "agent/base/crashpoint.h"
 #include "agent/base/log.h"
 #include "agent/base/text.h"
 #include "agent/pipeline/steps.h"
@@ -117,7 +118,9 @@ static bool write_record(struct work *work, json_t *lease, const char *job, cons
     json_object_set_new(spec, "holderIdentity", json_text(work->pipeline->identity));
     bool known = json_text_at(lease, "metadata", "resourceVersion", NULL);
     struct kube_reply reply;
+    CRASH_POINT("before-cancel-recorded");
     bool written = ask(work, known ? "PUT" : "POST", known ? name : NULL, lease, &reply);
+    CRASH_POINT("after-cancel-recorded");
     kube_reply_finish(&reply);
     return written;
 }

@@ -1,5 +1,6 @@
 // Step 1, where the branch is now, and step 2a, the build context: both are asked of the Git child.
 // The remote asked is always the one of the service's annotation.
+#include "agent/base/crashpoint.h"
 #include "agent/base/log.h"
 #include "agent/base/text.h"
 #include "agent/pipeline/steps.h"
@@ -102,10 +103,17 @@ enum child_state git_take(struct pipeline *pipeline, const char *name, int64_t *
 
 // --- head ---
 
+bool head_is_missed(const struct work *work)
+{
+    return strcmp(work->head.commit, HEAD_MISSED) == 0;
+}
+
+// A delivery that waits although its head could not be told: we died before it heard of that.
 static bool head_is_due(struct work *work)
 {
     int64_t interval = work->config->sweep.interval_ms;
     return work->newest > work->head.seq || work->head.checked.ms == 0 ||
+           (work->newest > 0 && head_is_missed(work)) ||
            work_first_wanted(work, NULL).ms > work->head.checked.ms || others_are_unheard(work) ||
            wall_now().ms - work->head.checked.ms >= interval - interval / 10 ||
            wall_now().ms < work->head.checked.ms;
@@ -116,11 +124,6 @@ static void head_child(const struct work *work, const char *credential,
                        char out[static CHILD_NAME_ROOM])
 {
     snprintf(out, CHILD_NAME_ROOM, "head%s%s %s", *credential ? ":" : "", credential, work->key);
-}
-
-bool head_is_missed(const struct work *work)
-{
-    return strcmp(work->head.commit, HEAD_MISSED) == 0;
 }
 
 // How long the remote is yet to be left alone.
@@ -140,7 +143,9 @@ static enum step ask_head(struct work *work, const char *name)
         return work_failed(work, "fetch-failed");
     live_asked(work);
     others_heard(work);
+    CRASH_POINT("before-head-asked");
     git_ask(work->pipeline, name, work->newest, &input, work_wake_child);
+    CRASH_POINT("after-head-asked");
     return STEP_WAIT;
 }
 
@@ -183,6 +188,7 @@ enum step step_head(struct work *work, enum head_news *news)
         return ask_head(work, name); // it failed before somebody pushed: that says nothing of now
     if (answers.state != GIT_DONE)
         return head_not_told(work, &answers);
+    CRASH_POINT("after-head-told");
     if (!live_answered(work))
         return STEP_TRY;
     text_copy(work->head.commit, sizeof work->head.commit, answers.commit);
@@ -202,6 +208,7 @@ void head_cancel(struct work *work, const char *credential)
 
 bool head_again(struct work *work)
 {
+    CRASH_POINT("before-head-again");
     work->head.checked = (struct wall_time){0};
     work_again(work, HEAD_AGAIN_MS);
     return store_branch_put(work->pipeline->parts.store, &work->head, &work->err);
@@ -321,7 +328,9 @@ static enum step ask_context(struct work *work, struct group *group, const struc
     if (!read_filter(work, group, build, &since, &paths) ||
         !context_request(work, group, build->commit, output, since, paths, &input))
         return *work->reason ? STEP_FAIL : work_failed(work, "fetch-failed");
+    CRASH_POINT("before-context-asked");
     git_ask(work->pipeline, name, 0, &input, work_wake_child);
+    CRASH_POINT("after-context-asked");
     return STEP_WAIT;
 }
 
@@ -409,6 +418,7 @@ enum step step_context(struct work *work, struct group *group, struct build *bui
     build->context_ms = answers.context_ms;
     text_copy(build->subject, sizeof build->subject, answers.subject);
     text_copy(build->author, sizeof build->author, answers.author);
+    CRASH_POINT("after-context-packed");
     mirrors_trim(work->pipeline);
     if (answers.notes.len > 0)
         note_source(work->pipeline, build, buffer_text(&answers.notes));

@@ -1,4 +1,5 @@
 // Step 2b: the context becomes a Kaniko Job, and the Job a digest that the registry confirms.
+#include "agent/base/crashpoint.h"
 #include "agent/base/file.h"
 #include "agent/base/log.h"
 #include "agent/base/text.h"
@@ -105,9 +106,11 @@ static enum step meet_existing(struct work *work, const struct kaniko_build *att
     if (asks && !head_anew(work))
         return STEP_TRY;
     build->state = BUILD_WAITING;
+    CRASH_POINT("before-met-job-passed-by");
     if (!build_next_attempt(build, attempt->recipe, &work->err) ||
         !store_build_put(work->pipeline->parts.store, build, &work->err))
         return work_failed(work, "build-failed");
+    CRASH_POINT("after-met-job-passed-by");
     work_again(work, 1);
     return STEP_WAIT;
 }
@@ -144,8 +147,10 @@ static enum step ensure_job(struct work *work, struct group *group, struct build
     if (!kaniko_job(settings, &attempt, &manifest, &work->err))
         return work_failed(work, "build-failed");
     struct kube_reply reply;
+    CRASH_POINT("before-job-created");
     work->others_job = true;
     if (post(work, &KUBE_JOBS, manifest, &reply)) {
+        CRASH_POINT("after-job-created");
         work->others_job = false;
         *out = json_incref(reply.body);
         kube_reply_finish(&reply);
@@ -161,7 +166,9 @@ static enum step ensure_job(struct work *work, struct group *group, struct build
 static enum step post_secret(struct work *work, const json_t *secret)
 {
     struct kube_reply reply;
+    CRASH_POINT("before-secret-created");
     if (post(work, &KUBE_SECRETS, secret, &reply)) {
+        CRASH_POINT("after-secret-created");
         kube_reply_finish(&reply);
         return STEP_NEXT;
     }
@@ -260,8 +267,10 @@ enum step job_create(struct work *work, struct group *group, struct build *build
         return step;
     build->state = BUILD_RUNNING;
     build->reason[0] = build->detail[0] = '\0'; // what it waited for, or was tried again, is past
+    CRASH_POINT("before-build-running");
     if (!store_build_put(work->pipeline->parts.store, build, &work->err))
         return work_failed(work, "store-failed");
+    CRASH_POINT("after-build-running");
     if (!fetched_sha256(job))
         spool_forget(work->pipeline, build);
     work->progressed = true;
@@ -395,8 +404,10 @@ static enum step job_failed(struct work *work, struct group *group, struct build
         build->reason[0] = '\0';
         text_copy(build->detail, sizeof build->detail, result->detail);
         spool_forget(work->pipeline, build);
+        CRASH_POINT("before-next-attempt");
         if (build_next_attempt(build, &group->recipe, &work->err) &&
             store_build_put(work->pipeline->parts.store, build, &work->err)) {
+            CRASH_POINT("after-next-attempt");
             work_again(work, 1);
             return STEP_WAIT;
         }
@@ -436,6 +447,7 @@ static enum step job_succeeded(struct work *work, struct group *group, struct bu
     if (!image_parse(group->recipe.image, &image, &work->err))
         return work_failed(work, "build-failed");
     note_job_over(build);
+    CRASH_POINT("before-digest-confirmed");
     if (!registries_confirm(work->config, &image, result->digest, &work->err)) {
         error_wrap(&work->err, "the registry does not confirm the pushed digest");
         return work_failed(work, "digest-unconfirmed");
@@ -443,8 +455,10 @@ static enum step job_succeeded(struct work *work, struct group *group, struct bu
     text_copy(build->digest, sizeof build->digest, result->digest);
     build->state = BUILD_PUSHED;
     build->reason[0] = build->detail[0] = '\0';
+    CRASH_POINT("before-build-pushed");
     if (!store_build_put(work->pipeline->parts.store, build, &work->err))
         return work_failed(work, "store-failed");
+    CRASH_POINT("after-build-pushed");
     spool_forget(work->pipeline, build);
     work->progressed = true;
     char id[BUILD_ID_SIZE];

@@ -1,5 +1,6 @@
 // The Git mirrors on disk are a cache: which of them go when there are too many, or nobody wants
 // them. A mirror is in use while its lock is held; the child's build/git/bare.c says how.
+#include "agent/base/crashpoint.h"
 #include "agent/base/file.h"
 #include "agent/base/log.h"
 #include "agent/base/text.h"
@@ -94,7 +95,9 @@ static bool remove_mirror(const struct pipeline *pipeline, const struct mirror *
     struct error err;
     char bytes[32];
     snprintf(bytes, sizeof bytes, "%" PRId64, mirror->bytes);
+    CRASH_POINT("before-mirror-removed");
     bool removed = directory_remove(path, &err);
+    CRASH_POINT("after-mirror-removed");
     log_line(removed ? LOG_INFO : LOG_WARNING, "removes a mirror", "mirror", mirror->name, "why",
              why, "bytes", bytes, "error", removed ? NULL : err.text, NULL);
     if (removed)

@@ -1,4 +1,5 @@
 // Step 3: the image that was built, written into every service that wants it.
+#include "agent/base/crashpoint.h"
 #include "agent/base/log.h"
 #include "agent/base/text.h"
 #include "agent/metrics.h"
@@ -70,7 +71,10 @@ static bool record(struct work *work, const struct service *service, const struc
     events_tell(work->pipeline->parts.events, service, TOLD_IMAGE_PATCHED,
                 "Image changed from %s to %s (commit %.12s, build %s).",
                 *old_image ? old_image : "an earlier one", image, build->commit, id);
-    return store_record(work, service, build, old_image, image, wall_now());
+    CRASH_POINT("before-patch-recorded");
+    bool recorded = store_record(work, service, build, old_image, image, wall_now());
+    CRASH_POINT("after-patch-recorded");
+    return recorded;
 }
 
 struct sought_patches {
@@ -191,7 +195,9 @@ static enum verdict patch_service(struct work *work, const struct service *known
                                                   was_undone(service) ? image : build->digest},
                                                  {0}};
         CLEANUP(service_ptr) const struct service *updated = NULL;
+        CRASH_POINT("before-image-patched");
         if (cronjob_patch_image(kube, service, image, annotations, &updated, &work->err)) {
+            CRASH_POINT("after-image-patched");
             live_written(work, updated, build);
             return record(work, service, build, service->image, image) ? VERDICT_PATCHED
                                                                        : VERDICT_FAILED;

@@ -1,5 +1,6 @@
 // The one reconcile function of a repository and branch: compares, does the next step, and says
 // when to look again.
+#include "agent/base/crashpoint.h"
 #include "agent/base/log.h"
 #include "agent/base/text.h"
 #include "agent/metrics.h"
@@ -48,8 +49,10 @@ bool build_end(struct work *work, struct build *build, enum build_state state, c
     text_copy(build->reason, sizeof build->reason, reason);
     text_copy(build->detail, sizeof build->detail, detail);
     build->finished = wall_now();
+    CRASH_POINT("before-build-ended");
     if (!store_build_put(work->pipeline->parts.store, build, err))
         return false;
+    CRASH_POINT("after-build-ended");
     spool_forget(work->pipeline, build);
     if (!again)
         count_build(build);
@@ -143,6 +146,7 @@ static bool add_build(struct work *work, struct group *group, int attempt, bool 
     text_copy(build.recipe, sizeof build.recipe, group->hash);
     text_copy(build.credential, sizeof build.credential, work->credential);
     bool taken;
+    CRASH_POINT("before-build-wanted");
     if (!build_next_attempt(&build, &group->recipe, &work->err) ||
         !live_take(work, group, &build, &taken))
         return false;
@@ -150,6 +154,7 @@ static bool add_build(struct work *work, struct group *group, int attempt, bool 
         return true;
     if (!store_build_put(work->pipeline->parts.store, &build, &work->err))
         return false;
+    CRASH_POINT("after-build-wanted");
     char id[BUILD_ID_SIZE];
     build_id(build.id, id);
     log_line(LOG_INFO, "build wanted", "delivery", *work->delivery ? work->delivery : NULL, "build",
@@ -218,9 +223,12 @@ static enum step know_head(struct work *work)
     // for a push.
     bool fresh = news == HEAD_FRESH;
     bool moved = fresh && *before && strcmp(before, work->head.commit) != 0;
-    if (!want_builds(work, moved) ||
-        (fresh && !store_branch_put(work->pipeline->parts.store, &work->head, &work->err)))
+    if (!want_builds(work, moved))
         return STEP_TRY;
+    CRASH_POINT("before-head-known");
+    if (fresh && !store_branch_put(work->pipeline->parts.store, &work->head, &work->err))
+        return STEP_TRY;
+    CRASH_POINT("after-head-known");
     // Somebody may have pushed while the remote was asked.
     return fresh && work->newest > work->head.seq ? know_head(work) : STEP_NEXT;
 }
@@ -305,8 +313,10 @@ static enum step supersede(struct work *work, struct group *group, struct build 
         text_copy(detail, sizeof detail, "the branch has moved, and its head cannot be told");
     else
         snprintf(detail, sizeof detail, "the branch moved on to %.12s", work->head.commit);
+    CRASH_POINT("before-job-cancelled");
     if (running && !cancel_job(work, build, detail))
         return STEP_TRY;
+    CRASH_POINT("after-job-cancelled");
     return build_end(work, build, BUILD_SUPERSEDED, running ? "cancelled" : "superseded", detail,
                      &work->err)
                ? STEP_NEXT
@@ -464,10 +474,12 @@ static bool end_deliveries(struct work *work, int64_t upto, const struct pass *p
     struct deliveries_ended ended;
     if (work->newest == 0)
         return true;
+    CRASH_POINT("before-deliveries-ended");
     if (!store_deliveries_finish(work->pipeline->parts.store, work->repository, work->others,
                                  work->branch, upto, pass->reason, pass->detail, pass->failed,
                                  pass->build, &ended, &work->err))
         return false;
+    CRASH_POINT("after-deliveries-ended");
     log_ended(work, &ended, pass);
     return true;
 }
@@ -525,8 +537,13 @@ static bool head_failed(struct work *work)
     work->head.seq = work->newest;
     if (work->newest > 0) // what was pushed is built when the head can be told again
         text_copy(work->head.commit, sizeof work->head.commit, HEAD_MISSED);
-    return ask_without_delivery(work) && end_deliveries(work, work->newest, &pass) &&
-           store_branch_put(work->pipeline->parts.store, &work->head, &work->err);
+    // The deliveries last: while they wait, the head is asked for again after a restart.
+    CRASH_POINT("before-head-missed");
+    if (!ask_without_delivery(work) ||
+        !store_branch_put(work->pipeline->parts.store, &work->head, &work->err))
+        return false;
+    CRASH_POINT("after-head-missed");
+    return end_deliveries(work, work->newest, &pass);
 }
 
 // One source. `pass->waiting` stays set unless it came to its end.

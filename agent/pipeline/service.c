@@ -1,6 +1,7 @@
 // The reconciler of one service: what it wants beside its branch's image. A draft that is to start
 // when it has its image is started; a first run that is due is made. Each is marked in the CronJob,
 // and looked at again until the mark is gone.
+#include "agent/base/crashpoint.h"
 #include "agent/base/log.h"
 #include "agent/base/text.h"
 #include "agent/pipeline/steps.h"
@@ -44,8 +45,10 @@ bool pipeline_first_run(struct pipeline *pipeline, const char *namespace_, const
         .kind = RUN_FIRST,
         .if_active = strcmp(service->concurrency, "Allow") == 0 ? RUN_ALLOW : RUN_REFUSE,
         .idempotency_key = key};
+    CRASH_POINT("before-first-run");
     if (!run_create(pipeline->parts.kube, namespace_, name, &request, out, err))
         return false;
+    CRASH_POINT("after-first-run");
     if (!out->existed)
         log_line(LOG_INFO, "first run", "run", out->run->name, "namespace", namespace_, "service",
                  name, "for", service->first_run_due, NULL);
@@ -53,6 +56,7 @@ bool pipeline_first_run(struct pipeline *pipeline, const char *namespace_, const
     if (!service_first_run_made(pipeline->parts.kube, service, &why)) // the next look finds the run
         log_line(LOG_WARNING, "the mark of a first run stays", "namespace", namespace_, "service",
                  name, "error", why.text, NULL);
+    CRASH_POINT("after-first-run-marked");
     return true;
 }
 
@@ -74,9 +78,11 @@ static struct reconciled finish_start(struct pipeline *pipeline, const struct se
                                       struct error *err)
 {
     struct service_change change = {0};
+    CRASH_POINT("before-draft-started");
     if (!service_start_if_built(pipeline->parts.kube, service->namespace_, service->name, &change,
                                 err))
         return (struct reconciled){err->code == ERR_NOT_FOUND ? WORK_DONE : WORK_FAILED, 0};
+    CRASH_POINT("after-draft-started");
     if (change.before->starting && change.after->state == SERVICE_STARTED)
         log_line(LOG_INFO, "started: its image is there", "service", service->name, "namespace",
                  service->namespace_, "image", service->image, NULL);
@@ -155,6 +161,7 @@ void pipeline_service_image(const struct pipeline *pipeline, const struct servic
 static void image_stored(void *user, bool stored)
 {
     (void)user;
+    CRASH_POINT("after-image-noted");
     if (!stored)
         log_line(LOG_WARNING, "an image could not be added to a service's history", NULL);
 }
@@ -182,6 +189,7 @@ void service_note_images(struct pipeline *pipeline, const struct service *before
     if (!before || !after || strcmp(before->uid, after->uid) != 0 ||
         strcmp(before->image, after->image) == 0)
         return;
+    CRASH_POINT("before-image-noted");
     note_image(pipeline, before, false);
     note_image(pipeline, after, true);
 }

@@ -1,4 +1,5 @@
 // How many builds run at once, and whose turn it is: places.h with the store and the settings.
+#include "agent/base/crashpoint.h"
 #include "agent/base/log.h"
 #include "agent/base/text.h"
 #include "agent/pipeline/steps.h"
@@ -81,7 +82,9 @@ enum step turn_take(struct work *work, struct build *build)
         build->state = BUILD_FETCHING;
         build->started = wall_now();
         build->reason[0] = build->detail[0] = '\0';
+        CRASH_POINT("before-turn-taken");
         stored = store_build_put(pipeline->parts.store, build, &work->err);
+        CRASH_POINT("after-turn-taken");
     }
     pthread_mutex_unlock(&pipeline->places_lock);
     if (!stored)

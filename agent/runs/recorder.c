@@ -1,4 +1,5 @@
 #include "agent/runs/recorder.h"
+#include "agent/base/crashpoint.h"
 #include "agent/base/log.h"
 #include "agent/base/text.h"
 #include "agent/metrics.h"
@@ -279,8 +280,10 @@ static bool put_run(struct recorder *recorder, const struct run *run, bool open,
     struct run_record record;
     bool ended = false;
     run_to_record(run, open, &record);
+    CRASH_POINT("before-run-recorded");
     bool ok = (before->attempts && is_same(&record, before)) ||
               store_run_put(recorder->parts.store, &record, &ended, err);
+    CRASH_POINT("after-run-recorded");
     run_record_finish(&record);
     if (ok && ended)
         note_end(recorder, run);
@@ -304,6 +307,7 @@ static enum work_result write_run(struct recorder *recorder, struct run *run, bo
         return fail("a run cannot be recorded", run->name, &err);
     if (!logs_settle(recorder, run, &progress, &err))
         return fail("a run's log cannot be kept", run->name, &err);
+    CRASH_POINT("after-logs-settled");
     if (!put_run(recorder, run, !whole || progress.pending, before, &err))
         return fail("a run cannot be recorded", run->name, &err);
     atomic_fetch_add(&recorder->log_bytes, progress.bytes);
@@ -479,6 +483,7 @@ static enum work_result record_state(struct recorder *recorder, const char *name
               service_state_word(service ? service->state : SERVICE_STOPPED));
     text_copy(record.schedule, sizeof record.schedule, service ? service->schedule : "");
     text_copy(record.time_zone, sizeof record.time_zone, service ? service->time_zone : "");
+    CRASH_POINT("before-state-recorded");
     return store_service_state_add(recorder->parts.store, &record, &err)
                ? WORK_DONE
                : fail("a service's state cannot be recorded", name, &err);

@@ -1,4 +1,5 @@
 // Bounds of the history: by count, by age, and by the bytes of logs.
+#include "agent/base/crashpoint.h"
 #include "agent/base/file.h"
 #include "agent/base/log.h"
 #include "agent/runs/logs.h"
@@ -39,7 +40,13 @@ static bool forget(struct recorder *recorder, const char *namespace_, const char
     if (store_run_get(recorder->parts.store, uid, &record, NULL))
         atomic_fetch_sub(&recorder->log_bytes, record.log_bytes);
     run_record_finish(&record);
-    return directory_remove(directory, err) && store_run_delete(recorder->parts.store, uid, err);
+    CRASH_POINT("before-run-forgotten");
+    if (!directory_remove(directory, err))
+        return false;
+    CRASH_POINT("after-run-logs-removed");
+    bool deleted = store_run_delete(recorder->parts.store, uid, err);
+    CRASH_POINT("after-run-forgotten");
+    return deleted;
 }
 
 static bool forget_all(struct recorder *recorder, const struct doomed *doomed, struct error *err)
@@ -95,8 +102,10 @@ static bool evict(struct recorder *recorder, struct error *err)
         char *directory = logs_directory(&recorder->parts, record.namespace, record.uid);
         logs_give_up(run, "room was needed for newer logs (logs.maxTotalBytes)");
         run_to_record(run, false, &changed);
-        bool ok = directory_remove(directory, err) &&
-                  store_run_put(recorder->parts.store, &changed, NULL, err);
+        CRASH_POINT("before-logs-evicted");
+        bool ok = directory_remove(directory, err);
+        CRASH_POINT("after-logs-evicted");
+        ok = ok && store_run_put(recorder->parts.store, &changed, NULL, err);
         if (ok) {
             atomic_fetch_sub(&recorder->log_bytes, record.log_bytes);
             log_line(LOG_INFO, "a run's logs made room for newer ones", "namespace",

@@ -1,7 +1,9 @@
 #include "agent/store/db.h"
 
+#include "agent/base/crashpoint.h"
 #include "agent/base/file.h"
 #include "agent/base/text.h"
+#include "agent/base/threads.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,6 +18,7 @@
 #define GROUP_MAX       1024 // changes in one commit
 #define STATEMENTS_MAX  64   // per connection
 #define BUSY_TIMEOUT_MS 5000 // waiting for the other connection to recover the WAL
+#define PROBE_MS        1000 // a store that could not be written is tried again this often
 
 // A checkpoint every 250 pages by the writer itself: one made beside a busy writer never catches
 // up, and the WAL grows without bound.
@@ -32,6 +35,7 @@ static const char *const migrations[] = {
 
 struct db {
     sqlite3 *sqlite;
+    bool distrusted;       // the writer's: see renew_wal()
     pthread_mutex_t *lock; // held by the user of the reading connection; NULL for the writer's
     struct {
         const char *sql;
@@ -301,9 +305,37 @@ static bool transaction_lost(struct db *db, struct error *err)
     return true;
 }
 
+// After an fsync that failed, what was written before reads well and yet may never come to the
+// disk: the kernel tells of that once, and the next fsync succeeds. SQLite rolls the transaction
+// back, but after a restart its recovery would take such frames for good; what is committed behind
+// them would go with them when the power fails. So, after each failure, and at the start, since the
+// agent before may have died of one, all that counts is written into the database, which is synced,
+// and the WAL begins anew. Nothing is committed before that has succeeded.
+static bool renew_wal(struct db *db, struct error *err)
+{
+    if (!db->distrusted)
+        return true;
+    if (sqlite3_wal_checkpoint_v2(db->sqlite, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) !=
+        SQLITE_OK)
+        return sqlite_error(db->sqlite, err);
+    CRASH_POINT("after-wal-renewed");
+    db->distrusted = false;
+    return true;
+}
+
+// Writes what is there already, so that there is something to commit.
+static bool write_probe(struct db *db, struct error *err)
+{
+    CLEANUP(free_ptr) char *sql = xasprintf("PRAGMA user_version = %" PRId64, SCHEMA_VERSION);
+    return execute(db, sql, err);
+}
+
+// Without changes, it sees whether the store can be written.
 static bool commit_group(struct db *db, struct change *group, struct error *err)
 {
     static const char begin[] = "BEGIN IMMEDIATE", commit[] = "COMMIT";
+    if (!renew_wal(db, err))
+        return error_wrap(err, "renew the write-ahead log");
     if (!run_constant(db, begin, err))
         return error_wrap(err, "begin");
     for (struct change *change = group; change; change = change->next) {
@@ -311,22 +343,29 @@ static bool commit_group(struct db *db, struct change *group, struct error *err)
         if (!change->ok && transaction_lost(db, err))
             return error_wrap(err, "%s", change->err.text);
     }
-    if (run_constant(db, commit, err))
+    CRASH_POINT("before-commit");
+    if ((group || write_probe(db, err)) && run_constant(db, commit, err)) {
+        CRASH_POINT("after-commit");
         return true;
+    }
     if (!sqlite3_get_autocommit(db->sqlite))
         sqlite3_exec(db->sqlite, "ROLLBACK", NULL, NULL,
                      NULL); // the commit's error is the one to tell
     return error_wrap(err, "commit");
 }
 
-// Waits for changes and takes what is there; NULL when the store closes and nothing is left.
-static struct change *take_group(struct store *store)
+// Waits for changes and takes what is there: NULL when it is time to see whether a store that could
+// not be written can be. False when the store closes and nothing is left.
+static bool take_group(struct store *store, struct change **out)
 {
     pthread_mutex_lock(&store->lock);
     store->busy_since = (struct mono_time){0};
-    while (!store->first && !store->closing)
-        pthread_cond_wait(&store->work, &store->lock);
+    bool ill = store->health.code != ERR_NONE;
+    struct mono_time until = ill ? mono_after(PROBE_MS) : (struct mono_time){INT64_MAX};
+    while (!store->first && !store->closing && condition_wait(&store->work, &store->lock, until)) {
+    }
     struct change *group = store->first;
+    bool go_on = group || !store->closing;
     struct change **end = &store->first;
     for (int taken = 0; *end && taken < GROUP_MAX; taken++) {
         if ((*end)->done)
@@ -337,10 +376,11 @@ static struct change *take_group(struct store *store)
     *end = NULL;
     if (!store->first)
         store->last = &store->first;
-    if (group)
+    if (go_on)
         store->busy_since = mono_now();
     pthread_mutex_unlock(&store->lock);
-    return group;
+    *out = group;
+    return go_on;
 }
 
 // Tells the callers. A change that somebody waits for is gone once they see `finished`.
@@ -380,11 +420,12 @@ static void *write_groups(void *arg)
 {
     struct store *store = arg;
     struct change *group;
-    while ((group = take_group(store))) {
+    while (take_group(store, &group)) {
         struct error err;
         int64_t began = mono_us();
         bool ok = commit_group(&store->writer, group, &err);
-        if (ok && store->on_commit)
+        store->writer.distrusted |= !ok;
+        if (ok && group && store->on_commit)
             store->on_commit(mono_us() - began, count_changes(group));
         finish_group(store, group, ok ? NULL : &err);
     }
@@ -534,8 +575,10 @@ static bool migrate(struct db *db, struct error *err)
         CLEANUP(free_ptr)
         char *sql = xasprintf("BEGIN IMMEDIATE; %s; PRAGMA user_version = %" PRId64 "; COMMIT",
                               migrations[version], version + 1);
+        CRASH_POINT("before-migration");
         if (!execute(db, sql, err))
             return error_wrap(err, "schema %" PRId64, version + 1);
+        CRASH_POINT("after-migration");
     }
     return true;
 }
@@ -588,11 +631,12 @@ bool store_open(const char *directory, struct store **out, struct error *err)
 {
     struct store *store = xalloc(sizeof *store);
     store->directory = -1;
+    store->writer.distrusted = true;
     store->last = &store->first;
     store->reader.lock = &store->reader_lock;
     pthread_mutex_init(&store->lock, NULL);
     pthread_mutex_init(&store->reader_lock, NULL);
-    pthread_cond_init(&store->work, NULL);
+    condition_init(&store->work);
     pthread_cond_init(&store->finished, NULL);
     if (!start(store, directory, err)) {
         store_close(store);

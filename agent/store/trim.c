@@ -1,5 +1,7 @@
 #include "agent/store/db.h"
 
+#include "agent/base/crashpoint.h"
+
 #define TRIM_STEP 500 // rows in one change, so that deliveries never wait long
 
 // Keeps the newest `keep` rows, whatever their state.
@@ -40,8 +42,10 @@ static bool trim(struct store *store, const char *sql, int64_t keep, struct erro
 {
     struct trimming trimming = {.sql = sql, .keep = keep};
     do {
+        CRASH_POINT("before-trim");
         if (!store_change(store, apply_trimming, &trimming, err))
             return error_wrap(err, "trim");
+        CRASH_POINT("after-trim");
     } while (trimming.deleted == TRIM_STEP);
     return true;
 }
