@@ -244,8 +244,8 @@ static bool confirm(struct session *session, const char *digest, struct error *e
            judge(session, digest, &second, err);
 }
 
-bool registry_confirm(const struct image_reference *image, const char *digest,
-                      const struct registry_access *access, int64_t timeout_ms, struct error *err)
+static bool confirm_at(const struct image_reference *image, const char *at, const char *digest,
+                       const struct registry_access *access, int64_t timeout_ms, struct error *err)
 {
     if (!image_digest_is_valid(digest))
         return error_set(err, ERR_INVALID, "registry %s, %s: a malformed digest", image->registry,
@@ -254,7 +254,20 @@ bool registry_confirm(const struct image_reference *image, const char *digest,
     struct session session = {.image = image, .access = access, .deadline = mono_after(timeout_ms)};
     bool hub = strcmp(image->registry, DOCKER_HUB) == 0;
     session.url = xasprintf("%s://%s/v2/%s/manifests/%s", access->plain_http ? "http" : "https",
-                            hub ? DOCKER_HUB_API : image->registry, image->path, digest);
+                            hub ? DOCKER_HUB_API : image->registry, image->path, at);
     return confirm(&session, digest, err) ||
            error_wrap(err, "registry %s, %s", image->registry, image->path);
+}
+
+bool registry_confirm(const struct image_reference *image, const char *digest,
+                      const struct registry_access *access, int64_t timeout_ms, struct error *err)
+{
+    return confirm_at(image, digest, digest, access, timeout_ms, err);
+}
+
+bool registry_confirm_tag(const struct image_reference *image, const char *digest,
+                          const struct registry_access *access, int64_t timeout_ms,
+                          struct error *err)
+{
+    return confirm_at(image, image->tag, digest, access, timeout_ms, err);
 }

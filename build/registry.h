@@ -25,6 +25,11 @@ bool registry_confirm(const struct image_reference *image, const char *digest,
                       const struct registry_access *access, int64_t timeout_ms,
                       struct error *err) MUST_CHECK;
 
+// Likewise, whether the image's tag means that digest.
+bool registry_confirm_tag(const struct image_reference *image, const char *digest,
+                          const struct registry_access *access, int64_t timeout_ms,
+                          struct error *err) MUST_CHECK;
+
 // --- parts, for tests: registry_auth.c ---
 
 #define REGISTRY_CHALLENGE_MAX 4096 // bytes of all WWW-Authenticate values together

@@ -38,7 +38,7 @@ static void keep_live(const struct admin *admin, struct history *history, bool r
 {
     struct image_record live;
     struct build build;
-    pipeline_service_image(history->service, replaced, &live);
+    pipeline_service_image(admin->pipeline, history->service, replaced, &live);
     if (admin_build_of(admin, history->service, live.build, live.commit, &build)) {
         text_copy(live.subject, sizeof live.subject, build.subject);
         text_copy(live.author, sizeof live.author, build.author);
@@ -164,7 +164,8 @@ static void answer_roll_back(struct server_request *req, const struct service_ch
 static void roll_back_to(const struct admin *admin, struct server_request *req,
                          const struct service *service, const struct image_record *image)
 {
-    const struct service_image to = {image->image, image->commit, image->build};
+    const struct service_image to = {image->image, image->commit, image->build,
+                                     pipeline_identity(admin->pipeline)};
     const char *by = admin_token(admin, req)->name;
     CLEANUP(json_ptr) json_t *warnings = json_array();
     struct service_change change = {0};

@@ -110,12 +110,12 @@ bool head_is_missed(const struct work *work)
 }
 
 // A delivery that waits although its head could not be told: we died before it heard of that.
-static bool head_is_due(const struct work *work)
+static bool head_is_due(struct work *work)
 {
     int64_t interval = work->config->sweep.interval_ms;
     return work->newest > work->head.seq || work->head.checked.ms == 0 ||
            (work->newest > 0 && head_is_missed(work)) ||
-           work_first_wanted(work, NULL).ms > work->head.checked.ms ||
+           work_first_wanted(work, NULL).ms > work->head.checked.ms || others_are_unheard(work) ||
            wall_now().ms - work->head.checked.ms >= interval - interval / 10 ||
            wall_now().ms < work->head.checked.ms;
 }
@@ -142,6 +142,8 @@ static enum step ask_head(struct work *work, const char *name)
         return STEP_FAIL;
     if (!git_request_head(&remote, &input, &work->err))
         return work_failed(work, "fetch-failed");
+    live_asked(work);
+    others_heard(work);
     CRASH_POINT("before-head-asked");
     git_ask(work->pipeline, name, work->newest, &input, work_wake_child);
     CRASH_POINT("after-head-asked");
@@ -188,6 +190,8 @@ enum step step_head(struct work *work, enum head_news *news)
     if (answers.state != GIT_DONE)
         return head_not_told(work, &answers);
     CRASH_POINT("after-head-told");
+    if (!live_answered(work))
+        return STEP_TRY;
     text_copy(work->head.commit, sizeof work->head.commit, answers.commit);
     work->head.seq = tag > work->head.seq ? tag : work->head.seq;
     work->head.checked = wall_now();
@@ -209,6 +213,12 @@ bool head_again(struct work *work)
     work->head.checked = (struct wall_time){0};
     work_again(work, HEAD_AGAIN_MS);
     return store_branch_put(work->pipeline->parts.store, &work->head, &work->err);
+}
+
+bool head_anew(struct work *work)
+{
+    head_cancel(work, work->credential);
+    return head_again(work) && (work_again(work, 1), true);
 }
 
 // --- context ---
@@ -261,11 +271,13 @@ static bool live_commits(struct work *work, const struct group *group, json_t **
 }
 
 // What the group's path filter compares; both stay NULL when there is nothing to filter.
-static bool read_filter(struct work *work, const struct group *group, json_t **since,
-                        json_t **paths)
+static bool read_filter(struct work *work, const struct group *group, const struct build *build,
+                        json_t **since, json_t **paths)
 {
     const char *text = group->recipe.paths;
-    if (!*text || group->asked)
+    // Another agent that is at it was asked, or has looked.
+    bool theirs = others_attempt(&work->pipeline->others, work->key, build->commit, build->recipe);
+    if (!*text || group->asked || theirs)
         return true;
     return json_read(text, strlen(text), strlen(text), paths, &work->err) &&
            live_commits(work, group, since);
@@ -323,7 +335,7 @@ static enum step ask_context(struct work *work, struct group *group, const struc
     CLEANUP(free_ptr) char *output = build_context_path(work->pipeline, build);
     CLEANUP(buffer_wipe) struct buffer input = {0};
     work->reason[0] = '\0';
-    if (!read_filter(work, group, &since, &paths) ||
+    if (!read_filter(work, group, build, &since, &paths) ||
         !context_request(work, group, build->commit, output, since, paths, &input))
         return *work->reason ? STEP_FAIL : work_failed(work, "fetch-failed");
     CRASH_POINT("before-context-asked");

@@ -19,10 +19,12 @@
 #define REST_FACTOR       6     // longer before each further one
 #define REST_SPREAD       8     // parts of a quarter of it: not all come back at once
 
-static struct kaniko_settings kaniko_settings(const struct config *config)
+static struct kaniko_settings kaniko_settings(const struct pipeline *pipeline,
+                                              const struct config *config)
 {
     return (struct kaniko_settings){
         .namespace = config->builds.namespace,
+        .agent = pipeline->identity,
         .image = config->builds.kaniko_image,
         .service_account = config->builds.service_account,
         .node_selector = config->builds.node_selector,
@@ -87,7 +89,15 @@ static enum step not_made(struct work *work, const struct kube_reply *reply, con
     return may_be_taken_later(work, reply) ? STEP_TRY : work_failed(work, "kubernetes");
 }
 
-// What an existing Job of the same name means for this attempt; *job is taken over when it is ours.
+// A failed attempt of before somebody asked again. What is asked for is another one.
+static bool is_past(const struct work *work, const json_t *job)
+{
+    struct wall_time failed = kaniko_job_failed_at(job);
+    return work->newest > 0 && failed.ms > 0 && work->received.ms > failed.ms;
+}
+
+// What an existing Job of the same name means for this attempt; *job is taken over when it is ours:
+// the verdict on it is the same for every agent.
 static enum step meet_existing(struct work *work, const struct kaniko_build *attempt,
                                struct build *build, json_t **job)
 {
@@ -99,7 +109,8 @@ static enum step meet_existing(struct work *work, const struct kaniko_build *att
                       &reply, &work->err))
         return STEP_TRY; // gone in between, say: then it can be made
     enum kaniko_existing existing = kaniko_existing(reply.body, attempt);
-    if (existing == KANIKO_EXISTING_LIVE || existing == KANIKO_EXISTING_SUCCEEDED) {
+    if (existing == KANIKO_EXISTING_LIVE || existing == KANIKO_EXISTING_SUCCEEDED ||
+        (existing == KANIKO_EXISTING_FAILED && !is_past(work, reply.body))) {
         *job = json_incref(reply.body);
         kube_reply_finish(&reply);
         return STEP_NEXT;
@@ -108,6 +119,11 @@ static enum step meet_existing(struct work *work, const struct kaniko_build *att
     spool_forget(work->pipeline, build);
     if (existing == KANIKO_EXISTING_FOREIGN)
         log_build(build, "a Job of this name is not ours: next attempt", NULL, NULL);
+    // Who ended it may have heard of a newer head.
+    bool asks = existing == KANIKO_EXISTING_CANCELLED || existing == KANIKO_EXISTING_VANISHING;
+    if (asks && !head_anew(work))
+        return STEP_TRY;
+    build->state = BUILD_WAITING;
     CRASH_POINT("before-met-job-passed-by");
     if (!build_next_attempt(build, attempt->recipe, &work->err) ||
         !store_build_put(work->pipeline->parts.store, build, &work->err))
@@ -150,8 +166,10 @@ static enum step ensure_job(struct work *work, struct group *group, struct build
         return work_failed(work, "build-failed");
     struct kube_reply reply;
     CRASH_POINT("before-job-created");
+    work->others_job = true;
     if (post(work, &KUBE_JOBS, manifest, &reply)) {
         CRASH_POINT("after-job-created");
+        work->others_job = false;
         *out = json_incref(reply.body);
         kube_reply_finish(&reply);
         return STEP_NEXT;
@@ -245,11 +263,13 @@ static enum step ensure_all(struct work *work, struct group *group, struct build
 {
     const struct config *config = work->config;
     CLEANUP(registries_finish) struct registries registries = {0};
-    struct kaniko_settings settings = kaniko_settings(config);
+    struct kaniko_settings settings = kaniko_settings(work->pipeline, config);
     if (!registries_read(config, &registries, &work->err))
         return work_failed(work, "misconfigured");
     registries_put(config, &registries, &settings);
     enum step step = ensure_job(work, group, build, &settings, job);
+    if (step == STEP_NEXT && !kaniko_job_is_live(*job))
+        return step; // it needs nothing any more
     if (step == STEP_NEXT && settings.authorities_count > 0)
         step = ensure_authorities(work, &settings, *job);
     return step == STEP_NEXT ? ensure_secret(work, build, *job) : step;
@@ -272,18 +292,13 @@ enum step job_create(struct work *work, struct group *group, struct build *build
     work->progressed = true;
     char id[BUILD_ID_SIZE];
     build_id(build->id, id);
-    log_line(LOG_INFO, "build started", "build", id, "job", build->job, "repository",
-             build->repository, "commit", build->commit, NULL);
-    group_tell(work, group, TOLD_BUILD_STARTED, "Build %s of commit %.12s of %s was started.", id,
-               build->commit, build->branch);
+    log_line(LOG_INFO, work->others_job ? "build joined" : "build started", "build", id, "job",
+             build->job, "repository", build->repository, "commit", build->commit, "agent",
+             json_text_at(job, "metadata", "annotations", KANIKO_ANNOTATION_AGENT, NULL), NULL);
+    if (!work->others_job)
+        group_tell(work, group, TOLD_BUILD_STARTED, "Build %s of commit %.12s of %s was started.",
+                   id, build->commit, build->branch);
     return STEP_NEXT;
-}
-
-bool job_delete(struct work *work, const struct build *build, struct error *err)
-{
-    return kube_delete(work->pipeline->parts.kube, &KUBE_JOBS, work->config->builds.namespace,
-                       build->job, NULL, KUBE_BACKGROUND, err) ||
-           err->code == ERR_NOT_FOUND;
 }
 
 // --- watching it ---
@@ -499,9 +514,23 @@ static enum step job_succeeded(struct work *work, struct group *group, struct bu
     build_id(build->id, id);
     log_line(LOG_INFO, "image pushed", "build", id, "job", build->job, "image", build->image,
              "digest", build->digest, NULL);
-    group_tell(work, group, TOLD_BUILD_SUCCEEDED, "Build %s of commit %.12s made %s@%s.", id,
-               build->commit, build->image, build->digest);
+    if (!work->others_job)
+        group_tell(work, group, TOLD_BUILD_SUCCEEDED, "Build %s of commit %.12s made %s@%s.", id,
+                   build->commit, build->image, build->digest);
     return STEP_NEXT;
+}
+
+// Whoever ended it may have heard of a newer head: that is asked for first. STEP_NEXT: it was, and
+// the build is wanted still.
+static enum step ask_first(struct work *work, struct build *build, const char *reason,
+                           const char *detail)
+{
+    if (strcmp(build->reason, reason) != 0)
+        return head_anew(work) && build_explain(work, build, reason, detail) ? STEP_WAIT : STEP_TRY;
+    if (work->head.checked.ms != 0)
+        return STEP_NEXT;
+    work_again(work, RECHECK_MS);
+    return STEP_WAIT;
 }
 
 enum step step_job(struct work *work, struct group *group, struct build *build)
@@ -510,8 +539,12 @@ enum step step_job(struct work *work, struct group *group, struct build *build)
     CLEANUP(json_ptr) json_t *pod = NULL;
     if (!read_job(work, build, &job, &pod))
         return STEP_TRY; // it goes on, whoever may not look at it
+    const char *maker = json_text_at(job, "metadata", "annotations", KANIKO_ANNOTATION_AGENT, NULL);
+    work->others_job = maker && !identity_is_own(work->pipeline, maker);
     struct kaniko_result result;
     kaniko_result(job, pod, &result);
+    if (kaniko_job_is_cancelled(job))
+        kaniko_judge_cancelled(&result);
     follow_log(work, build, result.pod);
     switch (result.state) {
     case KANIKO_PENDING:
@@ -519,6 +552,11 @@ enum step step_job(struct work *work, struct group *group, struct build *build)
         ask_events(work, job, pod, &result);
         return keep_waiting(work, build, &result);
     case KANIKO_FAILED:
+        if (strcmp(result.reason, "deleted") == 0 || strcmp(result.reason, "cancelled") == 0) {
+            enum step step = ask_first(work, build, result.reason, result.detail);
+            if (step != STEP_NEXT)
+                return step;
+        }
         return job_failed(work, group, build, &result);
     case KANIKO_SUCCEEDED:
         break;

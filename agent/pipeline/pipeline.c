@@ -64,6 +64,8 @@ void pipeline_service_changed(struct pipeline *pipeline, const struct service *b
     if (after) {
         wake_branch(pipeline, after);
         service_wake(pipeline, after);
+    } else {
+        live_forget(&pipeline->live, before);
     }
 }
 
@@ -182,15 +184,22 @@ void pipeline_sweep(struct pipeline *pipeline)
 
 static void build_item(void *user, enum kube_event event, const json_t *object)
 {
+    struct pipeline *pipeline = user;
+    char key[KEY_SIZE];
+    if (others_note(&pipeline->others, object, event == KUBE_DELETED, key))
+        work_queue_add(pipeline->queue, key);
+}
+
+static void pod_item(void *user, enum kube_event event, const json_t *object)
+{
     (void)event;
     struct pipeline *pipeline = user;
-    const char *repository =
-        json_text_at(object, "metadata", "annotations", KANIKO_ANNOTATION_REPO, NULL);
-    const char *branch =
-        json_text_at(object, "metadata", "annotations", KANIKO_ANNOTATION_BRANCH, NULL);
+    const json_t *marks = json_at(object, "metadata", "annotations", NULL);
+    const char *repository = json_text_at(marks, KANIKO_ANNOTATION_REPO, NULL);
+    const char *branch = json_text_at(marks, KANIKO_ANNOTATION_BRANCH, NULL);
+    char key[KEY_SIZE];
     if (!repository || !branch)
         return;
-    char key[KEY_SIZE];
     key_write(repository, branch, key);
     work_queue_add(pipeline->queue, key);
 }
@@ -205,6 +214,7 @@ static void watch_failed(void *user, const struct error *err, int64_t retry_ms)
 }
 
 static const struct kube_watch_events build_events = {.item = build_item, .failed = watch_failed};
+static const struct kube_watch_events pod_events = {.item = pod_item, .failed = watch_failed};
 
 // --- life ---
 
@@ -239,13 +249,15 @@ bool pipeline_create(const struct pipeline_parts *parts, struct pipeline **out, 
     pthread_mutex_init(&pipeline->places_lock, NULL);
     pipeline->places = places_create();
     spool_init(pipeline);
+    others_init(&pipeline->others);
+    live_init(&pipeline->live);
     CLEANUP(settings_drop_ptr) const struct config *config = settings_hold(parts->settings);
     pipeline->context_directory = make_empty_directory(config, "contexts", err);
     pipeline->mirror_directory = make_directory(config, "mirrors", err);
     pipeline->log_directory = make_directory(config, "logs/builds", err);
     pipeline->ssh_directory = make_empty_directory(config, "ssh", err);
     if (!pipeline->context_directory || !pipeline->mirror_directory || !pipeline->log_directory ||
-        !pipeline->ssh_directory) {
+        !pipeline->ssh_directory || !identity_read(pipeline, config->state_directory, err)) {
         pipeline_destroy(pipeline);
         return false;
     }
@@ -265,7 +277,7 @@ void pipeline_start(struct pipeline *pipeline)
                                        &build_events, pipeline);
     options.resource = &KUBE_PODS;
     pipeline->pods = kube_watch_create(pipeline->parts.kube, pipeline->parts.loop, &options,
-                                       &build_events, pipeline);
+                                       &pod_events, pipeline);
     turn_restore(pipeline);
     work_queue_start(pipeline->queue, WORKERS);
     pipeline_sweep(pipeline);
@@ -297,6 +309,8 @@ void pipeline_destroy(struct pipeline *pipeline)
     pthread_mutex_destroy(&pipeline->places_lock);
     places_destroy(pipeline->places);
     spool_finish(pipeline);
+    others_finish(&pipeline->others);
+    live_finish(&pipeline->live);
     free(pipeline->context_directory);
     free(pipeline->mirror_directory);
     free(pipeline->log_directory);

@@ -102,6 +102,16 @@ bool pipeline_service_replaced(const struct service *service);
 // cannot be built.
 bool pipeline_service_build(const struct pipeline *pipeline, const struct service *service,
                             struct build *out, struct error *err) MUST_CHECK;
+// The build that the image which was patched last is of, whichever agent did that, as far as this
+// agent knows it. False: it does not.
+bool pipeline_service_live(const struct pipeline *pipeline, const struct service *service,
+                           struct build *out);
+// Its number as this agent counts, "b-12"; "" when another agent built it and this one has none.
+#define PIPELINE_BUILD_SIZE 32
+void pipeline_service_live_id(const struct pipeline *pipeline, const struct service *service,
+                              char out[static PIPELINE_BUILD_SIZE]);
+// This agent, as others see it. Valid as long as the pipeline.
+const char *pipeline_identity(const struct pipeline *pipeline);
 // Whether its remote was asked for the branch's head and did not tell one: there is no such branch
 // or repository, or it cannot be reached.
 bool pipeline_head_untold(const struct pipeline *pipeline, const struct service *service);
@@ -110,7 +120,8 @@ bool pipeline_head_untold(const struct pipeline *pipeline, const struct service 
 bool pipeline_first_run(struct pipeline *pipeline, const char *namespace_, const char *name,
                         struct run_created *out, struct error *err) MUST_CHECK;
 // The image that it has, as a row of its history. `replaced`: it had another one before.
-void pipeline_service_image(const struct service *service, bool replaced, struct image_record *out);
+void pipeline_service_image(const struct pipeline *pipeline, const struct service *service,
+                            bool replaced, struct image_record *out);
 // Asks the registry whether it has that image by its digest. ERR_NOT_FOUND: it has not;
 // ERR_UNSUPPORTED: the reference has no digest; and as registry_confirm(). Blocks.
 bool pipeline_confirm_image(const struct pipeline *pipeline, const char *reference,

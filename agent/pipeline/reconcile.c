@@ -57,7 +57,7 @@ bool build_end(struct work *work, struct build *build, enum build_state state, c
     if (!again)
         count_build(build);
     const struct group *group = work_group(work, build->recipe);
-    if (state == BUILD_FAILED && group)
+    if (state == BUILD_FAILED && group && !work->others_job)
         group_tell(work, group, TOLD_BUILD_FAILED, "Build %s of commit %.12s failed (%s): %s", id,
                    build->commit, reason, detail);
     log_line(state == BUILD_FAILED ? LOG_WARNING : LOG_INFO, "build ended", "build", id,
@@ -128,8 +128,12 @@ static bool wanted_again(const struct work *work, const struct group *group,
     }
 }
 
-static bool add_build(struct work *work, struct group *group, int attempt)
+// `only_live`: only if its image is there already.
+static bool add_build(struct work *work, struct group *group, int attempt, bool only_live)
 {
+    int theirs = others_attempt(&work->pipeline->others, work->key, work->head.commit, group->hash);
+    if (theirs > attempt) // another agent is that far
+        attempt = theirs;
     struct build build = {.attempt = attempt - 1,
                           .created = wall_now(),
                           .fetch_ms = -1,
@@ -141,9 +145,14 @@ static bool add_build(struct work *work, struct group *group, int attempt)
     text_copy(build.commit, sizeof build.commit, work->head.commit);
     text_copy(build.recipe, sizeof build.recipe, group->hash);
     text_copy(build.credential, sizeof build.credential, work->credential);
+    bool taken;
     CRASH_POINT("before-build-wanted");
     if (!build_next_attempt(&build, &group->recipe, &work->err) ||
-        !store_build_put(work->pipeline->parts.store, &build, &work->err))
+        !live_take(work, group, &build, &taken))
+        return false;
+    if (only_live && !taken)
+        return true;
+    if (!store_build_put(work->pipeline->parts.store, &build, &work->err))
         return false;
     CRASH_POINT("after-build-wanted");
     char id[BUILD_ID_SIZE];
@@ -168,6 +177,14 @@ static bool reopen_missed(struct work *work)
     return true;
 }
 
+// Whether another agent is at a build, or a further attempt, that this one knows nothing of.
+static bool is_theirs(const struct work *work, const struct group *group, const struct build *known)
+{
+    int attempt =
+        others_attempt(&work->pipeline->others, work->key, work->head.commit, group->hash);
+    return attempt > 0 && (!known || (known->state > BUILD_DONE && attempt > known->attempt));
+}
+
 // Writes down the builds that the head wants. `moved`: it is not what it was.
 static bool want_builds(struct work *work, bool moved)
 {
@@ -180,9 +197,13 @@ static bool want_builds(struct work *work, bool moved)
             return false;
         bool wanted = known ? wanted_again(work, group, &build, moved)
                             : moved || work->newest > 0 || is_wanted_first(work, group);
-        if (!known && !wanted && !reopen_missed(work))
+        bool theirs = is_theirs(work, group, known ? &build : NULL);
+        if (!known && !wanted && !theirs && !reopen_missed(work))
             return false;
-        if (wanted && !add_build(work, group, known ? build.attempt + 1 : 1))
+        // Another agent deployed what did not come to that here.
+        bool missed = known && build.state > BUILD_DONE && live_has_head(work, group);
+        if ((wanted || theirs || missed) &&
+            !add_build(work, group, known ? build.attempt + 1 : 1, !wanted && !theirs))
             return false;
     }
     return true;
@@ -214,12 +235,40 @@ static enum step know_head(struct work *work)
 
 // --- advancing builds ---
 
+// Another agent may have deployed it: it is not built again.
+static enum step take_live(struct work *work, struct group *group, struct build *build)
+{
+    struct build before = *build;
+    bool taken;
+    if (strcmp(build->commit, work->head.commit) != 0)
+        return STEP_NEXT;
+    if (!live_take(work, group, build, &taken))
+        return STEP_TRY;
+    if (!taken)
+        return STEP_NEXT;
+    context_cancel(work, &before);
+    turn_drop(work->pipeline, build->recipe);
+    spool_forget(work->pipeline, &before);
+    if (before.state == BUILD_RUNNING && strcmp(before.job, build->job) != 0 &&
+        !cancel_job(work, &before, "another attempt is deployed"))
+        return STEP_TRY;
+    return store_build_put(work->pipeline->parts.store, build, &work->err) ? STEP_NEXT : STEP_TRY;
+}
+
+// Whether its Job exists, whoever made it.
+static bool is_there(const struct work *work, const struct build *build)
+{
+    return others_attempt(&work->pipeline->others, work->key, build->commit, build->recipe) >=
+           build->attempt;
+}
+
 // Runs a build's steps until one waits or fails.
 static enum step advance(struct work *work, struct group *group, struct build *build)
 {
-    enum step step = STEP_NEXT;
-    if (build->state == BUILD_WAITING)
-        step = turn_take(work, build);
+    work->others_job = false;
+    enum step step = build->state < BUILD_PUSHED ? take_live(work, group, build) : STEP_NEXT;
+    if (step == STEP_NEXT && build->state == BUILD_WAITING)
+        step = is_there(work, build) ? turn_join(work, build) : turn_take(work, build);
     if (step == STEP_NEXT && build->state == BUILD_FETCHING) {
         step = step_context(work, group, build);
         if (step == STEP_NEXT && build->state == BUILD_FETCHING)
@@ -234,38 +283,6 @@ static enum step advance(struct work *work, struct group *group, struct build *b
 
 // --- superseding ---
 
-struct last_ended {
-    const struct build *before;
-    bool cancelled;
-};
-
-// Builds that were superseded before they ran, or filtered, do not count.
-static bool is_last_ended(void *user, const struct build *build)
-{
-    struct last_ended *last = user;
-    if (build->id >= last->before->id || strcmp(build->recipe, last->before->recipe) != 0 ||
-        build->state < BUILD_DONE || build->state == BUILD_FILTERED ||
-        strcmp(build->reason, "superseded") == 0)
-        return true;
-    last->cancelled = strcmp(build->reason, "cancelled") == 0;
-    return false;
-}
-
-// A running build is cancelled at most once in a row, so that a branch that never rests still
-// deploys.
-static bool may_cancel(struct work *work, const struct build *build, bool *may)
-{
-    struct last_ended last = {.before = build};
-    struct build_filter filter = {.before = build->id,
-                                  .repository = work->repository,
-                                  .branch = work->branch,
-                                  .limit = STORE_PAGE_MAX};
-    if (!store_build_list(work->pipeline->parts.store, &filter, is_last_ended, &last, &work->err))
-        return false;
-    *may = !last.cancelled;
-    return true;
-}
-
 // An unfinished build of a commit that is not the head any more, or of a recipe that nobody has.
 // `going_on` is set when it is left to finish.
 static enum step supersede(struct work *work, struct group *group, struct build *build,
@@ -279,7 +296,7 @@ static enum step supersede(struct work *work, struct group *group, struct build 
     }
     bool running = build->state == BUILD_RUNNING;
     bool may = true;
-    if (running && group && !may_cancel(work, build, &may))
+    if (running && group && !cancel_may(work, group, build, &may))
         return STEP_TRY;
     if (running && !may) {
         *going_on = true;
@@ -289,10 +306,6 @@ static enum step supersede(struct work *work, struct group *group, struct build 
     context_cancel(work, build);
     if (!group) // else the newer one takes its turn over
         turn_drop(work->pipeline, build->recipe);
-    CRASH_POINT("before-job-cancelled");
-    if (running && !job_delete(work, build, &work->err))
-        return STEP_TRY;
-    CRASH_POINT("after-job-cancelled");
     char detail[STORE_DETAIL_SIZE];
     if (!group)
         text_copy(detail, sizeof detail, "no service wants it");
@@ -300,6 +313,10 @@ static enum step supersede(struct work *work, struct group *group, struct build 
         text_copy(detail, sizeof detail, "the branch has moved, and its head cannot be told");
     else
         snprintf(detail, sizeof detail, "the branch moved on to %.12s", work->head.commit);
+    CRASH_POINT("before-job-cancelled");
+    if (running && !cancel_job(work, build, detail))
+        return STEP_TRY;
+    CRASH_POINT("after-job-cancelled");
     return build_end(work, build, BUILD_SUPERSEDED, running ? "cancelled" : "superseded", detail,
                      &work->err)
                ? STEP_NEXT

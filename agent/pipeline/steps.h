@@ -23,8 +23,11 @@
 // the head is when it can be told again, it has moved.
 #define HEAD_MISSED "missed"
 
+#define IDENTITY_SIZE 96
+
 struct pipeline {
     struct pipeline_parts parts;
+    char identity[IDENTITY_SIZE]; // this agent, as others see it: see identity.c
     struct work_queue *queue;
     struct kube_watch *jobs;
     struct kube_watch *pods;
@@ -45,6 +48,15 @@ struct pipeline {
         } failures[SPOOL_FAILURES_MAX];
         size_t failure_count;
     } spool;
+    struct others {           // the build Jobs in the cluster: see others.c
+        pthread_mutex_t lock; // guards what follows
+        json_t *by_key;       // key → Job's name → what it builds
+        json_t *keys;         // Job's name → key
+    } others;
+    struct live {             // what services had live when heads were asked for: see live.c
+        pthread_mutex_t lock; // guards what follows
+        json_t *sights;
+    } live;
 };
 
 // How a step ended.
@@ -106,6 +118,7 @@ struct work {
     struct group *groups; // of all_groups
     size_t group_count;
 
+    bool others_job;                      // the build's Job was made by another agent
     bool progressed;                      // some step came to its end in this pass
     bool waiting;                         // for something that will wake the key
     int64_t again_ms;                     // look again after that long at most; 0: when woken
@@ -136,7 +149,7 @@ struct group *work_group(struct work *work, const char *recipe_hash);
 void group_tell(const struct work *work, const struct group *group, enum told what, const char *fmt,
                 ...) PRINTF_LIKE(4, 5);
 // Whether what a service has live was built in another way than its group wants now, apart from
-// paths. Only told when the build is still known.
+// paths. Only told when that is known.
 bool work_recipe_changed(const struct work *work, const struct group *group,
                          const struct service *service);
 // Notes a look again after at most `ms`.
@@ -160,6 +173,8 @@ bool head_is_missed(const struct work *work);
 void head_cancel(struct work *work, const char *credential);
 // What is known of the head is not to be relied on: it is asked for again soon.
 bool head_again(struct work *work) MUST_CHECK;
+// The same, at once, and what is being asked already does not count.
+bool head_anew(struct work *work) MUST_CHECK;
 // Has the build context packed: STEP_NEXT when the archive is at build_context_path(), or when the
 // paths of the group have not changed, and the build has ended as filtered.
 enum step step_context(struct work *work, struct group *group, struct build *build);
@@ -187,8 +202,6 @@ enum step step_patch(struct work *work, struct group *group, struct build *build
 int64_t job_rest_ms(const struct build *build);
 // Reads the finished child's archive and makes Job and Secret of it.
 enum step job_create(struct work *work, struct group *group, struct build *build);
-// Deletes a build's Job and pods; a Job that is gone is fine.
-bool job_delete(struct work *work, const struct build *build, struct error *err) MUST_CHECK;
 char *build_log_directory(const struct pipeline *pipeline, int64_t build);
 // Names of the next attempt.
 bool build_next_attempt(struct build *build, const struct recipe *recipe,
@@ -197,15 +210,66 @@ bool build_next_attempt(struct build *build, const struct recipe *recipe,
 bool build_explain(struct work *work, struct build *build, const char *reason,
                    const char *detail) MUST_CHECK;
 // "b-51", as people see it.
-#define BUILD_ID_SIZE 32
+#define BUILD_ID_SIZE PIPELINE_BUILD_SIZE
 void build_id(int64_t build, char out[static BUILD_ID_SIZE]);
 // Ends a build and stores it.
 bool build_end(struct work *work, struct build *build, enum build_state state, const char *reason,
                const char *detail, struct error *err) MUST_CHECK;
 
+// --- cancel.c ---
+// Whether a running build may be cancelled for a newer one: not when the one before was. *may is
+// on record in the cluster then. False: work.err.
+bool cancel_may(struct work *work, const struct group *group, const struct build *build,
+                bool *may) MUST_CHECK;
+// Ends a build's Job and its pods; one that is gone is fine. `why` is for people. False: work.err.
+bool cancel_job(struct work *work, const struct build *build, const char *why) MUST_CHECK;
+
+// --- others.c: the build Jobs in the cluster, whichever agent made them ---
+void others_init(struct others *others);
+void others_finish(struct others *others);
+// What the watch told of a Job; `gone`: it was deleted. False when it is no build's, or else its
+// key. The watch's thread.
+bool others_note(struct others *others, const json_t *job, bool gone, char key[static KEY_SIZE]);
+// The newest attempt that there is a Job of; 0: none.
+int others_attempt(struct others *others, const char *key, const char *commit, const char *recipe);
+// Whether there is one for the source that this agent knows nothing of, and has not asked for the
+// head since: the branch may have moved.
+bool others_are_unheard(struct work *work);
+void others_heard(struct work *work); // the head is asked for now
+
+// --- live.c: what the services have live, by whichever agent ---
+void live_init(struct live *live);
+void live_finish(struct live *live);
+void live_forget(struct live *live, const struct service *service);
+// Whether some service of the group has an image of the head that was built as the group wants.
+bool live_has_head(const struct work *work, const struct group *group);
+// Whether this is what the service has, in this or another attempt.
+bool live_is_build(const struct service *service, const struct build *build);
+// Takes such an image for the build, which has been pushed then; not stored yet. False: work.err.
+bool live_take(struct work *work, const struct group *group, struct build *build,
+               bool *taken) MUST_CHECK;
+// The head of the source is asked for now; and was answered. False: work.err.
+void live_asked(struct work *work);
+bool live_answered(struct work *work) MUST_CHECK;
+// A patch of ours was written; `service` as it is then.
+void live_written(struct work *work, const struct service *service, const struct build *build);
+enum live_order {
+    LIVE_OLDER,   // than the head that is known, and than builds of ids greater than *before
+    LIVE_ASKED,   // an answer that is on its way will tell
+    LIVE_UNKNOWN, // the head must be asked for
+};
+enum live_order live_order(struct work *work, const struct service *service, int64_t *before);
+
+// --- identity.c ---
+bool identity_read(struct pipeline *pipeline, const char *state_directory,
+                   struct error *err) MUST_CHECK;
+bool identity_is_own(const struct pipeline *pipeline, const char *identity);
+
 // --- turns.c: how many builds run at once ---
 // STEP_NEXT: the build is under way now. STEP_WAIT: it says what it waits for.
 enum step turn_take(struct work *work, struct build *build);
+// The build's Job is there, made by another agent: it is under way whatever the bounds.
+enum step turn_join(struct work *work, struct build *build);
 // Nothing of this recipe waits any more.
 void turn_drop(struct pipeline *pipeline, const char *recipe);
 // A place may have become free: the one whose turn it is asks for it.

@@ -100,6 +100,15 @@ enum step turn_take(struct work *work, struct build *build)
     return explain_wait(work, build, &taken, &answer) ? STEP_WAIT : STEP_TRY;
 }
 
+enum step turn_join(struct work *work, struct build *build)
+{
+    turn_drop(work->pipeline, build->recipe);
+    build->state = BUILD_FETCHING;
+    build->started = wall_now();
+    build->reason[0] = build->detail[0] = '\0';
+    return store_build_put(work->pipeline->parts.store, build, &work->err) ? STEP_NEXT : STEP_TRY;
+}
+
 void turn_drop(struct pipeline *pipeline, const char *recipe)
 {
     pthread_mutex_lock(&pipeline->places_lock);

@@ -74,12 +74,10 @@ bool work_recipe_changed(const struct work *work, const struct group *group,
                          const struct service *service)
 {
     struct build live;
-    struct error err;
-    int64_t id;
-    return text_starts(service->build, "b-") &&
-           text_to_int(service->build + 2, 1, INT64_MAX, &id) &&
-           store_build_get(work->pipeline->parts.store, id, &live, &err) &&
-           strcmp(live.commit, service->commit) == 0 &&
+    if (*service->recipe)
+        return !recipe_same_image(service->recipe, group->hash);
+    // Earlier versions did not write it down.
+    return pipeline_service_live(work->pipeline, service, &live) &&
            !recipe_same_image(live.recipe, group->hash);
 }
 

@@ -29,6 +29,7 @@ extern const struct kube_resource KUBE_CONFIG_MAPS;
 extern const struct kube_resource KUBE_SERVICE_ACCOUNTS;
 extern const struct kube_resource KUBE_VOLUME_CLAIMS;
 extern const struct kube_resource KUBE_EVENTS;
+extern const struct kube_resource KUBE_LEASES;
 
 struct kube_query {
     const char *name;
