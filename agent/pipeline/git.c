@@ -71,19 +71,23 @@ static bool remote_branch(struct work *work, struct git_remote_branch *out)
     return true;
 }
 
-void git_ask(struct pipeline *pipeline, const char *name, int64_t tag, const struct buffer *input,
+void git_ask(struct work *work, const char *name, int64_t tag, const struct buffer *input,
              void (*wake)(void *pipeline, const char *name))
 {
-    CLEANUP(settings_drop_ptr)
-    const struct config *config = settings_hold(pipeline->parts.settings);
-    children_ask(pipeline->parts.children, name,
+    const struct config *config = work->config;
+    // An identity is "host/path".
+    CLEANUP(free_ptr)
+    char *host = xstrndup(work->repository, strcspn(work->repository, "/"));
+    children_ask(work->pipeline->parts.children, name,
                  &(struct child_request){.program = config->git.helper,
                                          .input = input->data,
                                          .input_len = input->len,
                                          .timeout_ms = config->git.timeout_ms + CHILD_SLACK_MS,
+                                         .host = host,
+                                         .repository = work->repository,
                                          .tag = tag,
                                          .wake = wake,
-                                         .user = pipeline});
+                                         .user = work->pipeline});
 }
 
 enum child_state git_take(struct pipeline *pipeline, const char *name, int64_t *tag,
@@ -138,7 +142,7 @@ static enum step ask_head(struct work *work, const char *name)
         return STEP_FAIL;
     if (!git_request_head(&remote, &input, &work->err))
         return work_failed(work, "fetch-failed");
-    git_ask(work->pipeline, name, work->newest, &input, work_wake_child);
+    git_ask(work, name, work->newest, &input, work_wake_child);
     return STEP_WAIT;
 }
 
@@ -309,7 +313,7 @@ static enum step ask_context(struct work *work, struct group *group, const struc
     if (!read_filter(work, group, &since, &paths) ||
         !context_request(work, group, build->commit, output, since, paths, &input))
         return *work->reason ? STEP_FAIL : work_failed(work, "fetch-failed");
-    git_ask(work->pipeline, name, 0, &input, work_wake_child);
+    git_ask(work, name, 0, &input, work_wake_child);
     return STEP_WAIT;
 }
 

@@ -520,24 +520,37 @@ static bool schema_version(struct db *db, int64_t *version, struct error *err)
     return true;
 }
 
+// What a newer version wrote is left as it is, to the byte: not even its WAL is folded in.
+static bool is_known_version(struct db *db, struct error *err)
+{
+    int64_t version;
+    if (!schema_version(db, &version, err))
+        return false;
+    if (version >= 0 && version <= SCHEMA_VERSION)
+        return true;
+    sqlite3_db_config(db->sqlite, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    return error_set(err, ERR_UNSUPPORTED,
+                     "made by a newer cronwright (schema %" PRId64 ", this one knows %" PRId64
+                     "): start that version, or this one with a backup from before its upgrade",
+                     version, SCHEMA_VERSION);
+}
+
+// Through all versions in one transaction: who is killed on the way leaves the old one.
 static bool migrate(struct db *db, struct error *err)
 {
     int64_t version;
     if (!schema_version(db, &version, err))
         return false;
-    if (version > SCHEMA_VERSION)
-        return error_set(err, ERR_UNSUPPORTED,
-                         "made by a newer cronwright (schema %" PRId64 ", this one knows %" PRId64
-                         ")",
-                         version, SCHEMA_VERSION);
-    for (; version < SCHEMA_VERSION; version++) {
-        CLEANUP(free_ptr)
-        char *sql = xasprintf("BEGIN IMMEDIATE; %s; PRAGMA user_version = %" PRId64 "; COMMIT",
-                              migrations[version], version + 1);
-        if (!execute(db, sql, err))
-            return error_wrap(err, "schema %" PRId64, version + 1);
-    }
-    return true;
+    if (version == SCHEMA_VERSION)
+        return true;
+    if (!execute(db, "BEGIN IMMEDIATE", err))
+        return error_wrap(err, "upgrade");
+    for (; version < SCHEMA_VERSION; version++)
+        if (!execute(db, migrations[version], err))
+            return error_wrap(err, "upgrade to schema %" PRId64, version + 1);
+    CLEANUP(free_ptr)
+    char *done = xasprintf("PRAGMA user_version = %" PRId64 "; COMMIT", SCHEMA_VERSION);
+    return execute(db, done, err) || error_wrap(err, "upgrade");
 }
 
 // SQLite would make it readable for all; its other files take this one's mode. Closed again before
@@ -564,7 +577,7 @@ static bool open_database(struct store *store, const char *path, struct error *e
 {
     struct db *writer = &store->writer;
     return make_private(path, err) && connect_db(writer, path, SQLITE_OPEN_READWRITE, err) &&
-           use_wal(writer, err) && execute(writer, writer_settings, err) && migrate(writer, err) &&
+           is_known_version(writer, err) && use_wal(writer, err) && execute(writer, writer_settings, err) && migrate(writer, err) &&
            connect_db(&store->reader, path, SQLITE_OPEN_READONLY, err);
 }
 
