@@ -14,13 +14,13 @@
 struct children;
 
 struct child_request {
-    const char *program; // absolute path; the only argument
-    const void *input;   // given on stdin, then end of file; copied, wiped when written
-    size_t input_len;    //
-    int64_t timeout_ms;  // from the spawn; then it is killed
-    const char *host;    // which it waits for, and on that host the repository: of each only so
+    const char *program;    // absolute path; the only argument
+    const void *input;      // given on stdin, then end of file; copied, wiped when written
+    size_t input_len;       //
+    int64_t timeout_ms;     // from the spawn; then it is killed
+    const char *host;       // which it waits for, and on that host the repository: of each only so
     const char *repository; // many run at once. NULL: it waits for nobody. Copied
-    int64_t tag;         // handed back with the result: what was known when asking
+    int64_t tag;            // handed back with the result: what was known when asking
     void (*wake)(void *user, const char *name); // main thread, when it has ended; must not block
     void *user;
 };

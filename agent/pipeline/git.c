@@ -401,7 +401,7 @@ enum step step_context(struct work *work, struct group *group, struct build *bui
     build->context_ms = answers.context_ms;
     text_copy(build->subject, sizeof build->subject, answers.subject);
     text_copy(build->author, sizeof build->author, answers.author);
-    mirrors_trim(work->pipeline);
+    housekeeping_ask(work->pipeline, CHORE_MIRRORS);
     if (answers.notes.len > 0)
         note_source(work->pipeline, build, buffer_text(&answers.notes));
     keep_context(work, build, &answers);

@@ -2,6 +2,7 @@
 #ifndef CRONWRIGHT_PIPELINE_STEPS_H
 #define CRONWRIGHT_PIPELINE_STEPS_H
 
+#include "agent/base/threads.h"
 #include "agent/pipeline/pipeline.h"
 #include "agent/pipeline/places.h"
 #include "build/kaniko.h"
@@ -45,6 +46,15 @@ struct pipeline {
         } failures[SPOOL_FAILURES_MAX];
         size_t failure_count;
     } spool;
+    struct housekeeping {
+        pthread_t thread;
+        bool runs;
+        pthread_mutex_t lock; // guards what follows
+        pthread_cond_t news;
+        unsigned asked;       // enum chores
+        atomic_bool stopping; // read without it too
+    } housekeeping;
+    _Atomic int64_t mirror_count, mirror_bytes; // as they were last walked
 };
 
 // How a step ended.
@@ -222,7 +232,22 @@ void spool_trim(const struct pipeline *pipeline, const char *keep);
 // Removes what no Job can need any more.
 void spool_sweep(struct pipeline *pipeline);
 
-// --- mirrors.c: the Git mirrors on disk ---
+// --- housekeeping.c: what takes long and nobody waits for, on a thread of its own ---
+enum chores {
+    CHORE_NONE = 0,
+    CHORE_SWEEP = 1 << 0,   // looks for what is left over, and for what is beyond its bounds
+    CHORE_MIRRORS = 1 << 1, // trims the mirrors alone
+};
+void housekeeping_init(struct housekeeping *housekeeping);
+void housekeeping_start(struct pipeline *pipeline);
+// Returns at once; asked twice, it is done once. Any thread.
+void housekeeping_ask(struct pipeline *pipeline, enum chores chore);
+// False when what is being done is to be left as it is: the agent is being stopped.
+bool housekeeping_goes_on(struct pipeline *pipeline);
+// Waits for what is being done.
+void housekeeping_finish(struct housekeeping *housekeeping);
+
+// --- mirrors.c: the Git mirrors on disk; on the thread of housekeeping.c ---
 // None that is in use is removed.
 // Removes those that were not used for longest beyond the settings' bound.
 void mirrors_trim(struct pipeline *pipeline);

@@ -577,7 +577,8 @@ static bool open_database(struct store *store, const char *path, struct error *e
 {
     struct db *writer = &store->writer;
     return make_private(path, err) && connect_db(writer, path, SQLITE_OPEN_READWRITE, err) &&
-           is_known_version(writer, err) && use_wal(writer, err) && execute(writer, writer_settings, err) && migrate(writer, err) &&
+           is_known_version(writer, err) && use_wal(writer, err) &&
+           execute(writer, writer_settings, err) && migrate(writer, err) &&
            connect_db(&store->reader, path, SQLITE_OPEN_READONLY, err);
 }
 
