@@ -150,7 +150,8 @@ static enum step ask_head(struct work *work, const char *name)
 static enum step head_not_told(struct work *work, const struct git_answers *answers)
 {
     work->err = answers->error;
-    if (error_is_transient(work->err.code) && work->tries + 1 < HEAD_TRIES)
+    if (error_is_transient(work->err.code) &&
+        tries_count(work->pipeline->tries, work->tries_key) + 1 < HEAD_TRIES)
         return STEP_TRY;
     text_copy(work->reason, sizeof work->reason,
               *answers->reason ? answers->reason : "fetch-failed");

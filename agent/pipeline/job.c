@@ -12,6 +12,7 @@
 
 #define LOG_END_MAX       ((size_t)64 << 10) // enough to name the failing instruction
 #define EVENTS_RECHECK_MS 5000               // while it is not known why a build waits
+#define REGISTRY_AGAIN_MS 250                // when no worker may wait for it now
 #define LOG_END_WAIT_MS   3000               // for the rest of a log whose pod has ended
 
 static struct kaniko_settings kaniko_settings(const struct config *config)
@@ -421,7 +422,15 @@ static enum step job_succeeded(struct work *work, struct group *group, struct bu
     if (!image_parse(group->recipe.image, &image, &work->err))
         return work_failed(work, "build-failed");
     note_job_over(build);
-    if (!registries_confirm(work->config, &image, result->digest, &work->err)) {
+    if (!waits_begin(&work->pipeline->waits, image.registry)) {
+        work_again(work, REGISTRY_AGAIN_MS);
+        return build_explain(work, build, "", "its registry has to answer for other builds first")
+                   ? STEP_WAIT
+                   : STEP_TRY;
+    }
+    bool confirmed = registries_confirm(work->config, &image, result->digest, &work->err);
+    waits_end(&work->pipeline->waits, image.registry);
+    if (!confirmed) {
         error_wrap(&work->err, "the registry does not confirm the pushed digest");
         return work_failed(work, "digest-unconfirmed");
     }

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define WORKERS         4
 #define SWEEP_JITTER_MS 2000 // keys of one sweep are spread over that long
 
 // --- finding services by a hint ---
@@ -142,9 +141,10 @@ static const struct kube_watch_events build_events = {.item = build_item, .faile
 
 static enum work_result run_key(void *user, const char *key, int tries)
 {
+    (void)tries; // each source counts its own
     struct pipeline *pipeline = user;
     struct reconciled reconciled =
-        strchr(key, ' ') ? reconcile(pipeline, key, tries) : reconcile_service(pipeline, key);
+        strchr(key, ' ') ? reconcile(pipeline, key) : reconcile_service(pipeline, key);
     if (reconciled.result != WORK_FAILED && reconciled.again_ms > 0)
         work_queue_after(pipeline->queue, key, reconciled.again_ms);
     return reconciled.result;
@@ -171,6 +171,8 @@ bool pipeline_create(const struct pipeline_parts *parts, struct pipeline **out, 
     pthread_mutex_init(&pipeline->places_lock, NULL);
     pipeline->places = places_create();
     spool_init(pipeline);
+    waits_init(&pipeline->waits);
+    pipeline->tries = tries_create();
     housekeeping_init(&pipeline->housekeeping);
     CLEANUP(settings_drop_ptr) const struct config *config = settings_hold(parts->settings);
     pipeline->context_directory = make_empty_directory(config, "contexts", err);
@@ -231,6 +233,8 @@ void pipeline_destroy(struct pipeline *pipeline)
     work_queue_destroy(pipeline->queue);
     pthread_mutex_destroy(&pipeline->places_lock);
     places_destroy(pipeline->places);
+    tries_destroy(pipeline->tries);
+    waits_finish(&pipeline->waits);
     spool_finish(pipeline);
     free(pipeline->context_directory);
     free(pipeline->mirror_directory);

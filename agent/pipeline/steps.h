@@ -5,6 +5,8 @@
 #include "agent/base/threads.h"
 #include "agent/pipeline/pipeline.h"
 #include "agent/pipeline/places.h"
+#include "agent/pipeline/tries.h"
+#include "agent/pipeline/waits.h"
 #include "build/kaniko.h"
 #include "build/recipe.h"
 #include "deploy/kube/watch.h"
@@ -32,7 +34,9 @@ struct pipeline {
     _Atomic int64_t settings_changed; // wall time in ms of the start, or of the last reload
     pthread_mutex_t places_lock; // held while the builds under way are counted and one is added
     struct places *places;       // under that lock
-    _Atomic int64_t swept;       // the last sweep, in monotonic ms; 0: none yet
+    struct tries *tries;
+    struct waits waits;
+    _Atomic int64_t swept; // the last sweep, in monotonic ms; 0: none yet
     char *context_directory;
     char *log_directory; // of builds: a directory each, a file for each pod
     char *mirror_directory;
@@ -93,7 +97,6 @@ struct work {
     const char *key;
     char repository[STORE_REPOSITORY_SIZE];
     char branch[STORE_BRANCH_SIZE];
-    int tries; // failed ones in a row, before this one
 
     struct service_list services; // all that follow the branch
     char *others; // repositories that differ in letter case only: see store_deliveries_finish()
@@ -114,9 +117,14 @@ struct work {
     const char *url;
     struct branch_head head;
     struct group *groups; // of all_groups
+    char *tries_key;      // in pipeline.tries
     size_t group_count;
 
-    bool progressed;                      // some step came to its end in this pass
+    bool progressed;                      // a step of the source came to its end in this pass
+    bool further;                         // one of any source did
+    bool tried;                           // the source's failure of this pass is noted
+    bool tried_any;                       // some source's is
+    struct tried last_try;                // of the source
     bool waiting;                         // for something that will wake the key
     int64_t again_ms;                     // look again after that long at most; 0: when woken
     char context_sha256[SHA256_HEX_SIZE]; // of the archive that step_context() left
@@ -263,7 +271,7 @@ struct reconciled {
     enum work_result result;
     int64_t again_ms; // look again after that long; 0: when woken
 };
-struct reconciled reconcile(struct pipeline *pipeline, const char *key, int tries);
+struct reconciled reconcile(struct pipeline *pipeline, const char *key);
 
 // --- service.c: the reconciler of one service; its key is "namespace/name" ---
 // Adds its key, if there is something to do.
