@@ -31,7 +31,6 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#define CONFIG_PATH_DEFAULT "/etc/cronwright/cronwright.yaml"
 #define DRAIN_MS            20000 // of all listeners; half of ENDING_MS
 #define DRAIN_LEAST_MS      5000  // of those that are drained after others
 #define TICK_MS             10000 // the main thread looks at its timers at least this often
