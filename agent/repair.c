@@ -143,9 +143,9 @@ static bool verify(const struct config *config, const char *mirror, bool *damage
     children_destroy(children);
     git_answers_init(&answers);
     git_answers_feed(&answers, buffer_text(&result.output), result.output.len);
+    *damaged = answers.state == GIT_FAILED && answers.error.code != ERR_TIMEOUT; // it says so
     git_answers_end(&answers, result.exit_status, result.ran ? NULL : &result.error);
     bool good = told_end && answers.state == GIT_DONE;
-    *damaged = result.ran && answers.error.code != ERR_TIMEOUT;
     *why = answers.error;
     git_answers_finish(&answers);
     child_result_finish(&result);
@@ -276,6 +276,8 @@ static bool mend_database(struct repair *repair, bool *whole, struct error *err)
     const char *state = repair->config->state_directory;
     CLEANUP(close_fd) int held = -1;
     begin(repair, "database");
+    if (!directory_make(state, err))
+        return false;
     if (!store_hold(state, &held, err))
         return error_wrap(err, "%s", state);
     if (!store_mend(state, told, repair, whole, err))
