@@ -143,6 +143,7 @@ struct config {
         struct config_texts no_proxy; // hosts, ".domain", or "*"
         int64_t timeout_ms;
         int64_t max_concurrent;
+        int64_t max_concurrent_per_host; // 0: one fewer than in all
         int64_t max_repository_bytes;
         int64_t max_total_bytes; // of all mirrors
         int64_t max_objects;     // of one fetch

@@ -9,6 +9,8 @@
 #include "agent/config.h"
 #include "webhooks/secrets.h"
 
+#define CONFIG_PATH_DEFAULT "/etc/cronwright/cronwright.yaml"
+
 struct settings;
 
 // Reads and checks the file; on failure *errors says everything that is wrong. The caller finishes

@@ -89,6 +89,14 @@ bool git_request_context(const struct git_remote_branch *remote,
     return finish(request, out, err);
 }
 
+bool git_request_verify(const char *mirror, int seconds, struct buffer *out, struct error *err)
+{
+    CLEANUP(json_ptr)
+    json_t *request =
+        json_pack("{s:s, s:s, s:i}", "op", "verify", "mirror", mirror, "seconds", seconds);
+    return finish(request, out, err);
+}
+
 void git_mirror_name(const char *url, const char *credential, char out[static GIT_MIRROR_NAME_SIZE])
 {
     uint8_t digest[SHA256_SIZE];
@@ -252,6 +260,14 @@ static bool on_unchanged(struct git_answers *answers, const json_t *line)
     return true;
 }
 
+static bool on_verified(struct git_answers *answers, const json_t *line)
+{
+    if (!take_count(line, "objects", &answers->objects))
+        return false;
+    answers->state = GIT_DONE;
+    return true;
+}
+
 static bool on_error(struct git_answers *answers, const json_t *line)
 {
     const char *word = json_text_at(line, "code", NULL);
@@ -275,6 +291,7 @@ static const struct {
     {"head", on_head},         {"waiting", on_waiting},     {"remake", on_remake},
     {"progress", on_progress}, {"fetched", on_fetched},     {"note", on_note},
     {"context", on_context},   {"unchanged", on_unchanged}, {"error", on_error},
+    {"verified", on_verified},
 };
 
 static void malformed(struct git_answers *answers, const char *what)

@@ -107,7 +107,7 @@ bool fd_is_at(int fd, const char *path)
            held.st_dev == there.st_dev;
 }
 
-static bool sync_parent(const char *path, struct error *err)
+bool file_sync_parent(const char *path, struct error *err)
 {
     const char *slash = strrchr(path, '/');
     CLEANUP(free_ptr)
@@ -132,14 +132,14 @@ bool file_write(const char *path, mode_t mode, const void *bytes, size_t len, st
         unlink(beside);
         return false;
     }
-    return sync_parent(path, err);
+    return file_sync_parent(path, err);
 }
 
 bool file_rename(const char *from, const char *to, struct error *err)
 {
     if (rename(from, to) != 0)
         return error_errno(err, ERR_IO, errno, "%s", to);
-    return sync_parent(to, err);
+    return file_sync_parent(to, err);
 }
 
 bool directory_make(const char *path, struct error *err)

@@ -401,6 +401,31 @@ static void pool_give(CURL *easy, const char *peer)
     curl_easy_cleanup(oldest);
 }
 
+static atomic_bool stopped; // http_stop()
+
+// libcurl asks about once a second, however silent the server is.
+static int go_on(void *user, curl_off_t down_all, curl_off_t down, curl_off_t up_all, curl_off_t up)
+{
+    (void)down_all, (void)down, (void)up_all, (void)up;
+    struct transfer *transfer = user;
+    return stopped &&
+           !error_set(&transfer->stopped, ERR_UNAVAILABLE, "cronwright is being stopped");
+}
+
+static bool set_stoppable(struct transfer *transfer, struct error *err)
+{
+    CURL *easy = transfer->easy;
+    SET(CURLOPT_XFERINFOFUNCTION, go_on);
+    SET(CURLOPT_XFERINFODATA, transfer);
+    SET(CURLOPT_NOPROGRESS, 0L);
+    return true;
+}
+
+void http_stop(void)
+{
+    stopped = true;
+}
+
 static bool collect(void *owner, const void *bytes, size_t len, struct error *err)
 {
     struct http_response *response = owner;
@@ -431,7 +456,7 @@ bool http_perform(const struct http_request *request, struct http_response *resp
     name_peer(&transfer, url, request->unix_socket);
     transfer.easy = pool_take(transfer.peer);
 
-    bool ok = set_request(&transfer, &bounded, url, err) &&
+    bool ok = set_request(&transfer, &bounded, url, err) && set_stoppable(&transfer, err) &&
               transfer_judge(&transfer, curl_easy_perform(transfer.easy), &answer.status, err);
     if (ok) {
         answer.retry_after_ms = retry_after(transfer.easy);

@@ -55,6 +55,9 @@ struct http_response {
 bool http_perform(const struct http_request *request, struct http_response *response,
                   struct error *err) MUST_CHECK;
 void http_response_finish(struct http_response *response);
+// The process is about to end: every http_perform() ends soon, also those to come, with
+// ERR_UNAVAILABLE. For good. Any thread.
+void http_stop(void);
 
 // The value of a header (case-insensitive, trimmed) copied into `out`; false when absent or longer.
 bool http_header(const struct buffer *headers, const char *name, char *out, size_t room);

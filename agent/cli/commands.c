@@ -96,6 +96,18 @@ static const struct option_row daemon_options[] = {
     FLAG(OPTION_CHECK, 0, "check", "Check the settings, say all that is wrong with them, and end."),
     END,
 };
+static const struct option_row backup_options[] = {
+    TEXT(OPTION_CONFIG, 'c', "config", "FILE",
+         "The agent's settings. Default: /etc/cronwright/cronwright.yaml."),
+    END,
+};
+static const struct option_row doctor_options[] = {
+    FLAG(OPTION_REPAIR, 0, "repair",
+         "Check and mend what a stopped agent left: database, mirrors and logs."),
+    TEXT(OPTION_CONFIG, 'c', "config", "FILE",
+         "With --repair: the agent's settings. Default: /etc/cronwright/cronwright.yaml."),
+    END,
+};
 static const struct option_row fetch_context_options[] = {
     NUMBER(OPTION_TIMEOUT, 0, "timeout", 1, 86400, "How long to go on trying. Default: 600."),
     END,
@@ -692,6 +704,38 @@ const struct command commands[] = {
                 "cronwright token --name ana --role runner --namespaces reports,sales",
                 "cronwright token --name ci --role admin --out ci.token 2>> entry.yaml", NULL},
         .run = command_token,
+    },
+    {
+        .name = "backup",
+        .operands = "FILE",
+        .least = 1,
+        .most = 1,
+        .summary = "Copy the agent's database to a file while the agent runs",
+        .text =
+            "FILE holds the database as it was at one moment, is readable for its owner alone, "
+            "and is on disk when the command ends; one that is there stays. Run it as the user "
+            "that the agent runs as.\n"
+            "To go back to it: stop the agent, remove cronwright.db, cronwright.db-wal and "
+            "cronwright.db-shm from its state directory, put FILE there as cronwright.db, and "
+            "start it again. Pushes since the backup are found by looking at every branch. Logs "
+            "are no part of it, and mirrors are made again.\n",
+        .options = backup_options,
+        .groups = GROUP_HELP,
+        .examples =
+            (const char *const[]){"cronwright backup /var/backups/cronwright-$(date +%F).db", NULL},
+    },
+    {
+        .name = "doctor",
+        .operands = "",
+        .summary = "Check and mend what a stopped agent left",
+        .text = "With --repair, while no agent runs: the database is checked and mended, and "
+                "brought to this version's schema; mirrors are read through, and damaged ones "
+                "removed, since they are made again; so are logs and contexts that nothing belongs "
+                "to. What cannot be mended is moved aside, with all of it that can be read in its "
+                "place. Exits with 1 when something could not be mended.\n",
+        .options = doctor_options,
+        .groups = GROUP_OUTPUT | GROUP_HELP,
+        .examples = (const char *const[]){"cronwright doctor --repair", NULL},
     },
     {
         .name = "fetch-context",

@@ -73,19 +73,23 @@ static bool remote_branch(struct work *work, struct git_remote_branch *out)
     return true;
 }
 
-void git_ask(struct pipeline *pipeline, const char *name, int64_t tag, const struct buffer *input,
+void git_ask(struct work *work, const char *name, int64_t tag, const struct buffer *input,
              void (*wake)(void *pipeline, const char *name))
 {
-    CLEANUP(settings_drop_ptr)
-    const struct config *config = settings_hold(pipeline->parts.settings);
-    children_ask(pipeline->parts.children, name,
+    const struct config *config = work->config;
+    // An identity is "host/path".
+    CLEANUP(free_ptr)
+    char *host = xstrndup(work->repository, strcspn(work->repository, "/"));
+    children_ask(work->pipeline->parts.children, name,
                  &(struct child_request){.program = config->git.helper,
                                          .input = input->data,
                                          .input_len = input->len,
                                          .timeout_ms = config->git.timeout_ms + CHILD_SLACK_MS,
+                                         .host = host,
+                                         .repository = work->repository,
                                          .tag = tag,
                                          .wake = wake,
-                                         .user = pipeline});
+                                         .user = work->pipeline});
 }
 
 enum child_state git_take(struct pipeline *pipeline, const char *name, int64_t *tag,
@@ -145,7 +149,7 @@ static enum step ask_head(struct work *work, const char *name)
     live_asked(work);
     others_heard(work);
     CRASH_POINT("before-head-asked");
-    git_ask(work->pipeline, name, work->newest, &input, work_wake_child);
+    git_ask(work, name, work->newest, &input, work_wake_child);
     CRASH_POINT("after-head-asked");
     return STEP_WAIT;
 }
@@ -154,7 +158,8 @@ static enum step ask_head(struct work *work, const char *name)
 static enum step head_not_told(struct work *work, const struct git_answers *answers)
 {
     work->err = answers->error;
-    if (error_is_transient(work->err.code) && work->tries + 1 < HEAD_TRIES)
+    if (error_is_transient(work->err.code) &&
+        tries_count(work->pipeline->tries, work->tries_key) + 1 < HEAD_TRIES)
         return STEP_TRY;
     text_copy(work->reason, sizeof work->reason,
               *answers->reason ? answers->reason : "fetch-failed");
@@ -339,7 +344,7 @@ static enum step ask_context(struct work *work, struct group *group, const struc
         !context_request(work, group, build->commit, output, since, paths, &input))
         return *work->reason ? STEP_FAIL : work_failed(work, "fetch-failed");
     CRASH_POINT("before-context-asked");
-    git_ask(work->pipeline, name, 0, &input, work_wake_child);
+    git_ask(work, name, 0, &input, work_wake_child);
     CRASH_POINT("after-context-asked");
     return STEP_WAIT;
 }
@@ -434,7 +439,7 @@ enum step step_context(struct work *work, struct group *group, struct build *bui
     text_copy(build->subject, sizeof build->subject, answers.subject);
     text_copy(build->author, sizeof build->author, answers.author);
     CRASH_POINT("after-context-packed");
-    mirrors_trim(work->pipeline);
+    housekeeping_ask(work->pipeline, CHORE_MIRRORS);
     if (answers.notes.len > 0)
         note_source(work->pipeline, build, buffer_text(&answers.notes));
     keep_context(work, build, &answers);

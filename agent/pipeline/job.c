@@ -13,6 +13,7 @@
 
 #define LOG_END_MAX       ((size_t)64 << 10) // enough to name the failing instruction
 #define EVENTS_RECHECK_MS 5000               // while it is not known why a build waits
+#define REGISTRY_AGAIN_MS 250                // when no worker may wait for it now
 #define LOG_END_WAIT_MS   3000               // for the rest of a log whose pod has ended
 #define CONFIRM_TRIES     5                  // then an image that its registry lacks is made anew
 #define REST_MS           20000 // before the second attempt, when a network was to blame
@@ -483,7 +484,7 @@ static enum step not_confirmed(struct work *work, struct group *group, struct bu
     error_wrap(&work->err, "the registry does not confirm the pushed digest");
     if (work->err.code != ERR_NOT_FOUND && work->err.code != ERR_CONFLICT)
         return work_failed(work, "digest-unconfirmed");
-    if (work->tries + 1 < CONFIRM_TRIES)
+    if (tries_count(work->pipeline->tries, work->tries_key) + 1 < CONFIRM_TRIES)
         return STEP_TRY;
     if (build->attempt < BUILD_ATTEMPTS_MAX)
         return try_anew(work, group, build, false, work->err.text);
@@ -499,7 +500,15 @@ static enum step job_succeeded(struct work *work, struct group *group, struct bu
         return work_failed(work, "build-failed");
     note_job_over(build);
     CRASH_POINT("before-digest-confirmed");
-    if (!registries_confirm(work->config, &image, result->digest, &work->err))
+    if (!waits_begin(&work->pipeline->waits, image.registry)) {
+        work_again(work, REGISTRY_AGAIN_MS);
+        return build_explain(work, build, "", "its registry has to answer for other builds first")
+                   ? STEP_WAIT
+                   : STEP_TRY;
+    }
+    bool confirmed = registries_confirm(work->config, &image, result->digest, &work->err);
+    waits_end(&work->pipeline->waits, image.registry);
+    if (!confirmed)
         return not_confirmed(work, group, build);
     text_copy(build->digest, sizeof build->digest, result->digest);
     build->state = BUILD_PUSHED;

@@ -6,12 +6,10 @@
 #include "agent/pipeline/steps.h"
 
 #include <ctype.h>
-#include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#define WORKERS         4
 #define SWEEP_JITTER_MS 2000 // keys of one sweep are spread over that long
 
 // --- finding services by a hint ---
@@ -83,64 +81,6 @@ void pipeline_wake(struct pipeline *pipeline, const char *repository, const char
     service_list_finish(&list);
 }
 
-struct wake_list {
-    struct pipeline *pipeline;
-    char **keys;
-    size_t count;
-};
-
-static bool collect_key(void *user, const char *repository, const char *branch)
-{
-    struct wake_list *list = user;
-    list->keys = xrealloc(list->keys, (list->count + 1) * sizeof *list->keys);
-    list->keys[list->count++] = xasprintf("%s %s", repository, branch);
-    return true;
-}
-
-static bool collect_build(void *user, const struct build *build)
-{
-    return collect_key(user, build->repository, build->branch);
-}
-
-// Work left over in the store: pending deliveries and unfinished builds.
-static void sweep_store(struct pipeline *pipeline)
-{
-    struct wake_list list = {.pipeline = pipeline};
-    struct build_filter filter = {.unfinished = true, .limit = STORE_PAGE_MAX};
-    struct error err;
-    if (!store_pending_keys(pipeline->parts.store, collect_key, &list, &err) ||
-        !store_build_list(pipeline->parts.store, &filter, collect_build, &list, &err))
-        log_line(LOG_WARNING, "the sweep cannot read the store", "error", err.text, NULL);
-    for (size_t i = 0; i < list.count; i++) {
-        char repository[STORE_REPOSITORY_SIZE];
-        char branch[STORE_BRANCH_SIZE];
-        if (key_read(list.keys[i], repository, branch))
-            pipeline_wake(pipeline, repository, branch);
-        free(list.keys[i]);
-    }
-    free(list.keys);
-}
-
-// Logs of builds that the store has no row of any more.
-static void sweep_logs(struct pipeline *pipeline)
-{
-    DIR *directory = opendir(pipeline->log_directory);
-    for (struct dirent *entry; directory && (entry = readdir(directory));) {
-        struct build build;
-        struct error err;
-        int64_t id;
-        if (!text_starts(entry->d_name, "b-") ||
-            !text_to_int(entry->d_name + 2, 1, INT64_MAX, &id) ||
-            store_build_get(pipeline->parts.store, id, &build, &err) || err.code != ERR_NOT_FOUND)
-            continue;
-        CLEANUP(free_ptr) char *path = build_log_directory(pipeline, id);
-        if (!directory_remove(path, &err))
-            log_line(LOG_WARNING, "an old log cannot be removed", "error", err.text, NULL);
-    }
-    if (directory)
-        closedir(directory);
-}
-
 void pipeline_settings_changed(struct pipeline *pipeline)
 {
     atomic_store(&pipeline->settings_changed, wall_now().ms);
@@ -154,7 +94,7 @@ void pipeline_settings_changed(struct pipeline *pipeline)
 void pipeline_sweep(struct pipeline *pipeline)
 {
     pipeline->swept = mono_now().ms;
-    sweep_store(pipeline);
+    housekeeping_ask(pipeline, CHORE_SWEEP);
     struct service_list list = {0};
     service_cache_list(pipeline->parts.services, NULL, &list);
     for (size_t i = 0; i < list.count; i++) {
@@ -169,15 +109,6 @@ void pipeline_sweep(struct pipeline *pipeline)
         work_queue_after(pipeline->queue, key, (int64_t)(i * 37 % SWEEP_JITTER_MS));
     }
     service_list_finish(&list);
-    CLEANUP(settings_drop_ptr)
-    const struct config *config = settings_hold(pipeline->parts.settings);
-    struct error err;
-    if (!store_trim(pipeline->parts.store, config->retention.deliveries, config->retention.builds,
-                    &err))
-        log_line(LOG_WARNING, "old rows cannot be trimmed", "error", err.text, NULL);
-    sweep_logs(pipeline);
-    mirrors_sweep(pipeline);
-    spool_sweep(pipeline);
 }
 
 // --- the cluster's side: Jobs and pods of builds wake their key ---
@@ -220,9 +151,10 @@ static const struct kube_watch_events pod_events = {.item = pod_item, .failed = 
 
 static enum work_result run_key(void *user, const char *key, int tries)
 {
+    (void)tries; // each source counts its own
     struct pipeline *pipeline = user;
     struct reconciled reconciled =
-        strchr(key, ' ') ? reconcile(pipeline, key, tries) : reconcile_service(pipeline, key);
+        strchr(key, ' ') ? reconcile(pipeline, key) : reconcile_service(pipeline, key);
     if (reconciled.result != WORK_FAILED && reconciled.again_ms > 0)
         work_queue_after(pipeline->queue, key, reconciled.again_ms);
     return reconciled.result;
@@ -251,6 +183,9 @@ bool pipeline_create(const struct pipeline_parts *parts, struct pipeline **out, 
     spool_init(pipeline);
     others_init(&pipeline->others);
     live_init(&pipeline->live);
+    waits_init(&pipeline->waits);
+    pipeline->tries = tries_create();
+    housekeeping_init(&pipeline->housekeeping);
     CLEANUP(settings_drop_ptr) const struct config *config = settings_hold(parts->settings);
     pipeline->context_directory = make_empty_directory(config, "contexts", err);
     pipeline->mirror_directory = make_directory(config, "mirrors", err);
@@ -279,6 +214,7 @@ void pipeline_start(struct pipeline *pipeline)
     pipeline->pods = kube_watch_create(pipeline->parts.kube, pipeline->parts.loop, &options,
                                        &pod_events, pipeline);
     turn_restore(pipeline);
+    housekeeping_start(pipeline);
     work_queue_start(pipeline->queue, WORKERS);
     pipeline_sweep(pipeline);
 }
@@ -305,9 +241,12 @@ void pipeline_destroy(struct pipeline *pipeline)
         return;
     kube_watch_destroy(pipeline->jobs);
     kube_watch_destroy(pipeline->pods);
+    housekeeping_finish(&pipeline->housekeeping);
     work_queue_destroy(pipeline->queue);
     pthread_mutex_destroy(&pipeline->places_lock);
     places_destroy(pipeline->places);
+    tries_destroy(pipeline->tries);
+    waits_finish(&pipeline->waits);
     spool_finish(pipeline);
     others_finish(&pipeline->others);
     live_finish(&pipeline->live);

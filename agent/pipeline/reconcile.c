@@ -333,13 +333,30 @@ struct pass {
     char detail[STORE_DETAIL_SIZE];
 };
 
+// Sentence: why, how often it was tried, and when it is again. Counts once in a pass.
+static void describe_trying(struct work *work, char detail[static STORE_DETAIL_SIZE])
+{
+    char again[RFC3339_SIZE], count[32] = "once";
+    work->last_try =
+        work->tried ? work->last_try : tries_failed(work->pipeline->tries, work->tries_key);
+    work->tried = work->tried_any = true;
+    work_again(work, mono_left(work->last_try.due) + 1);
+    if (work->last_try.count > 1)
+        snprintf(count, sizeof count, "%d times", work->last_try.count);
+    wall_format((struct wall_time){wall_now().ms + mono_left(work->last_try.due)}, false, again);
+    snprintf(detail, STORE_DETAIL_SIZE, "%.400s; tried %s, again at %s", work->err.text, count,
+             again);
+}
+
 // While a build's step is tried again, the build says why.
 static void explain_trying(struct work *work, struct build *build)
 {
     struct error why = work->err;
+    char detail[STORE_DETAIL_SIZE];
     if (build->id == 0 || build->state >= BUILD_DONE)
         return;
-    if (!build_explain(work, build, "", why.text))
+    describe_trying(work, detail);
+    if (!build_explain(work, build, "", detail))
         log_line(LOG_WARNING, "a build's state cannot be stored", "job", build->job, "error",
                  work->err.text, NULL);
     work->err = why;
@@ -617,6 +634,30 @@ static bool reopen_refused(struct work *work)
     return true;
 }
 
+// So do the deliveries that wait for it; "" when it came further.
+static void explain_deliveries(struct work *work, const char *detail)
+{
+    struct error err;
+    if (work->newest > 0 &&
+        !store_deliveries_explain(work->pipeline->parts.store, work->repository, work->others,
+                                  work->branch, work->newest, detail, &err))
+        log_line(LOG_WARNING, "a delivery's state cannot be stored", "error", err.text, NULL);
+}
+
+// What becomes of a source's failures in a row.
+static void count_tries(struct work *work, bool good, const struct pass *pass)
+{
+    char detail[STORE_DETAIL_SIZE];
+    if (!good) {
+        describe_trying(work, detail);
+        explain_deliveries(work, detail);
+    } else if ((work->progressed || !pass->waiting) &&
+               tries_forget(work->pipeline->tries, work->tries_key) > 0) {
+        explain_deliveries(work, "");
+    }
+    work->further |= work->progressed;
+}
+
 // One source that cannot go on does not keep the others from it.
 static bool reconcile_sources(struct work *work)
 {
@@ -627,7 +668,9 @@ static bool reconcile_sources(struct work *work)
     for (size_t i = 0; i < work->source_count; i++) {
         struct pass pass = {0};
         work_select(work, i);
-        if (!reconcile_source(work, &pass) && good) {
+        bool went = reconcile_source(work, &pass);
+        count_tries(work, went, &pass);
+        if (!went && good) {
             first = work->err;
             good = false;
         }
@@ -641,12 +684,11 @@ static bool reconcile_sources(struct work *work)
     return good && reopen_refused(work) && (all.waiting || end_deliveries(work, upto, &all));
 }
 
-struct reconciled reconcile(struct pipeline *pipeline, const char *key, int tries)
+struct reconciled reconcile(struct pipeline *pipeline, const char *key)
 {
     CLEANUP(free_ptr) struct work *work = xalloc(sizeof *work);
     work->pipeline = pipeline;
     work->key = key;
-    work->tries = tries;
     bool good = work_load(work, &work->err);
     if (good) {
         cancel_unwanted_heads(work);
@@ -656,9 +698,11 @@ struct reconciled reconcile(struct pipeline *pipeline, const char *key, int trie
         log_line(LOG_WARNING, "will be tried again", "delivery",
                  *work->delivery ? work->delivery : NULL, "repository", work->repository, "branch",
                  work->branch, "error", work->err.text, NULL);
+    // A source that failed has its own time for the next try.
+    bool timed = good || work->tried_any;
     work_finish(work);
-    enum work_result result = !good                                ? WORK_FAILED
-                              : work->waiting && !work->progressed ? WORK_WAITING
-                                                                   : WORK_DONE;
+    enum work_result result = !timed                            ? WORK_FAILED
+                              : work->waiting && !work->further ? WORK_WAITING
+                                                                : WORK_DONE;
     return (struct reconciled){.result = result, .again_ms = work->again_ms};
 }

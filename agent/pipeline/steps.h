@@ -2,8 +2,11 @@
 #ifndef CRONWRIGHT_PIPELINE_STEPS_H
 #define CRONWRIGHT_PIPELINE_STEPS_H
 
+#include "agent/base/threads.h"
 #include "agent/pipeline/pipeline.h"
 #include "agent/pipeline/places.h"
+#include "agent/pipeline/tries.h"
+#include "agent/pipeline/waits.h"
 #include "build/kaniko.h"
 #include "build/recipe.h"
 #include "deploy/kube/watch.h"
@@ -34,7 +37,9 @@ struct pipeline {
     _Atomic int64_t settings_changed; // wall time in ms of the start, or of the last reload
     pthread_mutex_t places_lock; // held while the builds under way are counted and one is added
     struct places *places;       // under that lock
-    _Atomic int64_t swept;       // the last sweep, in monotonic ms; 0: none yet
+    struct tries *tries;
+    struct waits waits;
+    _Atomic int64_t swept; // the last sweep, in monotonic ms; 0: none yet
     char *context_directory;
     char *log_directory; // of builds: a directory each, a file for each pod
     char *mirror_directory;
@@ -57,6 +62,15 @@ struct pipeline {
         pthread_mutex_t lock; // guards what follows
         json_t *sights;
     } live;
+    struct housekeeping {
+        pthread_t thread;
+        bool runs;
+        pthread_mutex_t lock; // guards what follows
+        pthread_cond_t news;
+        unsigned asked;       // enum chores
+        atomic_bool stopping; // read without it too
+    } housekeeping;
+    _Atomic int64_t mirror_count, mirror_bytes; // as they were last walked
 };
 
 // How a step ended.
@@ -95,7 +109,6 @@ struct work {
     const char *key;
     char repository[STORE_REPOSITORY_SIZE];
     char branch[STORE_BRANCH_SIZE];
-    int tries; // failed ones in a row, before this one
 
     struct service_list services; // all that follow the branch
     char *others; // repositories that differ in letter case only: see store_deliveries_finish()
@@ -116,10 +129,15 @@ struct work {
     const char *url;
     struct branch_head head;
     struct group *groups; // of all_groups
+    char *tries_key;      // in pipeline.tries
     size_t group_count;
 
     bool others_job;                      // the build's Job was made by another agent
-    bool progressed;                      // some step came to its end in this pass
+    bool progressed;                      // a step of the source came to its end in this pass
+    bool further;                         // one of any source did
+    bool tried;                           // the source's failure of this pass is noted
+    bool tried_any;                       // some source's is
+    struct tried last_try;                // of the source
     bool waiting;                         // for something that will wake the key
     int64_t again_ms;                     // look again after that long at most; 0: when woken
     char context_sha256[SHA256_HEX_SIZE]; // of the archive that step_context() left
@@ -188,8 +206,9 @@ bool context_request(struct work *work, const struct group *group, const char *c
 struct git_answers;
 enum child_state git_take(struct pipeline *pipeline, const char *name, int64_t *tag,
                           struct git_answers *answers);
-// Has a child run for a name; `wake` as in struct child_request, with the pipeline as its user.
-void git_ask(struct pipeline *pipeline, const char *name, int64_t tag, const struct buffer *input,
+// Has a child run for a name and the key's repository; `wake` as in struct child_request, with the
+// pipeline as its user.
+void git_ask(struct work *work, const char *name, int64_t tag, const struct buffer *input,
              void (*wake)(void *pipeline, const char *name));
 
 // --- job.c, patch.c: the other steps of a build. Each stores the build's next state. ---
@@ -289,7 +308,22 @@ void spool_trim(const struct pipeline *pipeline, const char *keep);
 // Removes what no Job can need any more.
 void spool_sweep(struct pipeline *pipeline);
 
-// --- mirrors.c: the Git mirrors on disk ---
+// --- housekeeping.c: what takes long and nobody waits for, on a thread of its own ---
+enum chores {
+    CHORE_NONE = 0,
+    CHORE_SWEEP = 1 << 0,   // looks for what is left over, and for what is beyond its bounds
+    CHORE_MIRRORS = 1 << 1, // trims the mirrors alone
+};
+void housekeeping_init(struct housekeeping *housekeeping);
+void housekeeping_start(struct pipeline *pipeline);
+// Returns at once; asked twice, it is done once. Any thread.
+void housekeeping_ask(struct pipeline *pipeline, enum chores chore);
+// False when what is being done is to be left as it is: the agent is being stopped.
+bool housekeeping_goes_on(struct pipeline *pipeline);
+// Waits for what is being done.
+void housekeeping_finish(struct housekeeping *housekeeping);
+
+// --- mirrors.c: the Git mirrors on disk; on the thread of housekeeping.c ---
 // None that is in use is removed.
 // Removes those that were not used for longest beyond the settings' bound.
 void mirrors_trim(struct pipeline *pipeline);
@@ -305,7 +339,7 @@ struct reconciled {
     enum work_result result;
     int64_t again_ms; // look again after that long; 0: when woken
 };
-struct reconciled reconcile(struct pipeline *pipeline, const char *key, int tries);
+struct reconciled reconcile(struct pipeline *pipeline, const char *key);
 
 // --- service.c: the reconciler of one service; its key is "namespace/name" ---
 // Adds its key, if there is something to do.

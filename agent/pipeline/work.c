@@ -385,6 +385,9 @@ void work_select(struct work *work, size_t source)
     work->head = work->source->head;
     work->groups = &work->all_groups[work->source->first];
     work->group_count = work->source->count;
+    free(work->tries_key);
+    work->tries_key = xasprintf("%s %s", work->key, work->credential);
+    work->progressed = work->tried = false;
 }
 
 // --- all of it ---
@@ -419,5 +422,6 @@ void work_finish(struct work *work)
         group_finish(&work->all_groups[i]);
     service_list_finish(&work->services);
     free(work->others);
+    free(work->tries_key);
     settings_drop(work->config);
 }

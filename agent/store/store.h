@@ -111,6 +111,12 @@ bool store_deliveries_finish(struct store *store, const char *repository, const 
                              const char *detail, bool failed, int64_t build,
                              struct deliveries_ended *ended, struct error *err) MUST_CHECK;
 
+// Says of the newest of those that would end what they wait for; STORE_PAGE_MAX at most. Blocks
+// until committed.
+bool store_deliveries_explain(struct store *store, const char *repository, const char *others,
+                              const char *branch, int64_t upto, const char *detail,
+                              struct error *err) MUST_CHECK;
+
 // Makes those of the newest deliveries pending again that came since then and ended for that
 // reason, which holds no more ("no-match": their service had not been seen yet). Only the
 // STORE_REOPEN_MAX newest of all are looked at.

@@ -2,7 +2,8 @@
 
 #include "agent/base/crashpoint.h"
 
-#define TRIM_STEP 500 // rows in one change, so that deliveries never wait long
+#define TRIM_STEP  500 // rows in one change, so that deliveries never wait long
+#define TRIM_STEPS 200 // of one table at a time; the next sweep goes on
 
 // Keeps the newest `keep` rows, whatever their state.
 struct trimming {
@@ -41,12 +42,14 @@ static bool apply_trimming(struct db *db, void *data, struct error *err)
 static bool trim(struct store *store, const char *sql, int64_t keep, struct error *err)
 {
     struct trimming trimming = {.sql = sql, .keep = keep};
-    do {
+    for (int step = 0; step < TRIM_STEPS; step++) {
         CRASH_POINT("before-trim");
         if (!store_change(store, apply_trimming, &trimming, err))
             return error_wrap(err, "trim");
         CRASH_POINT("after-trim");
-    } while (trimming.deleted == TRIM_STEP);
+        if (trimming.deleted < TRIM_STEP)
+            break;
+    }
     return true;
 }
 

@@ -178,6 +178,42 @@ bool bare_has(const struct bare *bare, const git_oid *commit)
     return there;
 }
 
+struct walk {
+    git_odb *objects;
+    size_t count;
+};
+
+// libgit2 compares what it reads with its name.
+static int read_object(const git_oid *id, void *user)
+{
+    struct walk *walk = user;
+    git_odb_object *object = NULL;
+    int failed = git_odb_read(&object, walk->objects, id);
+    git_odb_object_free(object);
+    walk->count++;
+    return failed;
+}
+
+bool bare_verify(const char *path, struct answers *answers, struct bare *out, size_t *objects,
+                 struct fault *fault)
+{
+    struct walk walk = {0};
+    *out = (struct bare){.path = path, .lock = -1};
+    if (!take_lock(out, answers, fault))
+        return false;
+    if (git_repository_open_ext(&out->repository, path,
+                                GIT_REPOSITORY_OPEN_NO_SEARCH | GIT_REPOSITORY_OPEN_NO_DOTGIT,
+                                NULL) != 0 ||
+        git_repository_odb(&walk.objects, out->repository) != 0)
+        return fault_mirror(fault, "open the mirror");
+    int failed = git_odb_foreach(walk.objects, read_object, &walk);
+    if (failed)
+        fault_mirror(fault, "object %zu of the mirror", walk.count);
+    git_odb_free(walk.objects);
+    *objects = walk.count;
+    return !failed;
+}
+
 void bare_close(struct bare *bare)
 {
     git_repository_free(bare->repository);
