@@ -104,11 +104,9 @@ enum child_state git_take(struct pipeline *pipeline, const char *name, int64_t *
 
 static bool head_is_due(const struct work *work)
 {
-    int64_t interval = work->config->sweep.interval_ms;
-    return work->newest > work->head.seq || work->head.checked.ms == 0 ||
+    return work->newest > work->head.seq ||
            work_first_wanted(work, NULL).ms > work->head.checked.ms ||
-           wall_now().ms - work->head.checked.ms >= interval - interval / 10 ||
-           wall_now().ms < work->head.checked.ms;
+           sweep_is_due(work->pipeline->sweep, work->key, work->head.checked);
 }
 
 // Of the branch's head by this credential. A credential's name has no space in it.

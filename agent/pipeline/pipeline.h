@@ -65,7 +65,12 @@ void pipeline_settings_changed(struct pipeline *pipeline);
 void pipeline_queue(struct pipeline *pipeline, struct work_queue_figures *out);
 // Since the last sweep; 0 before the first.
 int64_t pipeline_sweep_age_ms(const struct pipeline *pipeline);
-// Asks for every branch that is followed or has unfinished work; due ones are looked up again.
+// Of all branches that are followed, how long ago the head was asked for that was asked longest ago,
+// whatever the answer, in ms; `key` becomes "repository branch", "" when there is none.
+int64_t pipeline_oldest_check(const struct pipeline *pipeline, char *key, size_t room);
+#define PIPELINE_KEY_SIZE (STORE_REPOSITORY_SIZE + STORE_BRANCH_SIZE)
+// Takes up unfinished work at once, and has every branch that is followed asked for its head, each
+// once however many services follow it, spread over a tenth of sweep.interval at most.
 void pipeline_sweep(struct pipeline *pipeline);
 
 // File of a build's Kaniko log (see podlog.h), of its newest pod; NULL when there is none yet. The

@@ -32,6 +32,8 @@ struct pipeline {
     pthread_mutex_t places_lock; // held while the builds under way are counted and one is added
     struct places *places;       // under that lock
     _Atomic int64_t swept;       // the last sweep, in monotonic ms; 0: none yet
+    struct sweep *sweep;
+    atomic_bool started;
     char *context_directory;
     char *log_directory; // of builds: a directory each, a file for each pod
     char *mirror_directory;
@@ -116,7 +118,7 @@ struct work {
 };
 
 // --- work.c: what is wanted ---
-#define KEY_SIZE (STORE_REPOSITORY_SIZE + STORE_BRANCH_SIZE)
+#define KEY_SIZE PIPELINE_KEY_SIZE
 void key_write(const char *repository, const char *branch, char out[static KEY_SIZE]);
 bool key_read(const char *key, char repository[static STORE_REPOSITORY_SIZE],
               char branch[static STORE_BRANCH_SIZE]);
@@ -220,6 +222,20 @@ void spool_forget(const struct pipeline *pipeline, const struct build *build);
 void spool_trim(const struct pipeline *pipeline, const char *keep);
 // Removes what no Job can need any more.
 void spool_sweep(struct pipeline *pipeline);
+
+// --- sweep.c: when each branch is asked for its head though nobody pushed. Any thread ---
+struct sweep *sweep_create(void);
+void sweep_destroy(struct sweep *sweep); // NULL is fine
+// A round begins, over the keys that `followed` has as its members. Their turns are spread over a
+// tenth of the interval at most, so that no remote is asked for all of them at once.
+void sweep_begin(struct sweep *sweep, json_t *followed, int64_t interval_ms);
+// How long after the round's beginning a key's turn is: the same in each round of that length.
+int64_t sweep_turn_ms(struct sweep *sweep, const char *key);
+// Whether the key's turn in this round has come, and the head was asked for neither since nor
+// shortly before. A head that was never asked for is always due.
+bool sweep_is_due(struct sweep *sweep, const char *key, struct wall_time checked);
+// When the key's head was asked for, whatever the answer; unset: nobody follows it.
+void sweep_note(struct sweep *sweep, const char *key, struct wall_time checked);
 
 // --- mirrors.c: the Git mirrors on disk ---
 // None that is in use is removed.
