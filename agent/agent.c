@@ -342,6 +342,7 @@ static bool start_admin(struct agent *agent, const struct config *config, struct
         .pipeline = agent->pipeline,
         .recorder = agent->recorder,
         .attempts = attempts_create(),
+        .context_keys = config_serves_contexts(config) ? &agent->context_keys : NULL,
         .webhooks_address = server_address(agent->webhooks),
         .observed = &agent->observed,
     };

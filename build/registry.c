@@ -179,13 +179,14 @@ static bool log_in(struct session *session, const struct http_response *refusal,
     return true;
 }
 
+// `digest`: what it must mean; NULL: anything.
 static bool judge(const struct session *session, const char *digest,
                   const struct http_response *response, struct error *err)
 {
     int status = response->status;
     char said[IMAGE_DIGEST_SIZE];
     if (status == 404)
-        return error_set(err, ERR_NOT_FOUND, "there is no %s", digest);
+        return error_set(err, ERR_NOT_FOUND, "there is no %s", digest ? digest : "such image");
     if (status == 401)
         return unauthorized(session, err);
     if (status == 403)
@@ -194,7 +195,7 @@ static bool judge(const struct session *session, const char *digest,
         return error_set(err, ERR_UNAVAILABLE, "it answers %d", status);
     if (status != 200)
         return error_set(err, ERR_PROTOCOL, "it answers %d", status);
-    if (http_header(&response->headers, "Docker-Content-Digest", said, sizeof said) &&
+    if (digest && http_header(&response->headers, "Docker-Content-Digest", said, sizeof said) &&
         strcmp(said, digest) != 0)
         return error_set(err, ERR_PROTOCOL, "asked for %s, it speaks of %s", digest, said);
     return true;
@@ -214,17 +215,33 @@ static bool confirm(struct session *session, const char *digest, struct error *e
     return judge(session, digest, &second, err);
 }
 
+// `reference`: tag or digest.
+static bool look_up(const struct image_reference *image, const char *reference, const char *digest,
+                    const struct registry_access *access, int64_t timeout_ms, struct error *err)
+{
+    CLEANUP(session_finish)
+    struct session session = {.image = image, .access = access, .deadline = mono_after(timeout_ms)};
+    bool hub = strcmp(image->registry, DOCKER_HUB) == 0;
+    session.url = xasprintf("%s://%s/v2/%s/manifests/%s", access->plain_http ? "http" : "https",
+                            hub ? DOCKER_HUB_API : image->registry, image->path, reference);
+    return confirm(&session, digest, err) ||
+           error_wrap(err, "registry %s, %s", image->registry, image->path);
+}
+
 bool registry_confirm(const struct image_reference *image, const char *digest,
                       const struct registry_access *access, int64_t timeout_ms, struct error *err)
 {
     if (!image_digest_is_valid(digest))
         return error_set(err, ERR_INVALID, "registry %s, %s: a malformed digest", image->registry,
                          image->path);
-    CLEANUP(session_finish)
-    struct session session = {.image = image, .access = access, .deadline = mono_after(timeout_ms)};
-    bool hub = strcmp(image->registry, DOCKER_HUB) == 0;
-    session.url = xasprintf("%s://%s/v2/%s/manifests/%s", access->plain_http ? "http" : "https",
-                            hub ? DOCKER_HUB_API : image->registry, image->path, digest);
-    return confirm(&session, digest, err) ||
-           error_wrap(err, "registry %s, %s", image->registry, image->path);
+    return look_up(image, digest, digest, access, timeout_ms, err);
+}
+
+bool registry_reach(const struct image_reference *image, const char *tag,
+                    const struct registry_access *access, int64_t timeout_ms, bool *there,
+                    struct error *err)
+{
+    struct error why;
+    *there = look_up(image, tag, NULL, access, timeout_ms, &why);
+    return *there || why.code == ERR_NOT_FOUND || error_set(err, why.code, "%s", why.text);
 }

@@ -24,6 +24,12 @@ bool registry_confirm(const struct image_reference *image, const char *digest,
                       const struct registry_access *access, int64_t timeout_ms,
                       struct error *err) MUST_CHECK;
 
+// Whether the registry answers for that repository and lets us look: HEAD of a tag. `*there`: it
+// has an image of that tag. Errors as registry_confirm(), but never ERR_NOT_FOUND.
+bool registry_reach(const struct image_reference *image, const char *tag,
+                    const struct registry_access *access, int64_t timeout_ms, bool *there,
+                    struct error *err) MUST_CHECK;
+
 // --- parts, for tests: registry_auth.c ---
 
 #define REGISTRY_CHALLENGE_MAX 4096 // bytes of all WWW-Authenticate values together

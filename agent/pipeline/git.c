@@ -38,8 +38,7 @@ static void add_login(const struct config_credential *credential, struct git_rem
         remote->ca_file = credential->ca_file;
 }
 
-// False: work.reason and work.err say why.
-static bool remote_branch(struct work *work, struct git_remote_branch *out)
+bool git_remote(struct work *work, struct git_remote_branch *out)
 {
     const struct config *config = work->config;
     const struct config_credential *credential =
@@ -132,7 +131,7 @@ static enum step ask_head(struct work *work, const char *name)
 {
     struct git_remote_branch remote;
     CLEANUP(buffer_wipe) struct buffer input = {0};
-    if (!remote_branch(work, &remote))
+    if (!git_remote(work, &remote))
         return STEP_FAIL;
     if (!git_request_head(&remote, &input, &work->err))
         return work_failed(work, "fetch-failed");
@@ -268,7 +267,7 @@ bool context_request(struct work *work, const struct group *group, const char *c
     const struct config *config = work->config;
     struct git_remote_branch remote;
     char mirror_name[GIT_MIRROR_NAME_SIZE];
-    if (!remote_branch(work, &remote))
+    if (!git_remote(work, &remote))
         return false;
     git_mirror_name(work->url, work->credential, mirror_name);
     CLEANUP(free_ptr)

@@ -253,6 +253,7 @@ bool pipeline_create(const struct pipeline_parts *parts, struct pipeline **out, 
     pipeline->places = places_create();
     spool_init(pipeline);
     pipeline->sweep = sweep_create();
+    pipeline->probes = probes_create();
     CLEANUP(settings_drop_ptr) const struct config *config = settings_hold(parts->settings);
     pipeline->context_directory = make_empty_directory(config, "contexts", err);
     pipeline->mirror_directory = make_directory(config, "mirrors", err);
@@ -312,6 +313,7 @@ void pipeline_destroy(struct pipeline *pipeline)
     pthread_mutex_destroy(&pipeline->places_lock);
     places_destroy(pipeline->places);
     sweep_destroy(pipeline->sweep);
+    probes_destroy(pipeline->probes);
     spool_finish(pipeline);
     free(pipeline->context_directory);
     free(pipeline->mirror_directory);

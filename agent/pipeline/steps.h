@@ -33,6 +33,7 @@ struct pipeline {
     struct places *places;       // under that lock
     _Atomic int64_t swept;       // the last sweep, in monotonic ms; 0: none yet
     struct sweep *sweep;
+    struct probes *probes;
     atomic_bool started;
     char *context_directory;
     char *log_directory; // of builds: a directory each, a file for each pod
@@ -166,6 +167,10 @@ bool head_again(struct work *work) MUST_CHECK;
 // paths of the group have not changed, and the build has ended as filtered.
 enum step step_context(struct work *work, struct group *group, struct build *build);
 void context_cancel(struct work *work, const struct build *build);
+// How the work's url and branch are reached with its credential. Borrows. False: work.reason and
+// work.err say why.
+struct git_remote_branch;
+bool git_remote(struct work *work, struct git_remote_branch *out) MUST_CHECK;
 // What a child is asked: to pack a group's context at a commit into `output`. `since` and `paths`
 // as in struct git_context_request. False: work.err, and work.reason when that is final.
 bool context_request(struct work *work, const struct group *group, const char *commit,
@@ -236,6 +241,10 @@ int64_t sweep_turn_ms(struct sweep *sweep, const char *key);
 bool sweep_is_due(struct sweep *sweep, const char *key, struct wall_time checked);
 // When the key's head was asked for, whatever the answer; unset: nobody follows it.
 void sweep_note(struct sweep *sweep, const char *key, struct wall_time checked);
+
+// --- probe.c: heads that somebody waits for ---
+struct probes *probes_create(void);
+void probes_destroy(struct probes *probes); // NULL is fine
 
 // --- mirrors.c: the Git mirrors on disk ---
 // None that is in use is removed.
