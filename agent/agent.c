@@ -344,6 +344,7 @@ static bool start_admin(struct agent *agent, const struct config *config, struct
         .pipeline = agent->pipeline,
         .recorder = agent->recorder,
         .attempts = attempts_create(),
+        .context_keys = config_serves_contexts(config) ? &agent->context_keys : NULL,
         .webhooks_address = server_address(agent->webhooks),
         .observed = &agent->observed,
     };
@@ -668,16 +669,21 @@ static void run(struct agent *agent)
     int64_t tick = watchdog && watchdog < TICK_MS ? watchdog : TICK_MS;
     struct mono_time swept = mono_now();
     for (;;) {
-        children_run(agent->children, agent->events_fd, mono_after(tick));
+        int64_t rest = sweep_interval_ms(agent) - (mono_now().ms - swept.ms);
+        if (!agent->started || rest > tick)
+            rest = tick;
+        children_run(agent->children, agent->events_fd, mono_after(rest > 0 ? rest : 0));
         agent->beat = mono_now().ms;
         uint64_t times;
         ssize_t got = read(agent->synced_fd, &times, sizeof times); // readable no more
         (void)got;
-        if (!agent->started && enough_synced(agent))
-            start_pipeline(agent);
-        if (agent->started && mono_now().ms - swept.ms >= sweep_interval_ms(agent)) {
-            pipeline_sweep(agent->pipeline);
+        if (!agent->started && enough_synced(agent)) {
             swept = mono_now();
+            start_pipeline(agent); // sweeps
+        }
+        if (agent->started && mono_now().ms - swept.ms >= sweep_interval_ms(agent)) {
+            swept = mono_now();
+            pipeline_sweep(agent->pipeline);
         }
         recorder_tick(agent->recorder);
         if (threads_go_on(agent, &why))

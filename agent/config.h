@@ -274,6 +274,11 @@ bool config_serves_contexts(const struct config *config);
 // The entry for a registry's host[:port]; NULL: none.
 const struct config_registry *config_registry(const struct config *config, const char *host);
 
+// Tells of every file that the settings name and that holds a secret, with the setting's key
+// ("git.credentials[].tokenFile"); not of one that is not set.
+void config_secret_files(const struct config *config,
+                         void (*each)(void *user, const char *key, const char *path), void *user);
+
 // From the same table (config_doc.c):
 void config_doc_example(FILE *out); // deploy/cronwright.example.yaml
 void config_doc_help(FILE *out);    // a list of keys, defaults and help, for --help

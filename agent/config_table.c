@@ -493,7 +493,10 @@ const struct config_setting config_settings[] = {
 
     {"sweep", CONFIG_GROUP, .help = "What no webhook told is found by looking."},
     {"sweep.interval", CONFIG_DURATION, AT(sweep.interval_ms), .standard = "5m", .min = SECONDS(1),
-     .max = HOURS(24), .help = "How often every branch is looked at."},
+     .max = HOURS(24),
+     .help = "How often every branch is asked for its head, once however many services "
+             "follow it. The branches' turns are spread over a tenth of it at "
+             "most; one that a push has just had asked is left out."},
 
     {"allow", CONFIG_LIST, AT(allow), .standard = "[]", .item_size = sizeof(struct config_allow),
      .help = "Which namespaces may build what into which images. The first entry that holds for "

@@ -116,6 +116,9 @@ void measure(struct measured *measured)
     metric_set(METRIC_CHILDREN, "running", NULL, (double)running);
     metric_set(METRIC_CHILDREN, "waiting", NULL, (double)waiting);
     metric_set(METRIC_SWEEP_AGE, NULL, NULL, seconds(pipeline_sweep_age_ms(measured->pipeline)));
+    char oldest[PIPELINE_KEY_SIZE];
+    metric_set(METRIC_OLDEST_CHECK, NULL, NULL,
+               seconds(pipeline_oldest_check(measured->pipeline, oldest, sizeof oldest)));
     metric_set(METRIC_SERVICES, NULL, NULL, (double)service_cache_count(measured->services));
     metric_set(METRIC_RUN_LOG_BYTES, NULL, NULL, (double)recorder_log_bytes(measured->recorder));
     measure_process(measured->started);

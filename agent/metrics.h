@@ -25,6 +25,8 @@ enum metric {
     METRIC_QUEUE_DEPTH,      // queue, state
     METRIC_QUEUE_OLDEST,     // queue
     METRIC_SWEEP_AGE,
+    METRIC_SWEEPS,
+    METRIC_OLDEST_CHECK,
     METRIC_BUILDS,         // result, reason
     METRIC_BUILDS_OPEN,    // state
     METRIC_BUILD_DURATION, // result

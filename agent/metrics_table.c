@@ -133,6 +133,13 @@ const struct metric_row metric_rows[METRIC_COUNT] = {
                              CELLS(COUNT(queues) - 1)},
     [METRIC_SWEEP_AGE] = {"cronwright_sweep_age_seconds", METRIC_GAUGE,
                           "Time since all branches were last looked at", CELLS(1)},
+    [METRIC_SWEEPS] = {"cronwright_sweeps_total", METRIC_COUNTER,
+                       "Times that all branches were gone over for pushes that no webhook told",
+                       CELLS(1)},
+    [METRIC_OLDEST_CHECK] = {"cronwright_oldest_check_seconds", METRIC_GAUGE,
+                             "Of all branches that are followed, the longest time since one was "
+                             "asked for its head",
+                             CELLS(1)},
     [METRIC_BUILDS] = {"cronwright_builds_total",
                        METRIC_COUNTER,
                        "Builds that came to an end",

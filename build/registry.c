@@ -190,7 +190,7 @@ static bool judge_status(const struct session *session, const char *digest,
     if (status == 200)
         return true;
     if (status == 404)
-        return error_set(err, ERR_NOT_FOUND, "there is no %s", digest);
+        return error_set(err, ERR_NOT_FOUND, "there is no %s", digest ? digest : "such image");
     if (status == 401)
         return unauthorized(session, err);
     if (status == 403)
@@ -204,6 +204,7 @@ static bool judge_status(const struct session *session, const char *digest,
 }
 
 // What a registry says of itself proves nothing: the digest is that of the manifest's bytes.
+// `digest`: what that must be; NULL: anything.
 static bool judge(const struct session *session, const char *digest,
                   const struct http_response *response, struct error *err)
 {
@@ -211,6 +212,8 @@ static bool judge(const struct session *session, const char *digest,
     uint8_t found[SHA256_SIZE];
     if (!judge_status(session, digest, response, err))
         return false;
+    if (!digest)
+        return true;
     if (http_header(&response->headers, "Docker-Content-Digest", said, sizeof said) &&
         strcmp(said, digest) != 0)
         return error_set(err, ERR_CONFLICT, "asked for %s, it speaks of %s", digest, said);
@@ -232,7 +235,7 @@ static bool ask(const struct session *session, struct http_response *response, s
     return false;
 }
 
-static bool confirm(struct session *session, const char *digest, struct error *err)
+static bool judge_in_turn(struct session *session, const char *digest, struct error *err)
 {
     CLEANUP(http_response_finish) struct http_response first = {0};
     CLEANUP(http_response_finish) struct http_response second = {0};
@@ -244,30 +247,46 @@ static bool confirm(struct session *session, const char *digest, struct error *e
            judge(session, digest, &second, err);
 }
 
-static bool confirm_at(const struct image_reference *image, const char *at, const char *digest,
-                       const struct registry_access *access, int64_t timeout_ms, struct error *err)
+// `reference`: tag or digest.
+static bool look_up(const struct image_reference *image, const char *reference, const char *digest,
+                    const struct registry_access *access, int64_t timeout_ms, struct error *err)
 {
-    if (!image_digest_is_valid(digest))
-        return error_set(err, ERR_INVALID, "registry %s, %s: a malformed digest", image->registry,
-                         image->path);
     CLEANUP(session_finish)
     struct session session = {.image = image, .access = access, .deadline = mono_after(timeout_ms)};
     bool hub = strcmp(image->registry, DOCKER_HUB) == 0;
     session.url = xasprintf("%s://%s/v2/%s/manifests/%s", access->plain_http ? "http" : "https",
-                            hub ? DOCKER_HUB_API : image->registry, image->path, at);
-    return confirm(&session, digest, err) ||
+                            hub ? DOCKER_HUB_API : image->registry, image->path, reference);
+    return judge_in_turn(&session, digest, err) ||
            error_wrap(err, "registry %s, %s", image->registry, image->path);
+}
+
+static bool confirm(const struct image_reference *image, const char *reference, const char *digest,
+                    const struct registry_access *access, int64_t timeout_ms, struct error *err)
+{
+    if (!image_digest_is_valid(digest))
+        return error_set(err, ERR_INVALID, "registry %s, %s: a malformed digest", image->registry,
+                         image->path);
+    return look_up(image, reference, digest, access, timeout_ms, err);
 }
 
 bool registry_confirm(const struct image_reference *image, const char *digest,
                       const struct registry_access *access, int64_t timeout_ms, struct error *err)
 {
-    return confirm_at(image, digest, digest, access, timeout_ms, err);
+    return confirm(image, digest, digest, access, timeout_ms, err);
 }
 
 bool registry_confirm_tag(const struct image_reference *image, const char *digest,
                           const struct registry_access *access, int64_t timeout_ms,
                           struct error *err)
 {
-    return confirm_at(image, image->tag, digest, access, timeout_ms, err);
+    return confirm(image, image->tag, digest, access, timeout_ms, err);
+}
+
+bool registry_reach(const struct image_reference *image, const char *tag,
+                    const struct registry_access *access, int64_t timeout_ms, bool *there,
+                    struct error *err)
+{
+    struct error why;
+    *there = look_up(image, tag, NULL, access, timeout_ms, &why);
+    return *there || why.code == ERR_NOT_FOUND || error_set(err, why.code, "%s", why.text);
 }

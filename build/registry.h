@@ -29,6 +29,11 @@ bool registry_confirm(const struct image_reference *image, const char *digest,
 bool registry_confirm_tag(const struct image_reference *image, const char *digest,
                           const struct registry_access *access, int64_t timeout_ms,
                           struct error *err) MUST_CHECK;
+// Whether the registry answers for that repository and lets us look: GET of a tag. `*there`: it
+// has an image of that tag. Errors as registry_confirm(), but never ERR_NOT_FOUND.
+bool registry_reach(const struct image_reference *image, const char *tag,
+                    const struct registry_access *access, int64_t timeout_ms, bool *there,
+                    struct error *err) MUST_CHECK;
 
 // --- parts, for tests: registry_auth.c ---
 

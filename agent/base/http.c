@@ -440,6 +440,15 @@ static int64_t retry_after(CURL *easy)
     return seconds > RETRY_AFTER_MAX_MS / 1000 ? RETRY_AFTER_MAX_MS : seconds * 1000;
 }
 
+static struct wall_time date_of(const struct buffer *headers)
+{
+    char text[64];
+    if (!http_header(headers, "Date", text, sizeof text))
+        return (struct wall_time){0};
+    time_t seconds = curl_getdate(text, NULL);
+    return (struct wall_time){seconds > 0 ? (int64_t)seconds * 1000 : 0};
+}
+
 bool http_perform(const struct http_request *request, struct http_response *response,
                   struct error *err)
 {
@@ -461,6 +470,7 @@ bool http_perform(const struct http_request *request, struct http_response *resp
     if (ok) {
         answer.retry_after_ms = retry_after(transfer.easy);
         answer.headers = transfer.head;
+        answer.date = date_of(&answer.headers);
         transfer.head = (struct buffer){0};
         *response = answer;
     } else {

@@ -44,6 +44,7 @@ struct http_response {
     struct buffer body;     //
     struct buffer headers;  // raw header lines of the final answer, "Name: value\r\n" each
     int64_t retry_after_ms; // from Retry-After, at most a day; -1: absent, past or "0"
+    struct wall_time date;  // from Date: the server's clock; unset when absent or malformed
 };
 
 // Sends and waits for the whole answer. Redirects are not followed. Any HTTP status is a success

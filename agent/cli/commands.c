@@ -112,6 +112,11 @@ static const struct option_row fetch_context_options[] = {
     NUMBER(OPTION_TIMEOUT, 0, "timeout", 1, 86400, "How long to go on trying. Default: 600."),
     END,
 };
+static const struct option_row doctor_options[] = {
+    TEXT(OPTION_CONFIG, 'c', "config", "FILE",
+         "Also check this settings file, whether or not the agent runs."),
+    END,
+};
 static const struct option_row services_options[] = {
     TEXT(OPTION_PROJECT, 0, "project", "NAME", "Only services of this project."),
     END,
@@ -669,6 +674,25 @@ const struct command commands[] = {
                                   "--count 2 --from 2026-03-28T00:00:00Z",
                                   "cronwright schedule --file schedules -o json", NULL},
         .run = command_schedule,
+    },
+    {
+        .name = "doctor",
+        .operands = "",
+        .summary = "Look at everything that may be wrong, and say how to mend it",
+        .text = "The agent looks at its settings, its rights in each namespace, Git hosts and "
+                "registries with their logins, what builds need, its disk, the clocks, and at each "
+                "service; it sends itself a signed delivery of each forge, which is ignored. What "
+                "is wrong stands on a line of its own, with what to do below it.\n"
+                "Exits with 1 when there is a problem; warnings alone are no failure. Needs a "
+                "token of role admin for all namespaces. It takes half a minute at most. When the "
+                "agent is not reached, that is the problem, and --config checks its settings.\n",
+        .options = doctor_options,
+        .groups = AGENT_GROUPS | GROUP_OUTPUT,
+        .examples = (const char *const[]){"cronwright doctor",
+                                          "cronwright doctor --config "
+                                          "/etc/cronwright/cronwright.yaml",
+                                          "cronwright doctor -o json", NULL},
+        .run = command_doctor,
     },
     {
         .name = "sign",

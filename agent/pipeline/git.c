@@ -40,8 +40,7 @@ static void add_login(const struct config_credential *credential, struct git_rem
         remote->ca_file = credential->ca_file;
 }
 
-// False: work.reason and work.err say why.
-static bool remote_branch(struct work *work, struct git_remote_branch *out)
+bool git_remote(struct work *work, struct git_remote_branch *out)
 {
     const struct config *config = work->config;
     const struct config_credential *credential =
@@ -116,12 +115,9 @@ bool head_is_missed(const struct work *work)
 // A delivery that waits although its head could not be told: we died before it heard of that.
 static bool head_is_due(struct work *work)
 {
-    int64_t interval = work->config->sweep.interval_ms;
-    return work->newest > work->head.seq || work->head.checked.ms == 0 ||
-           (work->newest > 0 && head_is_missed(work)) ||
+    return work->newest > work->head.seq || (work->newest > 0 && head_is_missed(work)) ||
            work_first_wanted(work, NULL).ms > work->head.checked.ms || others_are_unheard(work) ||
-           wall_now().ms - work->head.checked.ms >= interval - interval / 10 ||
-           wall_now().ms < work->head.checked.ms;
+           sweep_is_due(work->pipeline->sweep, work->key, work->head.checked);
 }
 
 // Of the branch's head by this credential. A credential's name has no space in it.
@@ -142,7 +138,7 @@ static enum step ask_head(struct work *work, const char *name)
 {
     struct git_remote_branch remote;
     CLEANUP(buffer_wipe) struct buffer input = {0};
-    if (!remote_branch(work, &remote))
+    if (!git_remote(work, &remote))
         return STEP_FAIL;
     if (!git_request_head(&remote, &input, &work->err))
         return work_failed(work, "fetch-failed");
@@ -304,7 +300,7 @@ bool context_request(struct work *work, const struct group *group, const char *c
     const struct config *config = work->config;
     struct git_remote_branch remote;
     char mirror_name[GIT_MIRROR_NAME_SIZE];
-    if (!remote_branch(work, &remote) || !make_directories(work))
+    if (!git_remote(work, &remote) || !make_directories(work))
         return false;
     git_mirror_name(work->url, work->credential, mirror_name);
     CLEANUP(free_ptr)

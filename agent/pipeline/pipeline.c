@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SWEEP_JITTER_MS 2000 // keys of one sweep are spread over that long
 
 // --- finding services by a hint ---
 
@@ -41,15 +40,22 @@ void pipeline_following(struct pipeline *pipeline, const char *repository, const
 
 // --- waking ---
 
-static void wake_branch(struct pipeline *pipeline, const struct service *service)
+// False: it is not built from a repository.
+static bool service_key(const struct service *service, char key[static KEY_SIZE])
 {
     char identity[REPOSITORY_MAX + 1];
-    char key[KEY_SIZE];
     struct error err;
     if (*service->repository == '\0' || !repository_identify(service->repository, identity, &err))
-        return;
+        return false;
     key_write(identity, service->branch, key);
-    work_queue_add(pipeline->queue, key);
+    return true;
+}
+
+static void wake_branch(struct pipeline *pipeline, const struct service *service)
+{
+    char key[KEY_SIZE];
+    if (service_key(service, key))
+        work_queue_add(pipeline->queue, key);
 }
 
 void pipeline_service_changed(struct pipeline *pipeline, const struct service *before,
@@ -59,7 +65,7 @@ void pipeline_service_changed(struct pipeline *pipeline, const struct service *b
     service_note_problem(pipeline, before, after);
     if (before)
         wake_branch(pipeline, before);
-    if (after) {
+    if (after && pipeline->started) { // those that were there before are the first sweep's
         wake_branch(pipeline, after);
         service_wake(pipeline, after);
     } else {
@@ -91,24 +97,33 @@ void pipeline_settings_changed(struct pipeline *pipeline)
     service_list_finish(&list);
 }
 
-void pipeline_sweep(struct pipeline *pipeline)
+static void sweep_services(struct pipeline *pipeline, int64_t interval_ms)
 {
-    pipeline->swept = mono_now().ms;
-    housekeeping_ask(pipeline, CHORE_SWEEP);
+    CLEANUP(json_ptr) json_t *followed = json_object();
     struct service_list list = {0};
     service_cache_list(pipeline->parts.services, NULL, &list);
     for (size_t i = 0; i < list.count; i++) {
-        char identity[REPOSITORY_MAX + 1];
         char key[KEY_SIZE];
-        struct error err;
         service_wake(pipeline, list.items[i]);
-        if (*list.items[i]->repository == '\0' ||
-            !repository_identify(list.items[i]->repository, identity, &err))
-            continue;
-        key_write(identity, list.items[i]->branch, key);
-        work_queue_after(pipeline->queue, key, (int64_t)(i * 37 % SWEEP_JITTER_MS));
+        if (service_key(list.items[i], key))
+            json_object_set_new(followed, key, json_true());
     }
     service_list_finish(&list);
+    sweep_begin(pipeline->sweep, followed, interval_ms);
+    const char *key;
+    json_t *unused;
+    json_object_foreach(followed, key, unused)
+        work_queue_after(pipeline->queue, key, sweep_turn_ms(pipeline->sweep, key));
+}
+
+void pipeline_sweep(struct pipeline *pipeline)
+{
+    CLEANUP(settings_drop_ptr)
+    const struct config *config = settings_hold(pipeline->parts.settings);
+    pipeline->swept = mono_now().ms;
+    metric_count(METRIC_SWEEPS, NULL, NULL);
+    housekeeping_ask(pipeline, CHORE_SWEEP);
+    sweep_services(pipeline, config->sweep.interval_ms);
 }
 
 // --- the cluster's side: Jobs and pods of builds wake their key ---
@@ -186,6 +201,8 @@ bool pipeline_create(const struct pipeline_parts *parts, struct pipeline **out, 
     waits_init(&pipeline->waits);
     pipeline->tries = tries_create();
     housekeeping_init(&pipeline->housekeeping);
+    pipeline->sweep = sweep_create();
+    pipeline->probes = probes_create();
     CLEANUP(settings_drop_ptr) const struct config *config = settings_hold(parts->settings);
     pipeline->context_directory = make_empty_directory(config, "contexts", err);
     pipeline->mirror_directory = make_directory(config, "mirrors", err);
@@ -215,6 +232,7 @@ void pipeline_start(struct pipeline *pipeline)
                                        &pod_events, pipeline);
     turn_restore(pipeline);
     housekeeping_start(pipeline);
+    pipeline->started = true;
     work_queue_start(pipeline->queue, WORKERS);
     pipeline_sweep(pipeline);
 }
@@ -247,6 +265,8 @@ void pipeline_destroy(struct pipeline *pipeline)
     places_destroy(pipeline->places);
     tries_destroy(pipeline->tries);
     waits_finish(&pipeline->waits);
+    sweep_destroy(pipeline->sweep);
+    probes_destroy(pipeline->probes);
     spool_finish(pipeline);
     others_finish(&pipeline->others);
     live_finish(&pipeline->live);

@@ -65,7 +65,12 @@ void pipeline_settings_changed(struct pipeline *pipeline);
 void pipeline_queue(struct pipeline *pipeline, struct work_queue_figures *out);
 // Since the last sweep; 0 before the first.
 int64_t pipeline_sweep_age_ms(const struct pipeline *pipeline);
-// Asks for every branch that is followed or has unfinished work; due ones are looked up again.
+// Of all branches that are followed, how long ago the head was asked for that was asked longest
+// ago, whatever the answer, in ms; `key` becomes "repository branch", "" when there is none.
+int64_t pipeline_oldest_check(const struct pipeline *pipeline, char *key, size_t room);
+#define PIPELINE_KEY_SIZE (STORE_REPOSITORY_SIZE + STORE_BRANCH_SIZE)
+// Takes up unfinished work at once, and has every branch that is followed asked for its head, each
+// once however many services follow it, spread over a tenth of sweep.interval at most.
 void pipeline_sweep(struct pipeline *pipeline);
 
 // File of a build's Kaniko log (see podlog.h), of its newest pod; NULL when there is none yet. The
@@ -115,6 +120,13 @@ const char *pipeline_identity(const struct pipeline *pipeline);
 // Whether its remote was asked for the branch's head and did not tell one: there is no such branch
 // or repository, or it cannot be reached.
 bool pipeline_head_untold(const struct pipeline *pipeline, const struct service *service);
+// Asks the remote of a service, which can be built, for its branch's head, and only that: nothing
+// is remembered. Blocks until the deadline at most. Errors as the Git child has them; `reason` is
+// its word, "branch-missing", or "".
+#define PIPELINE_REASON_SIZE STORE_REASON_SIZE
+bool pipeline_ask_head(struct pipeline *pipeline, const struct service *service,
+                       struct mono_time deadline, char reason[static PIPELINE_REASON_SIZE],
+                       struct error *err) MUST_CHECK;
 // Makes the first run that is due, once for all agents, and takes its mark away; out->run stays
 // NULL when none is due. Errors and `out` as run_create(). Blocks.
 bool pipeline_first_run(struct pipeline *pipeline, const char *namespace_, const char *name,

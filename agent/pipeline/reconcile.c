@@ -684,6 +684,21 @@ static bool reconcile_sources(struct work *work)
     return good && reopen_refused(work) && (all.waiting || end_deliveries(work, upto, &all));
 }
 
+// How old what is known of the head is: of all sources, the oldest.
+static void note_check(const struct work *work)
+{
+    struct wall_time oldest = {0};
+    for (size_t i = 0; i < work->source_count; i++) {
+        const struct source *source = &work->sources[i];
+        struct wall_time checked =
+            source == work->source ? work->head.checked : source->head.checked;
+        if (i == 0 || checked.ms < oldest.ms)
+            oldest = checked;
+    }
+    if (work->source_count == 0 || oldest.ms > 0)
+        sweep_note(work->pipeline->sweep, work->key, oldest);
+}
+
 struct reconciled reconcile(struct pipeline *pipeline, const char *key)
 {
     CLEANUP(free_ptr) struct work *work = xalloc(sizeof *work);
@@ -693,6 +708,7 @@ struct reconciled reconcile(struct pipeline *pipeline, const char *key)
     if (good) {
         cancel_unwanted_heads(work);
         good = work->source_count > 0 ? reconcile_sources(work) : reconcile_nobody(work);
+        note_check(work);
     }
     if (!good)
         log_line(LOG_WARNING, "will be tried again", "delivery",

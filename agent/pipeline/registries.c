@@ -99,3 +99,10 @@ bool registries_confirm_tag(const struct config *config, const struct image_refe
     struct registry_access access = access_to(config, image);
     return registry_confirm_tag(image, image->digest, &access, REGISTRY_TIMEOUT_MS, err);
 }
+
+bool registries_reach(const struct config *config, const struct image_reference *image,
+                      const char *tag, int64_t timeout_ms, bool *there, struct error *err)
+{
+    struct registry_access access = access_to(config, image);
+    return registry_reach(image, tag, &access, timeout_ms, there, err);
+}

@@ -31,4 +31,9 @@ bool registries_confirm(const struct config *config, const struct image_referenc
 bool registries_confirm_tag(const struct config *config, const struct image_reference *image,
                             struct error *err) MUST_CHECK;
 
+// registry_reach() likewise; `timeout_ms` in all.
+bool registries_reach(const struct config *config, const struct image_reference *image,
+                      const char *tag, int64_t timeout_ms, bool *there,
+                      struct error *err) MUST_CHECK;
+
 #endif

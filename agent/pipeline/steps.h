@@ -39,7 +39,10 @@ struct pipeline {
     struct places *places;       // under that lock
     struct tries *tries;
     struct waits waits;
+    struct sweep *sweep;
+    struct probes *probes;
     _Atomic int64_t swept; // the last sweep, in monotonic ms; 0: none yet
+    atomic_bool started;
     char *context_directory;
     char *log_directory; // of builds: a directory each, a file for each pod
     char *mirror_directory;
@@ -147,7 +150,7 @@ struct work {
 };
 
 // --- work.c: what is wanted ---
-#define KEY_SIZE (STORE_REPOSITORY_SIZE + STORE_BRANCH_SIZE)
+#define KEY_SIZE PIPELINE_KEY_SIZE
 void key_write(const char *repository, const char *branch, char out[static KEY_SIZE]);
 bool key_read(const char *key, char repository[static STORE_REPOSITORY_SIZE],
               char branch[static STORE_BRANCH_SIZE]);
@@ -197,6 +200,10 @@ bool head_anew(struct work *work) MUST_CHECK;
 // paths of the group have not changed, and the build has ended as filtered.
 enum step step_context(struct work *work, struct group *group, struct build *build);
 void context_cancel(struct work *work, const struct build *build);
+// How the work's url and branch are reached with its credential. Borrows. False: work.reason and
+// work.err say why.
+struct git_remote_branch;
+bool git_remote(struct work *work, struct git_remote_branch *out) MUST_CHECK;
 // What a child is asked: to pack a group's context at a commit into `output`. `since` and `paths`
 // as in struct git_context_request. False: work.err, and work.reason when that is final.
 bool context_request(struct work *work, const struct group *group, const char *commit,
@@ -307,6 +314,24 @@ void spool_forget(const struct pipeline *pipeline, const struct build *build);
 void spool_trim(const struct pipeline *pipeline, const char *keep);
 // Removes what no Job can need any more.
 void spool_sweep(struct pipeline *pipeline);
+
+// --- sweep.c: when each branch is asked for its head though nobody pushed. Any thread ---
+struct sweep *sweep_create(void);
+void sweep_destroy(struct sweep *sweep); // NULL is fine
+// A round begins, over the keys that `followed` has as its members. Their turns are spread over a
+// tenth of the interval at most, so that no remote is asked for all of them at once.
+void sweep_begin(struct sweep *sweep, json_t *followed, int64_t interval_ms);
+// How long after the round's beginning a key's turn is: the same in each round of that length.
+int64_t sweep_turn_ms(struct sweep *sweep, const char *key);
+// Whether the key's turn in this round has come, and the head was asked for neither since nor
+// shortly before. A head that was never asked for is always due.
+bool sweep_is_due(struct sweep *sweep, const char *key, struct wall_time checked);
+// When the key's head was asked for, whatever the answer; unset: nobody follows it.
+void sweep_note(struct sweep *sweep, const char *key, struct wall_time checked);
+
+// --- probe.c: heads that somebody waits for ---
+struct probes *probes_create(void);
+void probes_destroy(struct probes *probes); // NULL is fine
 
 // --- housekeeping.c: what takes long and nobody waits for, on a thread of its own ---
 enum chores {

@@ -146,8 +146,9 @@ json_t *kube_warnings(const struct buffer *headers)
 
 bool kube_reply_read(struct http_response *response, struct kube_reply *reply, struct error *err)
 {
-    *reply =
-        (struct kube_reply){.status = response->status, .retry_after_ms = response->retry_after_ms};
+    *reply = (struct kube_reply){.status = response->status,
+                                 .retry_after_ms = response->retry_after_ms,
+                                 .date = response->date};
     const struct buffer *body = &response->body;
     if (response->status < 200 || response->status > 299) {
         kube_refusal(response->status, buffer_text(body), body->len, &reply->reason, err);

@@ -74,6 +74,7 @@ struct kube_reply {
     int status;              // also after a failure; 0 when there was no answer
     enum kube_reason reason; // also after a failure
     int64_t retry_after_ms;  // also after a failure; -1 when the server did not say
+    struct wall_time date;   // the server's clock, also after a failure; unset: it did not say
     json_t *body;            // an object; NULL after a failure
     json_t *warnings;        // array of texts from Warning headers; NULL when there were none
 };
@@ -90,7 +91,7 @@ struct kube_access *kube_client_access(struct kube_client *client);
 void kube_client_on_answer(struct kube_client *client, void (*told)(const char *verb, int status));
 
 // Sends and waits. `reply` (NULL: not wanted) needs no preparation; after a failure only its first
-// three members are set. Text: "409 AlreadyExists: jobs.batch \"x\" already exists". Codes:
+// four members are set. Text: "409 AlreadyExists: jobs.batch \"x\" already exists". Codes:
 //     400 422 ERR_INVALID   401 ERR_UNAUTHORIZED   403 ERR_FORBIDDEN   404 ERR_NOT_FOUND
 //     409 410 ERR_CONFLICT  413 ERR_TOO_LARGE      429 5xx ERR_UNAVAILABLE   504 ERR_TIMEOUT
 //     405 406 415 ERR_UNSUPPORTED; see also enum kube_reason; names that are none: ERR_INVALID
