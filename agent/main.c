@@ -1,4 +1,5 @@
 #include "agent/agent.h"
+#include "agent/base/process.h"
 #include "agent/cli/cli.h"
 #include "agent/contexts/fetch.h"
 
@@ -13,5 +14,7 @@ static const struct cli_program programs[] = {
 
 int main(int argc, char **argv)
 {
+    if (!process_keep_standard())
+        return 1;
     return cli_main(argc, argv, programs);
 }

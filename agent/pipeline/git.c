@@ -156,6 +156,7 @@ static enum step head_not_told(struct work *work, const struct git_answers *answ
 enum step step_head(struct work *work, enum head_news *news)
 {
     *news = HEAD_KNOWN;
+    work->head_fresh = false;
     char name[CHILD_NAME_ROOM];
     head_child(work, work->credential, name);
     CLEANUP(answers_ptr) struct git_answers answers;
@@ -185,6 +186,7 @@ enum step step_head(struct work *work, enum head_news *news)
     work->head.seq = tag > work->head.seq ? tag : work->head.seq;
     work->head.checked = wall_now();
     *news = HEAD_FRESH;
+    work->head_fresh = true;
     work->progressed = true;
     return STEP_NEXT;
 }

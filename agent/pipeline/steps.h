@@ -103,6 +103,7 @@ struct work {
     const char *credential;
     const char *url;
     struct branch_head head;
+    bool head_fresh;      // it was told in this pass
     struct group *groups; // of all_groups
     size_t group_count;
 
