@@ -171,6 +171,7 @@ static bool set_blob(CURL *easy, CURLoption option, const char *pem, struct erro
 
 static bool set_trust(CURL *easy, const struct http_trust *trust, struct error *err)
 {
+    SET(CURLOPT_CA_CACHE_TIMEOUT, 0L); // a file of authorities is read anew each time
     if (trust->ca_pem || trust->ca_file) {
         SET(CURLOPT_CAPATH, NULL); // these instead of the system's, not as well as
         if (!trust->ca_pem)

@@ -68,6 +68,20 @@ bool build_next_attempt(struct build *build, const struct recipe *recipe, struct
 
 // --- making it ---
 
+// Whether the API server might take it later: a right or a namespace that is missing, a quota that
+// is used up. What admission forbids stays forbidden.
+static bool may_be_taken_later(const struct work *work, const struct kube_reply *reply)
+{
+    return work->err.code == ERR_NOT_FOUND || reply->reason == KUBE_REASON_NO_RIGHT ||
+           reply->reason == KUBE_REASON_QUOTA || reply->reason == KUBE_REASON_TERMINATING;
+}
+
+static enum step not_made(struct work *work, const struct kube_reply *reply, const char *what)
+{
+    error_wrap(&work->err, "create %s", what);
+    return may_be_taken_later(work, reply) ? STEP_TRY : work_failed(work, "kubernetes");
+}
+
 // What an existing Job of the same name means for this attempt; *job is taken over when it is ours.
 static enum step meet_existing(struct work *work, const struct kaniko_build *attempt,
                                struct build *build, json_t **job)
@@ -78,7 +92,7 @@ static enum step meet_existing(struct work *work, const struct kaniko_build *att
                                              .namespace_ = work->config->builds.namespace,
                                              .name = build->job},
                       &reply, &work->err))
-        return work_failed(work, "kubernetes");
+        return STEP_TRY; // gone in between, say: then it can be made
     enum kaniko_existing existing = kaniko_existing(reply.body, attempt);
     if (existing == KANIKO_EXISTING_LIVE || existing == KANIKO_EXISTING_SUCCEEDED) {
         *job = json_incref(reply.body);
@@ -135,8 +149,7 @@ static enum step ensure_job(struct work *work, struct group *group, struct build
     }
     if (reply.reason == KUBE_REASON_ALREADY_EXISTS)
         return meet_existing(work, &attempt, build, out);
-    error_wrap(&work->err, "create the build's job");
-    return work_failed(work, "kubernetes");
+    return not_made(work, &reply, "the build's job");
 }
 
 // Secrets come after the Job, which owns them: nothing leaks when we die between the two.
@@ -149,8 +162,7 @@ static enum step post_secret(struct work *work, const json_t *secret)
     }
     if (reply.reason == KUBE_REASON_ALREADY_EXISTS)
         return STEP_NEXT;
-    error_wrap(&work->err, "create a secret of the build's");
-    return work_failed(work, "kubernetes");
+    return not_made(work, &reply, "a secret of the build's");
 }
 
 static enum step ensure_authorities(struct work *work, const struct kaniko_settings *settings,
@@ -447,7 +459,7 @@ enum step step_job(struct work *work, struct group *group, struct build *build)
     CLEANUP(json_ptr) json_t *job = NULL;
     CLEANUP(json_ptr) json_t *pod = NULL;
     if (!read_job(work, build, &job, &pod))
-        return work_failed(work, "kubernetes");
+        return STEP_TRY; // it goes on, whoever may not look at it
     struct kaniko_result result;
     kaniko_result(job, pod, &result);
     follow_log(work, build, result.pod);

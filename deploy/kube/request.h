@@ -28,7 +28,8 @@ void kube_tell_answer(const struct kube_client *client, const char *verb, int st
 bool kube_reply_read(struct http_response *response, struct kube_reply *reply,
                      struct error *err) MUST_CHECK;
 
-// Of an answer's header lines; -1 when it says nothing that can be used.
+// Of an answer's header lines, at most KUBE_RETRY_AFTER_MAX_MS; -1 when it says nothing that can be
+// used.
 int64_t kube_retry_after_ms(const struct buffer *headers);
 
 // The texts of all Warning headers; NULL when there are none.
