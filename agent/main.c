@@ -1,5 +1,6 @@
 #include "agent/agent.h"
 #include "agent/backup.h"
+#include "agent/base/process.h"
 #include "agent/cli/cli.h"
 #include "agent/contexts/fetch.h"
 #include "agent/repair.h"
@@ -17,5 +18,7 @@ static const struct cli_program programs[] = {
 
 int main(int argc, char **argv)
 {
+    if (!process_keep_standard())
+        return 1;
     return cli_main(argc, argv, programs);
 }

@@ -384,9 +384,10 @@ static void ask_events(struct work *work, const json_t *job, const json_t *pod,
     struct wall_time since;
     if (!kaniko_wants_events(result) || !uid || !created || !wall_parse(created, &since))
         return;
-    int64_t age = wall_now().ms - since.ms;
-    work_again(work, age < KUBE_EVENTS_AFTER_MS ? KUBE_EVENTS_AFTER_MS : EVENTS_RECHECK_MS);
-    if (age < KUBE_EVENTS_AFTER_MS)
+    int64_t age = wall_now().ms - since.ms; // negative when our clock is behind Kubernetes'
+    bool young = age >= 0 && age < KUBE_EVENTS_AFTER_MS;
+    work_again(work, young ? KUBE_EVENTS_AFTER_MS : EVENTS_RECHECK_MS);
+    if (young)
         return;
     CLEANUP(json_ptr) json_t *event = NULL;
     struct error err;

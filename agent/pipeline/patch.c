@@ -79,7 +79,7 @@ static bool record(struct work *work, const struct service *service, const struc
 
 struct sought_patches {
     const struct service *service;
-    struct wall_time since;
+    struct wall_time since, now;
     int count;
 };
 
@@ -88,15 +88,16 @@ static bool count_patch(void *user, const struct patch_record *patch)
     struct sought_patches *sought = user;
     sought->count += strcmp(patch->namespace, sought->service->namespace_) == 0 &&
                      strcmp(patch->name, sought->service->name) == 0 &&
-                     patch->at.ms >= sought->since.ms;
+                     patch->at.ms >= sought->since.ms && patch->at.ms <= sought->now.ms;
     return true;
 }
 
-// How often this build was put into the service since then.
+// How often this build was put into the service since then. Times to come do not count: the clock
+// was set back.
 static bool count_patches(struct work *work, const struct service *service,
                           const struct build *build, struct wall_time since, int *count)
 {
-    struct sought_patches sought = {.service = service, .since = since};
+    struct sought_patches sought = {.service = service, .since = since, .now = wall_now()};
     if (!store_patch_list(work->pipeline->parts.store, build->id, count_patch, &sought, &work->err))
         return false;
     *count = sought.count;

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 
-
 // --- finding services by a hint ---
 
 static void fold(char *text)

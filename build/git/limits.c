@@ -16,9 +16,13 @@
 
 #if defined(__SANITIZE_ADDRESS__)
 #define SANITIZED 1
+#elif defined(__SANITIZE_THREAD__)
+#define SANITIZED_THREADS 1
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer)
 #define SANITIZED 1
+#elif __has_feature(thread_sanitizer)
+#define SANITIZED_THREADS 1
 #endif
 #endif
 
@@ -76,11 +80,14 @@ void limits_set_process(void)
         int resource;
         rlim_t most;
     } limits[] = {
-#ifndef SANITIZED // whose shadow is larger than any sensible limit
+#if !defined(SANITIZED) &&                                                                         \
+    !defined(SANITIZED_THREADS) // whose shadow is larger than any sensible limit
         {RLIMIT_AS, ADDRESS_SPACE_MAX},
 #endif
-        {RLIMIT_FSIZE, FILE_SIZE_MAX},   {RLIMIT_CPU, CPU_SECONDS_MAX},
-        {RLIMIT_NOFILE, OPEN_FILES_MAX}, {RLIMIT_CORE, 0},
+        {RLIMIT_FSIZE, FILE_SIZE_MAX},
+        {RLIMIT_CPU, CPU_SECONDS_MAX},
+        {RLIMIT_NOFILE, OPEN_FILES_MAX},
+        {RLIMIT_CORE, 0},
     };
     for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
         struct rlimit now;
