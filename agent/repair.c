@@ -327,18 +327,14 @@ int repair_main(int argc, char **argv)
                                             {"output", required_argument, NULL, 'o'},
                                             {0}};
     const char *config_path = CONFIG_PATH_DEFAULT;
-    bool asked = false, as_json = false;
+    bool as_json = false;
     for (int option; (option = getopt_long(argc, argv, "c:o:", options, NULL)) != -1;) {
         if (option == 'c')
             config_path = optarg;
         else if (option == 'o')
             as_json = strcmp(optarg, "json") == 0;
-        else if (option == 'r')
-            asked = true;
-    }
-    if (!asked) {
-        (void)fprintf(stderr, "cronwright doctor: --repair is missing\n");
-        return 2;
+        else if (option != 'r')
+            return 2; // what asks an agent: getopt named it
     }
     struct settings *settings;
     struct config_errors errors = {0};

@@ -101,20 +101,16 @@ static const struct option_row backup_options[] = {
          "The agent's settings. Default: /etc/cronwright/cronwright.yaml."),
     END,
 };
-static const struct option_row doctor_options[] = {
-    FLAG(OPTION_REPAIR, 0, "repair",
-         "Check and mend what a stopped agent left: database, mirrors and logs."),
-    TEXT(OPTION_CONFIG, 'c', "config", "FILE",
-         "With --repair: the agent's settings. Default: /etc/cronwright/cronwright.yaml."),
-    END,
-};
 static const struct option_row fetch_context_options[] = {
     NUMBER(OPTION_TIMEOUT, 0, "timeout", 1, 86400, "How long to go on trying. Default: 600."),
     END,
 };
 static const struct option_row doctor_options[] = {
     TEXT(OPTION_CONFIG, 'c', "config", "FILE",
-         "Also check this settings file, whether or not the agent runs."),
+         "Also check this settings file, whether or not the agent runs. With --repair, the agent's "
+         "settings; default: /etc/cronwright/cronwright.yaml."),
+    FLAG(OPTION_REPAIR, 0, "repair",
+         "Check and mend what a stopped agent left: database, mirrors and logs."),
     END,
 };
 static const struct option_row services_options[] = {
@@ -685,13 +681,19 @@ const struct command commands[] = {
                 "is wrong stands on a line of its own, with what to do below it.\n"
                 "Exits with 1 when there is a problem; warnings alone are no failure. Needs a "
                 "token of role admin for all namespaces. It takes half a minute at most. When the "
-                "agent is not reached, that is the problem, and --config checks its settings.\n",
+                "agent is not reached, that is the problem, and --config checks its settings.\n"
+                "With --repair, while no agent runs: the database is checked and mended, and "
+                "brought to this version's schema; mirrors are read through, and damaged ones "
+                "removed, since they are made again; so are logs and contexts that nothing belongs "
+                "to. What cannot be mended is moved aside, with all of it that can be read in its "
+                "place. Exits with 1 when something could not be mended.\n",
         .options = doctor_options,
         .groups = AGENT_GROUPS | GROUP_OUTPUT,
-        .examples = (const char *const[]){"cronwright doctor",
-                                          "cronwright doctor --config "
-                                          "/etc/cronwright/cronwright.yaml",
-                                          "cronwright doctor -o json", NULL},
+        .examples =
+            (const char *const[]){"cronwright doctor",
+                                  "cronwright doctor --config "
+                                  "/etc/cronwright/cronwright.yaml",
+                                  "cronwright doctor -o json", "cronwright doctor --repair", NULL},
         .run = command_doctor,
     },
     {
@@ -747,19 +749,6 @@ const struct command commands[] = {
         .groups = GROUP_HELP,
         .examples =
             (const char *const[]){"cronwright backup /var/backups/cronwright-$(date +%F).db", NULL},
-    },
-    {
-        .name = "doctor",
-        .operands = "",
-        .summary = "Check and mend what a stopped agent left",
-        .text = "With --repair, while no agent runs: the database is checked and mended, and "
-                "brought to this version's schema; mirrors are read through, and damaged ones "
-                "removed, since they are made again; so are logs and contexts that nothing belongs "
-                "to. What cannot be mended is moved aside, with all of it that can be read in its "
-                "place. Exits with 1 when something could not be mended.\n",
-        .options = doctor_options,
-        .groups = GROUP_OUTPUT | GROUP_HELP,
-        .examples = (const char *const[]){"cronwright doctor --repair", NULL},
     },
     {
         .name = "fetch-context",

@@ -74,7 +74,7 @@ static bool ask(struct work *work, struct mono_time deadline, struct git_answers
     if (!git_remote(work, &remote) || !git_request_head(&remote, &input, &work->err))
         return false;
     new_name(work->pipeline->probes, name);
-    git_ask(work->pipeline, name, 0, &input, wake);
+    git_ask(work, name, 0, &input, wake);
     if (!await(work->pipeline, name, deadline, answers))
         return error_set(&work->err, ERR_TIMEOUT, "no answer in time");
     text_copy(work->reason, sizeof work->reason, answers->reason);
@@ -98,6 +98,8 @@ bool pipeline_ask_head(struct pipeline *pipeline, const struct service *service,
     work->credential = credential;
     work->url = service->repository;
     text_copy(work->branch, sizeof work->branch, service->branch);
+    if (!repository_identify(service->repository, work->repository, err))
+        return false;
     struct git_answers answers;
     git_answers_init(&answers);
     bool told = ask(work, deadline, &answers);
