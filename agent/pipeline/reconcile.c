@@ -106,9 +106,10 @@ static bool is_unfiltered(const struct work *work, const struct group *group)
     return group->asked || work_first_wanted(work, group).ms > 0;
 }
 
-// A build that failed is tried again when somebody asks again: by a delivery after its end. One
-// that was superseded is wanted again when its commit is the head again, and one that was filtered
-// in both cases, since other commits may be live by then.
+// A build that failed is tried again when somebody asks again, by a delivery after its end, or by
+// making its commit the head again, of which no webhook may have told. One that was superseded is
+// wanted again when its commit is the head again, and one that was filtered in both cases, since
+// other commits may be live by then.
 static bool wanted_again(const struct work *work, const struct group *group,
                          const struct build *build, bool moved)
 {
@@ -117,7 +118,7 @@ static bool wanted_again(const struct work *work, const struct group *group,
     case BUILD_SUPERSEDED:
         return true;
     case BUILD_FAILED:
-        return asked_again;
+        return asked_again || moved;
     case BUILD_FILTERED:
         return asked_again || moved || is_unfiltered(work, group);
     default:
@@ -214,6 +215,8 @@ static enum step advance(struct work *work, struct group *group, struct build *b
         step = turn_take(work, build);
     if (step == STEP_NEXT && build->state == BUILD_FETCHING) {
         step = step_context(work, group, build);
+        if (step == STEP_TRY)
+            turn_give_back(work, build);
         if (step == STEP_NEXT && build->state == BUILD_FETCHING)
             step = job_create(work, group, build);
     }
@@ -226,35 +229,16 @@ static enum step advance(struct work *work, struct group *group, struct build *b
 
 // --- superseding ---
 
-struct last_ended {
-    const struct build *before;
-    bool cancelled;
-};
-
-// Builds that were superseded before they ran, or filtered, do not count.
-static bool is_last_ended(void *user, const struct build *build)
-{
-    struct last_ended *last = user;
-    if (build->id >= last->before->id || strcmp(build->recipe, last->before->recipe) != 0 ||
-        build->state < BUILD_DONE || build->state == BUILD_FILTERED ||
-        strcmp(build->reason, "superseded") == 0)
-        return true;
-    last->cancelled = strcmp(build->reason, "cancelled") == 0;
-    return false;
-}
-
-// A running build is cancelled at most once in a row, so that a branch that never rests still
-// deploys.
+// Of those that had their turn no two in a row are taken back, so that a branch that never rests
+// still deploys: neither while they are fetched, which may take longer than it rests, nor while
+// they run.
 static bool may_cancel(struct work *work, const struct build *build, bool *may)
 {
-    struct last_ended last = {.before = build};
-    struct build_filter filter = {.before = build->id,
-                                  .repository = work->repository,
-                                  .branch = work->branch,
-                                  .limit = STORE_PAGE_MAX};
-    if (!store_build_list(work->pipeline->parts.store, &filter, is_last_ended, &last, &work->err))
-        return false;
-    *may = !last.cancelled;
+    struct build before;
+    *may = true;
+    if (!store_build_turn_before(work->pipeline->parts.store, build, &before, &work->err))
+        return work->err.code == ERR_NOT_FOUND;
+    *may = before.state != BUILD_SUPERSEDED;
     return true;
 }
 
@@ -271,12 +255,14 @@ static enum step supersede(struct work *work, struct group *group, struct build 
     }
     bool running = build->state == BUILD_RUNNING;
     bool may = true;
-    if (running && group && !may_cancel(work, build, &may))
+    if (!running && build->started.ms > 0 && !job_was_made(work, build, &running))
+        return work_failed(work, "kubernetes");
+    bool fetching = build->state == BUILD_FETCHING && !head_is_missed(work);
+    if (group && (running || fetching) && !may_cancel(work, build, &may))
         return STEP_TRY;
-    if (running && !may) {
+    if (!may) {
         *going_on = true;
-        enum step step = step_job(work, group, build);
-        return step == STEP_NEXT ? step_patch(work, group, build) : step;
+        return advance(work, group, build);
     }
     context_cancel(work, build);
     if (!group) // else the newer one takes its turn over
@@ -506,7 +492,8 @@ static bool head_failed(struct work *work)
              work->branch, "reason", pass.reason, "error", work->err.text, NULL);
     work->head.checked = wall_now();
     work->head.seq = work->newest;
-    if (work->newest > 0) // what was pushed is built when the head can be told again
+    // What was pushed is built when the head can be told again, and so is a branch that is made.
+    if (work->newest > 0 || strcmp(work->reason, "branch-missing") == 0)
         text_copy(work->head.commit, sizeof work->head.commit, HEAD_MISSED);
     return ask_without_delivery(work) && end_deliveries(work, work->newest, &pass) &&
            store_branch_put(work->pipeline->parts.store, &work->head, &work->err);

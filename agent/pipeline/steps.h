@@ -15,7 +15,7 @@
 #define BUILD_ATTEMPTS_MAX 3 // of one commit when nobody asks again
 #define HEAD_TRIES         5 // then a head that cannot be told ends the deliveries that wait for it
 #define RECHECK_MS         30000 // a Job is looked at this often even when no watch speaks
-#define HEAD_AGAIN_MS      5000
+#define HEAD_AGAIN_MS      5000 // when what was told of a head turns out to be doubtful at once
 #define SPOOL_FAILURES_MAX 16 // of contexts packed again, kept until the pod asks for them
 #define GROUPS_MAX         64 // different recipes on one branch
 
@@ -183,6 +183,8 @@ enum step step_patch(struct work *work, struct group *group, struct build *build
 
 // Reads the finished child's archive and makes Job and Secret of it.
 enum step job_create(struct work *work, struct group *group, struct build *build);
+// Whether a build has a Job already although it does not say so: we died before it was stored.
+bool job_was_made(struct work *work, const struct build *build, bool *made) MUST_CHECK;
 // Deletes a build's Job and pods; a Job that is gone is fine.
 bool job_delete(struct work *work, const struct build *build, struct error *err) MUST_CHECK;
 char *build_log_directory(const struct pipeline *pipeline, int64_t build);
@@ -202,6 +204,9 @@ bool build_end(struct work *work, struct build *build, enum build_state state, c
 // --- turns.c: how many builds run at once ---
 // STEP_NEXT: the build is under way now. STEP_WAIT: it says what it waits for.
 enum step turn_take(struct work *work, struct build *build);
+// The build is tried again after a while, and until then another may have its place. It comes back
+// to the turn it had. When that cannot be stored it keeps the place.
+void turn_give_back(struct work *work, struct build *build);
 // Nothing of this recipe waits any more.
 void turn_drop(struct pipeline *pipeline, const char *recipe);
 // A place may have become free: the one whose turn it is asks for it.

@@ -284,7 +284,7 @@ class Seen:
         meta, image = cronjob["metadata"], container_of(cronjob)["image"]
         had = self.images[meta["name"]]
         if not had or had[-1][1] != image:
-            had.append((meta["annotations"].get(ANNOTATION + "commit"), image))
+            had.append((meta.get("annotations", {}).get(ANNOTATION + "commit"), image))
 
     def note_job(self, what, job):
         meta = job["metadata"]
