@@ -1,7 +1,9 @@
 """Two agents on one cluster: they share work through Kubernetes alone, and one takes over what the other left."""
 
+import collections
 import concurrent.futures
 import secrets
+import time
 
 import pytest
 
@@ -68,7 +70,7 @@ def book(own_place):
 
 class Work:
     def __init__(self, place, agents, word, **more):
-        self.place, self.agents = place, agents
+        self.place, self.agents, self.head = place, agents, None
         self.repository = place.repository(word)
         self.service = place.service(word, repository=self.repository, **more)
         for agent in agents:
@@ -480,3 +482,117 @@ def test_what_an_earlier_version_patched_is_not_built_again(agents, own_place, b
         same_truth(agents, work.repository, work.service, work.commit)
         assert work.service.annotation("recipe") and work.service.annotation("patched-by")
     assert nothing_twice(book) == (2 * len(works), 2 * len(works))
+
+
+# --- at random ---
+
+class Round:
+    """What is done to two agents in one go."""
+
+    def __init__(self, chance, agents, works):
+        self.chance, self.agents, self.works = chance, agents, works
+        self.totals = collections.Counter()
+        self.away = {}  # agent → how many more rounds it is frozen or dead
+
+    def push(self):
+        work = self.chance.choice(self.works)
+        self.totals["pushes"] += 1
+        commit = quick_push(work.repository, str(self.totals["pushes"]))
+        work.head = commit
+        told = self.chance.choice([self.agents, self.agents[:1], self.agents[1:], []])
+        self.totals[f"told {len(told)}"] += 1
+        for agent in told:
+            if agent.process and not agent.frozen:
+                agent.told_of(work.repository, commit)
+
+    def trouble(self):
+        agent = self.chance.choice(self.agents)
+        if agent in self.away:
+            return
+        kind = self.chance.choice(["kill", "kill", "freeze", "freeze", "stop", "restart"])
+        self.totals[kind] += 1
+        {"kill": agent.kill, "freeze": agent.freeze, "stop": agent.stop, "restart": agent.restart}[kind]()
+        if kind != "restart":
+            self.away[agent] = self.chance.randrange(4)
+
+    def bring_back(self, everyone=False):
+        for agent, rounds in list(self.away.items()):
+            if rounds > 0 and not everyone:
+                self.away[agent] = rounds - 1
+                continue
+            del self.away[agent]
+            if agent.frozen:
+                agent.thaw()
+            else:
+                agent.start()
+
+    def run(self):
+        for _ in range(self.chance.randrange(1, 4)):
+            self.push()
+        if self.chance.random() < 0.4:
+            self.trouble()
+        if self.chance.random() < 0.3:
+            self.force()
+        time.sleep(self.chance.choice([0, 0, 0.1, 0.5, 1.5]))  # so that not every push overtakes the one before
+        self.bring_back()
+
+    def force(self):
+        """One wish, told to whoever hears it, perhaps twice."""
+        work = self.chance.choice(self.works)
+        key = secrets.token_hex(8)
+        names = set()
+        for agent in self.chance.choices(self.agents, k=3):
+            if not agent.process or agent.frozen or service_not_built(work.service):
+                continue
+            answer = agent.api("POST", f"{work.service.path}/runs", {"ifActive": "allow"}, token="runner",
+                               headers=[("Idempotency-Key", key)])
+            assert answer.status in (200, 201), answer
+            names.add(answer.json["name"])
+        assert len(names) <= 1, names
+        self.totals["runs"] += len(names)
+
+
+def service_not_built(service):
+    return ":cronwright-not-built" in service.image()
+
+
+def settled(rounds):
+    """Both live, and everything is as it should be in the end."""
+    rounds.bring_back(everyone=True)
+    for work in rounds.works:
+        if work.head:
+            work.is_live(work.head, 240)
+    for agent in rounds.agents:
+        idle = lambda: not [build for build in agent.get("/v1/builds?limit=200")["builds"]
+                            if build["state"] in ("waiting", "fetching", "running", "pushed")]
+        eventually(idle, f"{agent.name} has nothing left to do", 240)
+        told = lambda: not [delivery for delivery in agent.deliveries()["deliveries"] if delivery["pending"]]
+        eventually(told, f"{agent.name} has no delivery left", 240)
+
+
+def test_whatever_happens_to_either(cluster, new_place, chance, full):
+    place = new_place("random")
+    trouble = lambda build: (Outcome(exit_code=1, message=PULL_TROUBLE)
+                             if build.job.endswith("-1") and chance.random() < 0.1
+                             else Outcome(chance.uniform(0, 2)))
+    nowhere = {"nodeSelector": {"tests.cronwright.io/nowhere": "at-all"}}
+    number = 400 if full else 12
+    with QuickBuilds(cluster, trouble) as quick, Ledger(place) as book:
+        agents = [Twin(place, name, sweep={"interval": "3s"}, **quick.settings()) for name in ("one", "other")]
+        try:
+            for agent in agents:
+                agent.start()
+            works = [Work(place, agents, f"random{i}", template=nowhere, spec={"concurrencyPolicy": "Allow"},
+                          annotations={"first-run": "onImage"} if i == 0 else None) for i in range(4)]
+            rounds = Round(chance, agents, works)
+            for i in range(number):
+                rounds.run()
+                if i % 20 == 19 or i == number - 1:
+                    settled(rounds)
+                    jobs, patches = nothing_twice(book)
+                    print(f"after {i + 1} rounds: {dict(rounds.totals)}, {jobs} Jobs, {patches} patches")
+            for work in works:
+                work.service.clear()
+        finally:
+            for agent in agents:
+                agent.finish()
