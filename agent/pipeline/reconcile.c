@@ -153,6 +153,11 @@ static bool add_build(struct work *work, struct group *group, int attempt, bool 
         return false;
     if (only_live && !taken)
         return true;
+    if (!taken && live_attempt(work, group) >= build.attempt) {
+        build.attempt = live_attempt(work, group); // its image is lost, and that attempt was made
+        if (!build_next_attempt(&build, &group->recipe, &work->err))
+            return false;
+    }
     if (!store_build_put(work->pipeline->parts.store, &build, &work->err))
         return false;
     CRASH_POINT("after-build-wanted");
@@ -202,7 +207,7 @@ static bool want_builds(struct work *work, bool moved)
         if (!known && !wanted && !theirs && !reopen_missed(work))
             return false;
         // Another agent deployed what did not come to that here.
-        bool missed = known && build.state > BUILD_DONE && live_has_head(work, group);
+        bool missed = known && build.state > BUILD_DONE && live_attempt(work, group) > 0;
         if ((wanted || theirs || missed) &&
             !add_build(work, group, known ? build.attempt + 1 : 1, !wanted && !theirs))
             return false;

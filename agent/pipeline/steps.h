@@ -239,8 +239,8 @@ void others_heard(struct work *work); // the head is asked for now
 void live_init(struct live *live);
 void live_finish(struct live *live);
 void live_forget(struct live *live, const struct service *service);
-// Whether some service of the group has an image of the head that was built as the group wants.
-bool live_has_head(const struct work *work, const struct group *group);
+// Which attempt's image of the head, built as the group wants, some service of it has; 0: none has.
+int live_attempt(const struct work *work, const struct group *group);
 // Whether this is what the service has, in this or another attempt.
 bool live_is_build(const struct service *service, const struct build *build);
 // Takes such an image for the build, which has been pushed then; not stored yet. False: work.err.
