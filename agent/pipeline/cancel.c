@@ -23,23 +23,6 @@ static void lease_name(const char *recipe, char out[static LEASE_NAME_SIZE])
 
 // --- what ended since ---
 
-struct last_ended {
-    const struct build *before;
-    bool cancelled;
-};
-
-// Builds that were superseded before they ran, or filtered, do not count.
-static bool is_last_ended(void *user, const struct build *build)
-{
-    struct last_ended *last = user;
-    if (build->id >= last->before->id || strcmp(build->recipe, last->before->recipe) != 0 ||
-        build->state < BUILD_DONE || build->state == BUILD_FILTERED ||
-        strcmp(build->reason, "superseded") == 0)
-        return true;
-    last->cancelled = strcmp(build->reason, "cancelled") == 0;
-    return false;
-}
-
 struct sought_job {
     const char *job;
     bool cancelled; // by what this agent knows
@@ -166,14 +149,26 @@ static enum step try_record(struct work *work, const struct build *build, const 
     return work->err.code == ERR_CONFLICT || work->err.code == ERR_NOT_FOUND ? STEP_WAIT : STEP_TRY;
 }
 
-bool cancel_may(struct work *work, const struct group *group, const struct build *build, bool *may)
+// Of those that had their turn no two in a row are taken back, so that a branch that never rests
+// still deploys: neither while they are fetched, which may take longer than it rests, nor while
+// they run.
+static bool may_take_back(struct work *work, const struct build *build, bool *may)
 {
-    struct last_ended last = {.before = build};
+    struct build before;
+    *may = true;
+    if (!store_build_turn_before(work->pipeline->parts.store, build, &before, &work->err))
+        return work->err.code == ERR_NOT_FOUND;
+    *may = before.state != BUILD_SUPERSEDED;
+    return true;
+}
+
+bool cancel_may(struct work *work, const struct group *group, const struct build *build,
+                bool running, bool *may)
+{
     char live[STORE_IMAGE_SIZE + IMAGE_DIGEST_SIZE];
-    *may = false;
-    if (!list_before(work, build, is_last_ended, &last))
+    if (!may_take_back(work, build, may))
         return false;
-    if (last.cancelled)
+    if (!*may || !running) // without a Job no other agent has to do with it
         return true;
     if (!read_live(work, group, live, sizeof live))
         return false;

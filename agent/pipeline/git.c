@@ -211,8 +211,10 @@ void head_cancel(struct work *work, const char *credential)
 bool head_again(struct work *work)
 {
     CRASH_POINT("before-head-again");
-    work->head.checked = (struct wall_time){0};
-    work_again(work, HEAD_AGAIN_MS);
+    struct wall_time *checked = &work->head.checked;
+    bool old = checked->ms > 0 && wall_now().ms - checked->ms >= HEAD_AGAIN_MS;
+    work_again(work, old ? 1 : HEAD_AGAIN_MS);
+    *checked = (struct wall_time){0};
     return store_branch_put(work->pipeline->parts.store, &work->head, &work->err);
 }
 

@@ -302,6 +302,23 @@ enum step job_create(struct work *work, struct group *group, struct build *build
     return STEP_NEXT;
 }
 
+bool job_was_made(struct work *work, const struct build *build, bool *made)
+{
+    struct kube_reply reply;
+    *made = kube_request(work->pipeline->parts.kube,
+                         &(struct kube_request){.resource = &KUBE_JOBS,
+                                                .namespace_ = work->config->builds.namespace,
+                                                .name = build->job},
+                         &reply, &work->err);
+    if (!*made)
+        return work->err.code == ERR_NOT_FOUND;
+    const char *commit =
+        json_text_at(reply.body, "metadata", "annotations", KANIKO_ANNOTATION_COMMIT, NULL);
+    *made = commit && strcmp(commit, build->commit) == 0;
+    kube_reply_finish(&reply);
+    return true;
+}
+
 // --- watching it ---
 
 // The Job and its newest pod; NULL for what is not there. The caller owns both.

@@ -53,10 +53,10 @@ static bool find(const struct work *work, const struct group *group, struct buil
     return false;
 }
 
-bool live_has_head(const struct work *work, const struct group *group)
+int live_attempt(const struct work *work, const struct group *group)
 {
     struct build build = {0};
-    return find(work, group, &build);
+    return find(work, group, &build) ? build.attempt : 0;
 }
 
 bool live_is_build(const struct service *service, const struct build *build)

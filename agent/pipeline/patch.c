@@ -121,14 +121,21 @@ static bool make_up_record(struct work *work, const struct service *service,
                : record(work, service, build, "", image);
 }
 
+// Its image is one that was built, and it is not the build's: the branch came back to that commit.
+static bool follows(const struct service *service, const char *image)
+{
+    return *service->commit && !pipeline_service_replaced(service) &&
+           strcmp(service->image, image) != 0;
+}
+
 // A finished build is put back into a service that lost it: one that was made anew, say. Not
 // without end, though: somebody else may put another image back each time.
 static enum verdict may_patch_again(struct work *work, const struct service *service,
-                                    const struct build *build)
+                                    const struct build *build, const char *image)
 {
     int64_t interval = work->config->sweep.interval_ms;
     int count;
-    if (build->state != BUILD_DONE)
+    if (build->state != BUILD_DONE || follows(service, image))
         return VERDICT_PATCHED;
     if (!count_patches(work, service, build, (struct wall_time){wall_now().ms - interval}, &count))
         return VERDICT_FAILED;
@@ -162,7 +169,7 @@ static enum verdict decide(struct work *work, const struct service *service,
         return VERDICT_UNSURE;
     if (unsure && order == LIVE_ASKED)
         return VERDICT_ASKED;
-    return may_patch_again(work, service, build);
+    return may_patch_again(work, service, build, image);
 }
 
 // Its first run comes with each image; a draft's comes with its start.

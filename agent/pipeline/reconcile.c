@@ -109,9 +109,10 @@ static bool is_unfiltered(const struct work *work, const struct group *group)
     return group->asked || work_first_wanted(work, group).ms > 0;
 }
 
-// A build that failed is tried again when somebody asks again: by a delivery after its end. One
-// that was superseded is wanted again when its commit is the head again, and one that was filtered
-// in both cases, since other commits may be live by then.
+// A build that failed is tried again when somebody asks again, by a delivery after its end, or by
+// making its commit the head again, of which no webhook may have told. One that was superseded is
+// wanted again when its commit is the head again, and one that was filtered in both cases, since
+// other commits may be live by then.
 static bool wanted_again(const struct work *work, const struct group *group,
                          const struct build *build, bool moved)
 {
@@ -120,7 +121,7 @@ static bool wanted_again(const struct work *work, const struct group *group,
     case BUILD_SUPERSEDED:
         return true;
     case BUILD_FAILED:
-        return asked_again;
+        return asked_again || moved;
     case BUILD_FILTERED:
         return asked_again || moved || is_unfiltered(work, group);
     default:
@@ -152,6 +153,11 @@ static bool add_build(struct work *work, struct group *group, int attempt, bool 
         return false;
     if (only_live && !taken)
         return true;
+    if (!taken && live_attempt(work, group) >= build.attempt) {
+        build.attempt = live_attempt(work, group); // its image is lost, and that attempt was made
+        if (!build_next_attempt(&build, &group->recipe, &work->err))
+            return false;
+    }
     if (!store_build_put(work->pipeline->parts.store, &build, &work->err))
         return false;
     CRASH_POINT("after-build-wanted");
@@ -201,7 +207,7 @@ static bool want_builds(struct work *work, bool moved)
         if (!known && !wanted && !theirs && !reopen_missed(work))
             return false;
         // Another agent deployed what did not come to that here.
-        bool missed = known && build.state > BUILD_DONE && live_has_head(work, group);
+        bool missed = known && build.state > BUILD_DONE && live_attempt(work, group) > 0;
         if ((wanted || theirs || missed) &&
             !add_build(work, group, known ? build.attempt + 1 : 1, !wanted && !theirs))
             return false;
@@ -271,6 +277,8 @@ static enum step advance(struct work *work, struct group *group, struct build *b
         step = is_there(work, build) ? turn_join(work, build) : turn_take(work, build);
     if (step == STEP_NEXT && build->state == BUILD_FETCHING) {
         step = step_context(work, group, build);
+        if (step == STEP_TRY)
+            turn_give_back(work, build);
         if (step == STEP_NEXT && build->state == BUILD_FETCHING)
             step = job_create(work, group, build);
     }
@@ -296,12 +304,14 @@ static enum step supersede(struct work *work, struct group *group, struct build 
     }
     bool running = build->state == BUILD_RUNNING;
     bool may = true;
-    if (running && group && !cancel_may(work, group, build, &may))
+    if (!running && build->started.ms > 0 && !job_was_made(work, build, &running))
+        return work_failed(work, "kubernetes");
+    bool fetching = build->state == BUILD_FETCHING && !head_is_missed(work);
+    if (group && (running || fetching) && !cancel_may(work, group, build, running, &may))
         return STEP_TRY;
-    if (running && !may) {
+    if (!may) {
         *going_on = true;
-        enum step step = step_job(work, group, build);
-        return step == STEP_NEXT ? step_patch(work, group, build) : step;
+        return advance(work, group, build);
     }
     context_cancel(work, build);
     if (!group) // else the newer one takes its turn over
@@ -552,7 +562,8 @@ static bool head_failed(struct work *work)
              work->branch, "reason", pass.reason, "error", work->err.text, NULL);
     work->head.checked = wall_now();
     work->head.seq = work->newest;
-    if (work->newest > 0) // what was pushed is built when the head can be told again
+    // What was pushed is built when the head can be told again, and so is a branch that is made.
+    if (work->newest > 0 || strcmp(work->reason, "branch-missing") == 0)
         text_copy(work->head.commit, sizeof work->head.commit, HEAD_MISSED);
     // The deliveries last: while they wait, the head is asked for again after a restart.
     CRASH_POINT("before-head-missed");

@@ -18,9 +18,9 @@
 #define BUILD_ATTEMPTS_MAX 3 // of one commit when nobody asks again
 #define HEAD_TRIES         5 // then a head that cannot be told ends the deliveries that wait for it
 #define RECHECK_MS         30000 // a Job is looked at this often even when no watch speaks
-#define HEAD_AGAIN_MS      5000
-#define SPOOL_FAILURES_MAX 16 // of contexts packed again, kept until the pod asks for them
-#define GROUPS_MAX         64 // different recipes on one branch
+#define HEAD_AGAIN_MS      5000  // when what was told of a head turns out to be doubtful at once
+#define SPOOL_FAILURES_MAX 16    // of contexts packed again, kept until the pod asks for them
+#define GROUPS_MAX         64    // different recipes on one branch
 
 // In the place of a branch's head: it was pushed to, but the remote could not be asked. Whatever
 // the head is when it can be told again, it has moved.
@@ -228,6 +228,8 @@ enum step step_patch(struct work *work, struct group *group, struct build *build
 int64_t job_rest_ms(const struct build *build);
 // Reads the finished child's archive and makes Job and Secret of it.
 enum step job_create(struct work *work, struct group *group, struct build *build);
+// Whether a build has a Job already although it does not say so: we died before it was stored.
+bool job_was_made(struct work *work, const struct build *build, bool *made) MUST_CHECK;
 char *build_log_directory(const struct pipeline *pipeline, int64_t build);
 // Names of the next attempt.
 bool build_next_attempt(struct build *build, const struct recipe *recipe,
@@ -243,10 +245,10 @@ bool build_end(struct work *work, struct build *build, enum build_state state, c
                const char *detail, struct error *err) MUST_CHECK;
 
 // --- cancel.c ---
-// Whether a running build may be cancelled for a newer one: not when the one before was. *may is
-// on record in the cluster then. False: work.err.
+// Whether a build that had its turn may be taken back for a newer one: not when the one before was.
+// Of one that is `running` it is on record in the cluster then. False: work.err.
 bool cancel_may(struct work *work, const struct group *group, const struct build *build,
-                bool *may) MUST_CHECK;
+                bool running, bool *may) MUST_CHECK;
 // Ends a build's Job and its pods; one that is gone is fine. `why` is for people. False: work.err.
 bool cancel_job(struct work *work, const struct build *build, const char *why) MUST_CHECK;
 
@@ -267,8 +269,8 @@ void others_heard(struct work *work); // the head is asked for now
 void live_init(struct live *live);
 void live_finish(struct live *live);
 void live_forget(struct live *live, const struct service *service);
-// Whether some service of the group has an image of the head that was built as the group wants.
-bool live_has_head(const struct work *work, const struct group *group);
+// Which attempt's image of the head, built as the group wants, some service of it has; 0: none has.
+int live_attempt(const struct work *work, const struct group *group);
 // Whether this is what the service has, in this or another attempt.
 bool live_is_build(const struct service *service, const struct build *build);
 // Takes such an image for the build, which has been pushed then; not stored yet. False: work.err.
@@ -296,6 +298,9 @@ bool identity_is_own(const struct pipeline *pipeline, const char *identity);
 enum step turn_take(struct work *work, struct build *build);
 // The build's Job is there, made by another agent: it is under way whatever the bounds.
 enum step turn_join(struct work *work, struct build *build);
+// The build is tried again after a while, and until then another may have its place. It comes back
+// to the turn it had. When that cannot be stored it keeps the place.
+void turn_give_back(struct work *work, struct build *build);
 // Nothing of this recipe waits any more.
 void turn_drop(struct pipeline *pipeline, const char *recipe);
 // A place may have become free: the one whose turn it is asks for it.

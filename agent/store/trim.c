@@ -15,10 +15,17 @@ struct trimming {
 static const char trim_deliveries[] =
     "DELETE FROM deliveries WHERE seq IN (SELECT seq FROM deliveries WHERE pending = 0 AND seq < "
     "(SELECT seq FROM deliveries ORDER BY seq DESC LIMIT 1 OFFSET ?1) ORDER BY seq LIMIT ?2)";
+// One that was superseded in its turn stays while a build of its recipe is unfinished: that is not
+// superseded too.
 static const char trim_builds[] =
     "DELETE FROM builds WHERE id IN (SELECT id FROM builds "
     "WHERE state IN " DB_BUILD_ENDED " AND id < "
-    "(SELECT id FROM builds ORDER BY id DESC LIMIT 1 OFFSET ?1) ORDER BY id LIMIT ?2)";
+    "(SELECT id FROM builds ORDER BY id DESC LIMIT 1 OFFSET ?1) AND id NOT IN "
+    "(SELECT max(before.id) FROM builds AS going JOIN builds AS before ON before.repository = "
+    "going.repository AND before.branch = going.branch AND before.recipe = going.recipe WHERE "
+    "going.state NOT IN " DB_BUILD_ENDED " AND before.state = 'superseded' AND "
+    "before.started > 0 GROUP BY going.recipe) "
+    "ORDER BY id LIMIT ?2)";
 
 // Those of services that are gone become the oldest.
 static const char trim_images[] =

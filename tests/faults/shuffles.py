@@ -18,7 +18,7 @@ BRANCHES = ("main", "next")
 LONGEST_PAUSE = 1.5  # seconds between two events
 LONGEST_BUILD = 2.0
 ALWAYS = 1000  # fails so often
-SETTLES = 180  # seconds at most
+SETTLES = 300  # seconds at most
 
 Commit = collections.namedtuple("Commit", "mark parent fails")  # parent: a mark, or None
 # `what` is for people. `commit` is the branch's head then, None without one. `fate` is what becomes of the webhook.
@@ -284,16 +284,17 @@ class Seen:
         meta, image = cronjob["metadata"], container_of(cronjob)["image"]
         had = self.images[meta["name"]]
         if not had or had[-1][1] != image:
-            had.append((meta["annotations"].get(ANNOTATION + "commit"), image))
+            had.append((meta.get("annotations", {}).get(ANNOTATION + "commit"), image))
 
-    def note_job(self, what, job):
+    def note_job(self, _, job):
         meta = job["metadata"]
         notes = {key.removeprefix(ANNOTATION): value for key, value in meta.get("annotations", {}).items()}
         if f"/{self.namespace}/" not in notes.get("repository", ""):
             return
         facts = self.jobs.setdefault(meta["uid"], {"name": meta["name"], "cancelled": False, **notes})
         conditions = job.get("status", {}).get("conditions", [])
-        if what == "DELETED" and not any(condition["status"] == "True" for condition in conditions):
+        over = any(condition["status"] == "True" for condition in conditions)
+        if "cancelled" in notes and not over:
             facts["cancelled"] = True
 
     def commit(self, service):

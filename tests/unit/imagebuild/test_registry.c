@@ -315,6 +315,27 @@ static void an_open_registry(void **state)
     assert_int_not_equal(ask(open_port, "acme/report", digest, &access, &err), ERR_NONE);
 }
 
+static enum error_code ask_tag(const char *tag, const char *wanted)
+{
+    struct registry_access access = {.plain_http = true};
+    struct image_reference image;
+    struct error err;
+    char *text = xasprintf("localhost:%d/acme/report:%s", open_port, tag);
+    assert_true(image_parse(text, &image, &err));
+    free(text);
+    return registry_confirm_tag(&image, wanted, &access, TIMEOUT_MS, &err) ? ERR_NONE : err.code;
+}
+
+static void what_a_tag_means(void **state)
+{
+    (void)state;
+    if (!have_registry)
+        skip();
+    assert_int_equal(ask_tag("1", digest), ERR_NONE);
+    assert_int_equal(ask_tag("1", NO_DIGEST), ERR_PROTOCOL);
+    assert_int_equal(ask_tag("2", digest), ERR_NOT_FOUND);
+}
+
 static void a_registry_with_a_password(void **state)
 {
     (void)state;
@@ -565,6 +586,7 @@ int main(void)
         cmocka_unit_test(malformed_challenges_are_refused),
         cmocka_unit_test(logins_are_found),
         cmocka_unit_test(an_open_registry),
+        cmocka_unit_test(what_a_tag_means),
         cmocka_unit_test(a_registry_with_a_password),
         cmocka_unit_test(a_registry_with_tokens),
         cmocka_unit_test(a_registry_with_tls),
