@@ -13,7 +13,7 @@ import subprocess
 import threading
 
 import forges
-from agents import FORGE_SECRETS, SANITIZERS, Agent
+from agents import FORGE_SECRETS, SANITIZERS, Agent, merged
 from places import ANNOTATION, shell
 from quick_builds import FAILED, LABEL, Outcome
 from repositories import git
@@ -30,11 +30,19 @@ class Mortal(Agent):
 
     def launch(self, crash_at=None):
         """Starts it, and waits for nothing."""
+        self.settings_file.write_text(json.dumps(self.config, indent=1))
         variables = {"CRONWRIGHT_CRASH_AT": crash_at} if crash_at else {}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen([*self.program(), "agent", "--config", str(self.settings_file)],
                                             stdout=log, stderr=log, stdin=subprocess.DEVNULL,
                                             env={**os.environ, **SANITIZERS, **self.variables, **variables})
+
+    def takes(self, delivery):
+        """Whether it acknowledged it; it may not listen yet."""
+        try:
+            return self.deliver(delivery).status == 202
+        except CONNECTION:
+            return False
 
     @property
     def settings_file(self):
@@ -111,15 +119,15 @@ class World:
         self.luck = random.Random(chance.random())
         step = lambda work, pause: Worker(self, random.Random(chance.random()), work, pause)
         self.workers = [step(self.send, LONGEST) for _ in range(SENDERS)]
-        self.workers += [step(self.push, 0.2), step(self.force, 0.3), step(self.renew_draft, 2.0),
-                         step(self.take_build, 3.0), step(self.make_noise, 4.0), step(self.rival, 1.0)]
+        self.workers += [step(self.push, 0.8), step(self.force, 0.3), step(self.renew_draft, 0.5),
+                         step(self.take_build, 2.0), step(self.make_noise, 4.0), step(self.rival, 2.0)]
 
     def make_agent(self):
         place = self.place
         file = place.directory / "statuses.token"
         file.write_text("of the robot\n")
         host, port = self.forge.server_address
-        agent = Mortal(place, place.directory, **self.quick.settings(),
+        agent = Mortal(place, place.directory, **merged(self.quick.settings(), {"builds": {"maxConcurrent": 8}}),
                        git={"maxTotalBytes": "1MiB", "maxRepositoryBytes": "1MiB"}, logs={"maxTotalBytes": "64KiB"},
                        retention={"deliveries": 1000000, "builds": 100000, "runs": 3},
                        statuses=[{"url": place.git_url, "forge": "gitea", "api": f"http://{host}:{port}",
@@ -266,7 +274,7 @@ class World:
     def outcome(self, _build):
         with self.lock:
             fails = self.luck.random() < 0.1
-            return Outcome(self.luck.uniform(0, 0.8), int(fails), FAILED if fails else None)
+            return Outcome(self.luck.uniform(0, 0.5), int(fails), FAILED if fails else None)
 
     def take_build(self, chance):
         """Somebody deletes the Job of a build that runs."""
@@ -290,7 +298,6 @@ class World:
     def begin(self):
         """The agent gets its addresses; then everything begins."""
         self.agent.start()
-        self.agent.settings_file.write_text(json.dumps(self.agent.config, indent=1))
         for worker in self.workers:
             worker.start()
 
@@ -313,7 +320,7 @@ class World:
             self.deliver(signed(self.luck, repository.url, commit, branch), "push", persistent=True)
         self.await_final()
 
-    def await_final(self, seconds=180):
+    def await_final(self, seconds=600):
         def pending():
             return self.agent.get("/v1/deliveries?reason=accepted&limit=1")["deliveries"]
         eventually(lambda: not pending(), "no delivery is pending", seconds)
