@@ -15,6 +15,7 @@ import tempfile
 import time
 
 import many
+import recovery
 from figures import PROGRAMS, answers, env, load, memory_row, row, run, second_agent
 
 PUSHES = 3
@@ -155,4 +156,5 @@ ready_time()
 push_to_patched()
 pushes_accepted()
 memory_row("memory after the load", env["AGENT_PID"])
+recovery.measure()
 many.measure()
