@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from agents import FORGE_SECRETS, TOP
+from agents import FORGE_SECRETS, REPORT, TOP
 from crash_world import Mortal, World
 from forges import github, github_push
 from ledger import Ledger, jobs_made_once, patched_once
@@ -65,7 +65,7 @@ def dies(agent, where, seconds=STEP_SECONDS):
     except subprocess.TimeoutExpired:
         raise AssertionError(f"not reached within {seconds} s: {where}") from None
     agent.process = None
-    agent.check_log()
+    assert not REPORT.search(agent.log_text(agent.logged)), agent.log_text(agent.logged)
     assert status == -signal.SIGKILL, (where, status, agent.log_text()[-3000:])
 
 
@@ -74,9 +74,11 @@ def kill_at_steps(world, chance, passes):
     names = [name for name in steps() if name not in FIRST_STEPS + LOST_STEPS]
     chance.shuffle(names)
     for name in names:
+        world.awaited = name
         world.agent.launch(crash_at=f"{name}:{chance.randint(1, passes)}")
         dies(world.agent, name)
         world.check_workers()
+    world.awaited = ""
     return len(names)
 
 
