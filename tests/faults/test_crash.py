@@ -23,6 +23,7 @@ FULL_KILLS = 520    # those at steps included
 FULL_DELIVERIES = 10000
 # Steps of a start with a new state directory, and those when the directory before it was lost.
 FIRST_STEPS = ["before-migration", "after-migration"]
+ONCE = "after-wal-renewed"  # in each life
 LOST_STEPS = ["before-met-job-passed-by", "after-met-job-passed-by"]
 
 
@@ -75,7 +76,7 @@ def kill_at_steps(world, chance, passes):
     chance.shuffle(names)
     for name in names:
         world.awaited = name
-        world.agent.launch(crash_at=f"{name}:{chance.randint(1, passes)}")
+        world.agent.launch(crash_at=f"{name}:{1 if name == ONCE else chance.randint(1, passes)}")
         dies(world.agent, name)
         world.check_workers()
     world.awaited = ""
