@@ -2,8 +2,9 @@
 //
 // One thread owns the only write connection (WAL, synchronous=FULL): changes go through its queue
 // and are committed in groups; a caller is told after its group is on disk. A failed group is
-// rolled back whole and every caller in it is told so. Reads use a second connection under a mutex,
-// with bounded pages. Any thread may call any function, except from within a completion callback.
+// rolled back whole and every caller in it is told so; nothing is committed after it before the WAL
+// has been begun anew. Reads use a second connection under a mutex, with bounded pages. Any thread
+// may call any function, except from within a completion callback.
 #ifndef CRONWRIGHT_STORE_STORE_H
 #define CRONWRIGHT_STORE_STORE_H
 
@@ -34,7 +35,8 @@ struct store;
 bool store_open(const char *directory, struct store **out, struct error *err) MUST_CHECK;
 // Commits what is queued, ends the writer, closes. NULL is fine.
 void store_close(struct store *store);
-// Whether the last commit succeeded; the reason otherwise. For /readyz.
+// Whether the last commit succeeded; the reason otherwise, and then the store is tried again each
+// second, whether there are changes or not. For /readyz.
 bool store_healthy(struct store *store, struct error *err);
 // How long the writer has been at one group of changes and at telling of them; 0: it waits for one.
 int64_t store_busy_ms(struct store *store);

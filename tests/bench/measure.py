@@ -16,6 +16,7 @@ import time
 
 import agents
 import many
+import recovery
 from figures import PROGRAMS, answers, env, load, memory_row, row, run, second_agent
 
 PUSHES = 3
@@ -157,4 +158,5 @@ push_to_patched()
 agents.measure(lambda number, addresses: push(number, addresses)[0], env["WEBHOOK_URL"], PUSHES)
 pushes_accepted()
 memory_row("memory after the load", env["AGENT_PID"])
+recovery.measure()
 many.measure()

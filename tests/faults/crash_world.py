@@ -13,7 +13,7 @@ import subprocess
 import threading
 
 import forges
-from agents import FORGE_SECRETS, SANITIZERS, Agent
+from agents import FORGE_SECRETS, SANITIZERS, Agent, merged
 from places import ANNOTATION, shell
 from quick_builds import FAILED, LABEL, Outcome
 from repositories import git
@@ -22,6 +22,9 @@ from waiting import eventually
 SENDERS = 3
 LONGEST = 0.02  # seconds between two deliveries of one sender
 RECENT = 500    # deliveries that may be sent again: a signature holds for some minutes
+HURRY = 10      # times as often
+FIRST_RUNS = 1  # of the branches: its service is run with each image
+DRAFTS = 3      # and this one's gets new ones beside it
 CONNECTION = (OSError, http.client.HTTPException)
 
 
@@ -30,11 +33,20 @@ class Mortal(Agent):
 
     def launch(self, crash_at=None):
         """Starts it, and waits for nothing."""
+        self.settings_file.write_text(json.dumps(self.config, indent=1))
         variables = {"CRONWRIGHT_CRASH_AT": crash_at} if crash_at else {}
+        self.logged = self.log.stat().st_size  # by those before it
         with self.log.open("ab") as log:
             self.process = subprocess.Popen([*self.program(), "agent", "--config", str(self.settings_file)],
                                             stdout=log, stderr=log, stdin=subprocess.DEVNULL,
                                             env={**os.environ, **SANITIZERS, **self.variables, **variables})
+
+    def takes(self, delivery):
+        """Whether it acknowledged it; it may not listen yet."""
+        try:
+            return self.deliver(delivery).status == 202
+        except CONNECTION:
+            return False
 
     @property
     def settings_file(self):
@@ -81,16 +93,21 @@ def signed(chance, url, commit, branch="main"):
 
 
 class Worker(threading.Thread):
-    """Does something again and again until it is told to end. A fault of it fails the test."""
+    """Does something again and again, after pauses, until it is told to end; oftener while one of the steps of these
+    words is waited for. A fault of it fails the test."""
 
-    def __init__(self, world, chance, step, pause):
+    def __init__(self, world, chance, step, pause, *words):
         super().__init__(daemon=True)
-        self.world, self.chance, self.step, self.pause = world, chance, step, pause
+        self.world, self.chance, self.step, self.pause, self.words = world, chance, step, pause, words
         self.fault = None
+
+    def longest(self):
+        hurried = any(word in self.world.awaited for word in self.words)
+        return self.pause / HURRY if hurried else self.pause
 
     def run(self):
         try:
-            while not self.world.ending.wait(self.chance.uniform(0, self.pause)):
+            while not self.world.ending.wait(self.chance.uniform(0, self.longest())):
                 self.step(self.chance)
         except BaseException as fault:
             self.fault = fault
@@ -109,17 +126,19 @@ class World:
         self.make_services()
         quick.decide = self.outcome
         self.luck = random.Random(chance.random())
-        step = lambda work, pause: Worker(self, random.Random(chance.random()), work, pause)
+        self.awaited = ""  # the step at which the agent is to die
+        step = lambda work, *more: Worker(self, random.Random(chance.random()), work, *more)
         self.workers = [step(self.send, LONGEST) for _ in range(SENDERS)]
-        self.workers += [step(self.push, 0.2), step(self.force, 0.3), step(self.renew_draft, 2.0),
-                         step(self.take_build, 3.0), step(self.make_noise, 4.0), step(self.rival, 1.0)]
+        self.workers += [step(self.push, 0.8, "first-run"), step(self.force, 0.3), step(self.renew_draft, 0.5, "draft"),
+                         step(self.take_build, 2.0, "attempt"), step(self.make_noise, 4.0, "evicted"),
+                         step(self.rival, 2.0, "head-again")]
 
     def make_agent(self):
         place = self.place
         file = place.directory / "statuses.token"
         file.write_text("of the robot\n")
         host, port = self.forge.server_address
-        agent = Mortal(place, place.directory, **self.quick.settings(),
+        agent = Mortal(place, place.directory, **merged(self.quick.settings(), {"builds": {"maxConcurrent": 8}}),
                        git={"maxTotalBytes": "1MiB", "maxRepositoryBytes": "1MiB"}, logs={"maxTotalBytes": "64KiB"},
                        retention={"deliveries": 1000000, "builds": 100000, "runs": 3},
                        statuses=[{"url": place.git_url, "forge": "gitea", "api": f"http://{host}:{port}",
@@ -139,7 +158,7 @@ class World:
         self.heads, self.services = {}, collections.defaultdict(list)
         for repository, branch in self.branches:
             self.heads[repository, branch] = self.commit(repository, branch)
-            first = self.repositories.index(repository) == 1
+            first = self.branches[FIRST_RUNS] == (repository, branch)
             self.follow(repository, branch, annotations={"first-run": "onImage"} if first else {})
         twin = self.services[self.branches[0]][0]
         self.follow(*self.branches[0], destination=twin.destination)
@@ -171,7 +190,7 @@ class World:
 
     def push(self, chance):
         """Sometimes several in a row, so that builds are superseded."""
-        repository, branch = chance.choice(self.branches)
+        repository, branch = self.branches[FIRST_RUNS] if "first-run" in self.awaited else chance.choice(self.branches)
         for _ in range(chance.choice([1, 1, 1, 2, 3])):
             change = self.rewrite if chance.random() < 0.3 else self.commit
             commit = self.heads[repository, branch] = change(repository, branch)
@@ -251,7 +270,7 @@ class World:
 
     def renew_draft(self, _chance):
         """A draft that starts as soon as it has its image; then another of its name."""
-        repository, branch = self.branches[3]
+        repository, branch = self.branches[DRAFTS]
         if self.draft is None:
             template = self.services[repository, branch][0]
             self.draft = self.place.service("draft", repository=repository, branch=branch,
@@ -266,7 +285,7 @@ class World:
     def outcome(self, _build):
         with self.lock:
             fails = self.luck.random() < 0.1
-            return Outcome(self.luck.uniform(0, 0.8), int(fails), FAILED if fails else None)
+            return Outcome(self.luck.uniform(0, 0.5), int(fails), FAILED if fails else None)
 
     def take_build(self, chance):
         """Somebody deletes the Job of a build that runs."""
@@ -290,7 +309,6 @@ class World:
     def begin(self):
         """The agent gets its addresses; then everything begins."""
         self.agent.start()
-        self.agent.settings_file.write_text(json.dumps(self.agent.config, indent=1))
         for worker in self.workers:
             worker.start()
 
@@ -313,7 +331,7 @@ class World:
             self.deliver(signed(self.luck, repository.url, commit, branch), "push", persistent=True)
         self.await_final()
 
-    def await_final(self, seconds=180):
+    def await_final(self, seconds=600):
         def pending():
             return self.agent.get("/v1/deliveries?reason=accepted&limit=1")["deliveries"]
         eventually(lambda: not pending(), "no delivery is pending", seconds)

@@ -4,22 +4,27 @@ twice."""
 
 import datetime
 import re
+import shutil
 import signal
 import subprocess
 
 import pytest
 
-from agents import TOP
-from crash_world import World
+from agents import FORGE_SECRETS, REPORT, TOP
+from crash_world import Mortal, World
+from forges import github, github_push
 from ledger import Ledger, jobs_made_once, patched_once
-from quick_builds import QuickBuilds
+from quick_builds import QuickBuilds, at_once, failing, held
+from waiting import eventually
 
-STEP_SECONDS = 90   # until a step is reached
+STEP_SECONDS = 300  # until a step is reached
 RANDOM_KILLS = 12   # in the quick form
 FULL_KILLS = 520    # those at steps included
 FULL_DELIVERIES = 10000
-# Steps of the first start with a new state directory, or with one that another state directory came before.
-FIRST_STEPS = ("before-migration", "after-migration", "before-met-job-passed-by", "after-met-job-passed-by")
+# Steps of a start with a new state directory, and those when the directory before it was lost.
+FIRST_STEPS = ["before-migration", "after-migration"]
+ONCE = "after-wal-renewed"  # in each life
+LOST_STEPS = ["before-met-job-passed-by", "after-met-job-passed-by"]
 
 
 def steps():
@@ -30,18 +35,29 @@ def steps():
     return found
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def place(new_place):
     return new_place("crash")
 
 
+@pytest.fixture(scope="module")
+def quick(cluster):
+    with QuickBuilds(cluster) as quick:
+        yield quick
+
+
 @pytest.fixture
-def world(place, cluster, chance):
-    with Ledger(place) as ledger, QuickBuilds(cluster) as quick:
-        world = World(place, quick, chance)
-        world.ledger = ledger
-        yield world
-        world.finish()
+def ledger(place):
+    with Ledger(place) as ledger:
+        yield ledger
+
+
+@pytest.fixture
+def world(place, quick, ledger, chance):
+    world = World(place, quick, chance)
+    world.ledger = ledger
+    yield world
+    world.finish()
 
 
 def dies(agent, where, seconds=STEP_SECONDS):
@@ -50,15 +66,21 @@ def dies(agent, where, seconds=STEP_SECONDS):
     except subprocess.TimeoutExpired:
         raise AssertionError(f"not reached within {seconds} s: {where}") from None
     agent.process = None
-    agent.check_log()
+    assert not REPORT.search(agent.log_text(agent.logged)), agent.log_text(agent.logged)
     assert status == -signal.SIGKILL, (where, status, agent.log_text()[-3000:])
 
 
-def kill_at_steps(world, chance, names):
+def kill_at_steps(world, chance, passes):
+    """Each step once, at one of its first passes."""
+    names = [name for name in steps() if name not in FIRST_STEPS + LOST_STEPS]
+    chance.shuffle(names)
     for name in names:
-        world.agent.launch(crash_at=name)
+        world.awaited = name
+        world.agent.launch(crash_at=f"{name}:{1 if name == ONCE else chance.randint(1, passes)}")
         dies(world.agent, name)
         world.check_workers()
+    world.awaited = ""
+    return len(names)
 
 
 def kill_at_random(world, chance, count):
@@ -68,27 +90,22 @@ def kill_at_random(world, chance, count):
             world.agent.process.wait(chance.uniform(0.02, 2.0))
         world.agent.kill()
         world.check_workers()
+    return count
 
 
 def test_killed_at_each_step_and_at_random(world, chance, full):
     """Nothing that was acknowledged is lost, nothing is done twice, the newest commit is live."""
     began = datetime.datetime.now(datetime.timezone.utc)
     world.begin()
-    names = [name for name in steps() if name not in FIRST_STEPS]
     world.agent.kill()
-    kills, acknowledged = 1, 0
-    while True:
-        chance.shuffle(names)
-        kill_at_steps(world, chance, names)
-        kill_at_random(world, chance, RANDOM_KILLS if not full else len(names))
-        kills += len(names) + (RANDOM_KILLS if not full else len(names))
-        acknowledged = sum(sent.acknowledged for sent in world.sent.values())
-        print(f"{kills} kills, {acknowledged} acknowledged deliveries")
-        if not full or (kills >= FULL_KILLS and acknowledged >= FULL_DELIVERIES):
-            break
+    kills = 1 + kill_at_steps(world, chance, 1)
+    if full:
+        kills += kill_at_steps(world, chance, 3)
+    kills += kill_at_random(world, chance, FULL_KILLS - kills if full else RANDOM_KILLS)
     world.agent.start()
     world.settle()
     acknowledged = world.check_deliveries()
+    assert not full or acknowledged >= FULL_DELIVERIES
     world.check_heads()
     world.check_forced()
     world.check_nothing_left()
@@ -97,3 +114,79 @@ def test_killed_at_each_step_and_at_random(world, chance, full):
     took = datetime.datetime.now(datetime.timezone.utc) - began
     print(f"{began:%Y-%m-%d %H:%M} UTC: {kills} kills, {acknowledged} acknowledged deliveries, {jobs} Jobs, "
           f"{patches} patches, {len(world.forced)} forced runs, {took.total_seconds():.0f} s")
+
+
+# --- steps that come once ---
+
+@pytest.fixture
+def mortal(place, quick, ledger):
+    """An agent that was never started, and a service of its."""
+    directory = place.directory / place.name("mortal")
+    directory.mkdir()
+    agent = Mortal(place, directory, **quick.settings())
+    agent.ledger, agent.quick, agent.repository = ledger, quick, place.repository("mortal")
+    agent.service = place.service("mortal", repository=agent.repository)
+    yield agent
+    agent.finish()
+
+
+def push(agent):
+    commit = agent.repository.push({"Dockerfile": "FROM scratch\n"})
+    return commit, github(github_push(agent.repository.url, commit), FORGE_SECRETS["github"])
+
+
+def test_killed_while_the_store_is_made(mortal):
+    """Each version of the schema comes wholly or not at all."""
+    for nth in (1, 3):
+        for step in FIRST_STEPS:
+            mortal.launch(crash_at=f"{step}:{nth}")
+            dies(mortal, step)
+    mortal.start()
+    mortal.service.seen_by(mortal)
+    assert mortal.deliveries()["deliveries"] == []
+
+
+@pytest.mark.parametrize("step", LOST_STEPS)
+def test_killed_after_the_state_directory_was_lost(mortal, step):
+    """The Jobs of before are there still: none of their names is used again."""
+    mortal.quick.decide = failing
+    mortal.start()
+    commit, delivery = push(mortal)
+    mortal.service.seen_by(mortal)
+    mortal.outcome_of(mortal.accept(delivery), "build-failed")
+    mortal.stop()
+    shutil.rmtree(mortal.directory / "state")
+    mortal.quick.decide = at_once
+    mortal.launch(crash_at=step)
+    eventually(lambda: mortal.takes(delivery), "it takes the delivery")
+    dies(mortal, step)
+    mortal.start()
+    mortal.outcome_of(delivery, "deployed")
+    assert mortal.service.annotation("commit") == commit
+    [build] = mortal.builds_of(mortal.repository)
+    assert build["attempt"] == 2
+    jobs_made_once(mortal.ledger)
+    assert patched_once(mortal.ledger) == 1
+
+
+def test_job_of_a_dead_agent_does_not_outlive_its_commit(mortal):
+    """It was made, nobody had written that down, and then the branch moved on."""
+    mortal.quick.decide = held
+    mortal.start()
+    mortal.service.seen_by(mortal)
+    mortal.kill()
+    old, delivery = push(mortal)
+    mortal.launch(crash_at="after-job-created")
+    eventually(lambda: mortal.takes(delivery), "it takes the delivery")
+    dies(mortal, "after-job-created")
+    new, delivery = push(mortal)
+    mortal.start()
+    mortal.accept(delivery)
+    eventually(lambda: mortal.place.build_jobs(mortal.repository) and
+               old not in [job["metadata"]["annotations"]["cronwright.io/commit"]
+                           for job in mortal.place.build_jobs(mortal.repository)], "the old Job is gone")
+    mortal.quick.release(mortal.quick.await_running(new))
+    mortal.outcome_of(delivery, "deployed")
+    assert mortal.service.annotation("commit") == new
+    jobs_made_once(mortal.ledger)
+    assert patched_once(mortal.ledger) == 1

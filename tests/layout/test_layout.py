@@ -185,3 +185,20 @@ def test_units_verify(installed, tmp_path):
         (tmp_path / name).write_text(text.replace(program, str(installed / "usr/bin/cronwright")))
     subprocess.run(["systemd-analyze", "verify", "--man=no", *map(str, sorted(tmp_path.iterdir()))],
                    check=True)
+
+
+def test_usual_build_has_no_crash_points(tmp_path):
+    """Only the tests' own build can be told where to die."""
+    subprocess.run(["cmake", "-S", TOP, "-B", tmp_path, "-G", "Ninja", "-DCRONWRIGHT_TESTS=OFF"], check=True,
+                   stdout=subprocess.DEVNULL)
+    subprocess.run(["cmake", "--build", tmp_path, "--target", "base", "store"], check=True, stdout=subprocess.DEVNULL)
+    libraries = [tmp_path / "agent/base/libbase.a", tmp_path / "agent/libstore.a"]
+    content = b"".join(path.read_bytes() for path in libraries)
+    assert b"store_open" in content
+    assert b"crash_point" not in content and b"CRASH_AT" not in content
+
+
+def test_each_crash_point_is_there_once():
+    names = [name for path in PRODUCT for name in re.findall(r'\bCRASH_POINT\("(.*?)"\)', path.read_text())]
+    assert len(names) > 50 and len(set(names)) == len(names)
+    assert all(re.fullmatch(r"(before|after)(-[a-z]+)+", name) for name in names)

@@ -24,12 +24,10 @@
 #include <unistd.h>
 
 #define PAGE       4096
-#define FILES_MAX  16
+#define PAGES_MAX  16384
 #define MODE_ALL   07777
 #define TEXT_SIZE  512
-#define DATABASE   "cronwright.db"
 #define WAL_SUFFIX "-wal"
-#define SHM_SUFFIX "-shm" // made anew from the WAL
 
 // In the order of FAULTS in disk.py.
 enum fault {
@@ -47,24 +45,26 @@ struct control {
     volatile uint32_t times; // that something has failed by it
 };
 
-// A page that differs from what is durable.
-struct page {
-    uint8_t *durable; // its bytes there
-    bool dirty;       // false: an fsync of it has failed
+enum page_state {
+    PAGE_DURABLE,
+    PAGE_DIRTY,
+    PAGE_LOST, // an fsync of it has failed
 };
 
+// One of the database's files as it is on the disk, where that differs from what is read. Kept in a
+// sparse file, since neither the disk nor the page cache dies with a process.
 struct file {
-    dev_t device;
-    ino_t inode;
-    int fd; // to write what is durable
-    struct page *pages;
-    size_t count;
+    bool known;
     off_t durable_size;
+    uint8_t state[PAGES_MAX];
+    uint8_t durable[PAGES_MAX][PAGE]; // of those that are not PAGE_DURABLE
 };
+
+static const char *const names[] = {"cronwright.db", "cronwright.db-wal"};
+#define FILE_COUNT (sizeof names / sizeof *names)
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; // guards the files
-static struct file files[FILES_MAX];
-static size_t file_count;
+static struct file *files[FILE_COUNT];
 static struct control *control;
 static char directory[TEXT_SIZE];
 
@@ -78,18 +78,30 @@ static void *real(const char *name)
     return found;
 }
 
+static void *map_file(const char *path, size_t size)
+{
+    int fd = REAL(open)(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0 || REAL(ftruncate)(fd, (off_t)size) != 0)
+        abort();
+    void *map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (map == MAP_FAILED)
+        abort();
+    close(fd);
+    return map;
+}
+
 __attribute__((constructor)) static void begin(void)
 {
     const char *path = getenv("DISK_CONTROL"), *below = getenv("DISK_DIRECTORY");
     if (!path || !below)
         return;
     snprintf(directory, sizeof directory, "%s/", below);
-    int fd = REAL(open)(path, O_RDWR | O_CLOEXEC);
-    void *map = mmap(NULL, sizeof *control, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (fd < 0 || map == MAP_FAILED)
-        abort();
-    close(fd);
-    control = map;
+    for (size_t i = 0; i < FILE_COUNT; i++) {
+        char at[TEXT_SIZE];
+        snprintf(at, sizeof at, "%s.%s", path, names[i]);
+        files[i] = map_file(at, sizeof *files[i]);
+    }
+    control = map_file(path, sizeof *control);
 }
 
 static bool path_of(int fd, char out[static TEXT_SIZE])
@@ -143,87 +155,92 @@ static bool ends_in(const char *path, const char *suffix)
 // --- what is durable of the database; under the lock ---
 
 // NULL: it is not of the database.
-static struct file *file_of(int fd, const char *path)
+static struct file *file_of(const char *path)
 {
-    struct stat status;
-    if (!strstr(path, "/" DATABASE) || ends_in(path, SHM_SUFFIX) || fstat(fd, &status) != 0)
-        return NULL;
-    for (size_t i = 0; i < file_count; i++)
-        if (files[i].device == status.st_dev && files[i].inode == status.st_ino)
-            return &files[i];
-    if (file_count == FILES_MAX)
-        abort();
-    struct file *file = &files[file_count++];
-    *file = (struct file){.device = status.st_dev,
-                          .inode = status.st_ino,
-                          .fd = REAL(open)(path, O_RDWR | O_CLOEXEC),
-                          .durable_size = status.st_size};
-    return file;
+    for (size_t i = 0; i < FILE_COUNT; i++)
+        if (strcmp(path + strlen(directory), names[i]) == 0)
+            return files[i];
+    return NULL;
 }
 
-static void touch_page(struct file *file, size_t number)
+static void note_known(struct file *file, int fd)
 {
-    if (number >= file->count) {
-        file->pages = realloc(file->pages, (number + 1) * sizeof *file->pages);
-        if (!file->pages)
-            abort();
-        memset(file->pages + file->count, 0, (number + 1 - file->count) * sizeof *file->pages);
-        file->count = number + 1;
-    }
-    struct page *page = &file->pages[number];
-    page->dirty = true;
-    if (page->durable)
+    struct stat status;
+    if (file->known || fstat(fd, &status) != 0)
         return;
-    page->durable = calloc(1, PAGE);
-    ssize_t got = pread(file->fd, page->durable, PAGE, (off_t)number * PAGE);
-    if (!page->durable || got < 0)
-        abort();
+    file->known = true;
+    file->durable_size = status.st_size;
 }
 
 static void touch(int fd, const char *path, off_t offset, size_t len)
 {
-    struct file *file = len ? file_of(fd, path) : NULL;
-    size_t last = (size_t)offset + len - 1;
-    for (size_t page = (size_t)offset / PAGE; file && page <= last / PAGE; page++)
-        touch_page(file, page);
-}
-
-static void forget_page(struct page *page)
-{
-    free(page->durable);
-    *page = (struct page){0};
+    struct file *file = len ? file_of(path) : NULL;
+    if (!file)
+        return;
+    note_known(file, fd);
+    size_t last = ((size_t)offset + len - 1) / PAGE;
+    if (last >= PAGES_MAX)
+        abort();
+    for (size_t page = (size_t)offset / PAGE; page <= last; page++) {
+        if (file->state[page] == PAGE_DURABLE) {
+            memset(file->durable[page], 0, PAGE);
+            if (pread(fd, file->durable[page], PAGE, (off_t)page * PAGE) < 0)
+                abort();
+        }
+        file->state[page] = PAGE_DIRTY;
+    }
 }
 
 static void note_sync(int fd, const char *path, bool good)
 {
     struct stat status;
-    struct file *file = file_of(fd, path);
-    for (size_t i = 0; file && i < file->count; i++) {
-        if (good && file->pages[i].dirty)
-            forget_page(&file->pages[i]);
-        file->pages[i].dirty = false;
-    }
+    struct file *file = file_of(path);
+    for (size_t page = 0; file && page < PAGES_MAX; page++)
+        if (file->state[page] == PAGE_DIRTY)
+            file->state[page] = good ? PAGE_DURABLE : PAGE_LOST;
     if (file && good && fstat(fd, &status) == 0)
         file->durable_size = status.st_size;
 }
 
 static void note_size(int fd, const char *path, off_t size)
 {
-    struct file *file = file_of(fd, path);
-    if (!file || size > file->durable_size)
+    struct file *file = file_of(path);
+    if (!file)
+        return;
+    note_known(file, fd);
+    if (size > file->durable_size)
         return;
     file->durable_size = size;
-    for (size_t i = (size_t)(size + PAGE - 1) / PAGE; i < file->count; i++)
-        forget_page(&file->pages[i]);
+    memset(file->state + (size + PAGE - 1) / PAGE, PAGE_DURABLE,
+           (size_t)(PAGES_MAX - (size + PAGE - 1) / PAGE));
+}
+
+static void forget(struct file *file)
+{
+    file->known = false;
+    memset(file->state, PAGE_DURABLE, PAGES_MAX);
+}
+
+static void restore(const struct file *file, const char *name)
+{
+    char path[TEXT_SIZE * 2];
+    snprintf(path, sizeof path, "%s%s", directory, name);
+    int fd = file->known ? REAL(open)(path, O_RDWR | O_CLOEXEC) : -1;
+    if (fd < 0)
+        return;
+    for (size_t page = 0; page < PAGES_MAX; page++)
+        if (file->state[page] != PAGE_DURABLE &&
+            REAL(pwrite)(fd, file->durable[page], PAGE, (off_t)page * PAGE) != PAGE)
+            abort();
+    if (REAL(ftruncate)(fd, file->durable_size) != 0)
+        abort();
 }
 
 static void cut_power(void)
 {
-    for (size_t i = 0; i < file_count; i++) {
-        for (size_t page = 0; page < files[i].count; page++)
-            if (files[i].pages[page].durable)
-                REAL(pwrite)(files[i].fd, files[i].pages[page].durable, PAGE, (off_t)page * PAGE);
-        REAL(ftruncate)(files[i].fd, files[i].durable_size);
+    for (size_t i = 0; i < FILE_COUNT; i++) {
+        restore(files[i], names[i]);
+        memset(files[i]->state, PAGE_DURABLE, PAGES_MAX);
     }
     die();
 }
@@ -397,7 +414,15 @@ int mkdir(const char *path, mode_t mode)
 
 int unlink(const char *path)
 {
-    if (is_named_ours(path) && fails(FAULT_READ_ONLY))
+    if (!is_named_ours(path))
+        return REAL(unlink)(path);
+    if (fails(FAULT_READ_ONLY))
         return (int)refuse(EROFS);
-    return REAL(unlink)(path);
+    struct file *file = file_of(path);
+    pthread_mutex_lock(&lock);
+    if (file)
+        forget(file);
+    int result = REAL(unlink)(path);
+    pthread_mutex_unlock(&lock);
+    return result;
 }
