@@ -13,6 +13,7 @@ import typing
 
 import forges
 from agents import FORGE_SECRETS, HELPER, Agent, merged
+from places import RBAC
 from proxy import Proxy, certificate
 from quick_builds import Outcome
 from waiting import eventually
@@ -49,13 +50,17 @@ class Fault:
     full_lasts: float = 0          # with --full
     ends: str = "deployed"         # the delivery's reason
     attempts: int = 1              # Jobs, each with a name of its own
+    redelivered: bool = False      # the push was given up, with the reason seen; delivered once more it is deployed
     prepare: typing.Callable | None = None  # of a Case, before its service is made; see Case
     after: typing.Callable | None = None    # of a Case, when all is over: more that must hold
-    settings: dict = dataclasses.field(default_factory=dict)  # of its agent
+    settings: dict | typing.Callable = dataclasses.field(default_factory=dict)  # of its agent; or of its World
+    variables: typing.Callable | None = None  # of its agent's directory: more of its environment
     kaniko: bool = False           # built by Kaniko on the real node, not by QuickBuilds
+    own_builds: bool = False       # in a namespace for builds of its own; with kaniko only
     full: bool = False             # with --full alone
+    alone: bool = False            # while no other is tried
     disruptive: bool = False       # disturbs others on the cluster: only on one of our own
-    within: float = 90             # seconds until it is over and done
+    within: float = 60             # seconds until it is over and done
 
 
 class World:
@@ -90,25 +95,14 @@ class World:
 
     def agent(self, fault):
         """One for each fault: none begins with what another's has left in back-offs."""
-        directory = self.directory / fault.name
-        directory.mkdir()
-        agent = Agent(self.place, directory, kubernetes={"kubeconfig": str(self.kubeconfig)},
+        agent = Agent(self.place, self.directory, kubernetes={"kubeconfig": str(self.kubeconfig)},
                       git={"helper": self.helper}, sweep={"interval": "1h"})
         agent.config["allow"][0].update(repositories=["*"], images=["*"])
-        for changes in ({} if fault.kaniko else self.quick.settings(), fault.settings):
+        own = fault.settings(self) if callable(fault.settings) else fault.settings
+        for changes in ({} if fault.kaniko else self.quick.settings(), own):
             agent.config = merged(agent.config, changes)
+        agent.variables = fault.variables(self.directory) if fault.variables else {}
         return agent
-
-    def reset(self):
-        """Whatever a fault has left: the next one finds the world whole."""
-        self.proxy.clear()
-        self.proxy.flowing.set()
-        self.proxy.quiet.clear()
-        if not self.proxy.server:
-            self.proxy.open()
-        self.barrier.unlink(missing_ok=True)
-        self.proxy.show(self.certificate)
-        self.write_kubeconfig({"tokenFile": str(self.token_file)})
 
     def finish(self):
         self.proxy.finish()
@@ -130,8 +124,11 @@ class Case:
         self.service = self.place.service(fault.name, repository=self.repository, destination=self.destination)
         self.service.seen_by(agent)
         self.commit = self.repository.push(self.files)
-        self.delivery = forges.github(forges.github_push(self.repository.url, self.commit), FORGE_SECRETS["github"])
-        self.began = self.log_from = 0
+        self.delivery = self.new_delivery()
+        self.delivered, self.log_from, self.began = False, 0, time.monotonic()
+
+    def new_delivery(self):
+        return forges.github(forges.github_push(self.repository.url, self.commit), FORGE_SECRETS["github"])
 
     # --- what a person can see ---
 
@@ -159,17 +156,17 @@ class Case:
         last = [""]
 
         def there():
-            self.meanwhile()
             last[0] = self.look(where)
             return re.search(pattern, last[0])
         try:
-            eventually(there, f"{where} says {pattern}", self.fault.within)
+            self.comes(there, f"{where} says {pattern}")
         except AssertionError as failure:
             raise AssertionError(f"{failure}\n{where} says: {last[0][-2000:]}") from None
 
     # --- its way ---
 
     def deliver(self):
+        self.delivered = True
         self.agent.accept(self.delivery)
 
     def hold_fetch(self):
@@ -200,6 +197,10 @@ class Case:
         if self.fault.stage in ("delivery", "end"):
             self.goes_on()
 
+    def comes(self, condition, what):
+        """While the fault lasts."""
+        eventually(lambda: self.meanwhile() or condition(), what, self.fault.within)
+
     def ended(self):
         """What became of the push, while builds end as they come."""
         def final():
@@ -210,6 +211,11 @@ class Case:
 
     def holds(self):
         """What must hold when all is over."""
+        if self.fault.stage == "idle" and not self.delivered:
+            self.deliver()
+        if self.fault.redelivered:
+            self.delivery = self.new_delivery()
+            self.deliver()
         found = self.ended()
         assert found["reason"] == self.fault.ends, found
         build = self.build
@@ -231,30 +237,52 @@ class Case:
         self.service.delete()
 
 
-def attempt(fault, world, full):
-    """The whole way of one fault, with an agent of its own."""
+def attempt(fault, place, quick, full):
+    """The whole way of one fault, in a world and with an agent of its own."""
+    if fault.own_builds:
+        place.builds_namespace = place.namespace.replace("mainjob-", "builds-")
+        make_builds_namespace(place)
+    world = World(place, quick, place.directory)
     agent = world.agent(fault)
-    with agent:
-        case = Case(world, fault, agent)
-        try:
-            if fault.stage == "fetch":
-                case.hold_fetch()
-            elif fault.stage in ("kaniko", "end"):
-                case.runs()
-            case.log_from = agent.log.stat().st_size
-            lasts = full and fault.full_lasts or fault.lasts
-            until = time.monotonic() + lasts
-            with fault.inject(case):
-                if fault.stage == "delivery":
-                    case.deliver()
-                elif fault.stage == "fetch":
-                    world.barrier.unlink()
-                for where, pattern in fault.seen.items():
-                    case.sees(where, pattern)
-                eventually(lambda: case.meanwhile() or time.monotonic() >= until, "it has lasted", lasts + 60)
-            if fault.stage == "idle":
-                case.deliver()
-            case.holds()
-        finally:
-            case.remove()
-            world.reset()
+    try:
+        with agent:
+            case = Case(world, fault, agent)
+            try:
+                strike(case, full and fault.full_lasts or fault.lasts)
+                case.holds()
+            finally:
+                case.remove()
+    except BaseException as failure:
+        raise AssertionError(f"{failure}\nthe end of its agent's log:\n{agent.log_text()[-4000:]}") from failure
+    finally:
+        world.finish()
+        if fault.own_builds:
+            place.cluster.delete("namespaces", None, place.builds_namespace)
+
+
+def make_builds_namespace(place):
+    """One in which the agent has its rights."""
+    cluster, name = place.cluster, place.builds_namespace
+    cluster.create("namespaces", None, {"metadata": {"name": name}})
+    of_builds = [part for part in RBAC.read_text().split("\n---\n") if "namespace: cronwright-builds" in part]
+    cluster.kubectl("apply", "-f", "-", stdin="\n---\n".join(of_builds).replace("namespace: cronwright-builds",
+                                                                                f"namespace: {name}"))
+    eventually(lambda: cluster.kubectl("get", "serviceaccounts", "-n", name, "-o", "name"), "there is an account")
+
+
+def strike(case, lasts):
+    fault = case.fault
+    if fault.stage == "fetch":
+        case.hold_fetch()
+    elif fault.stage in ("kaniko", "end"):
+        case.runs()
+    case.log_from = case.agent.log.stat().st_size
+    until = time.monotonic() + lasts
+    with fault.inject(case):
+        if fault.stage == "delivery":
+            case.deliver()
+        elif fault.stage == "fetch":
+            case.world.barrier.unlink()
+        for where, pattern in fault.seen.items():
+            case.sees(where, pattern)
+        eventually(lambda: time.monotonic() >= until, "it has lasted", lasts + 60)

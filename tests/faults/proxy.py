@@ -172,10 +172,10 @@ def answer(status, body="", **headers):
     return lambda exchange: exchange.answer(status, body, named)
 
 
-def refusal(status, reason, message="told so by a test", **headers):
+def refusal(status, reason, message="told so by a test", details=None, **headers):
     """As the Kubernetes API refuses."""
     body = json.dumps({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message,
-                       "reason": reason, "code": status})
+                       "reason": reason, "details": details or {}, "code": status})
     return answer(status, body, **{"Content_Type": "application/json", **headers})
 
 
@@ -357,7 +357,6 @@ class Proxy:
         self.quiet = threading.Event()    # new connections are taken, and nothing is said on them
         self.tls = None
         if certificate:
-            self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self.show(certificate)
         self.port, self.server = 0, None
         self.open()
@@ -371,8 +370,10 @@ class Proxy:
         return f"{'https' if self.tls else 'http'}://{self.address}"
 
     def show(self, certificate):
-        """To new connections."""
-        self.tls.load_cert_chain(certificate.file)
+        """To new connections; nothing of sessions of before is known any more."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate.file)
+        self.tls = context
 
     def open(self):
         self.server = Server((self.host, self.port), self)

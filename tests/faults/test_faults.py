@@ -1,26 +1,51 @@
-"""Each fault of the tables: seen for what it is while it lasts, and got over without a restart."""
+"""Each fault of the tables: seen for what it is while it lasts, and got over without a restart. Most of the time they
+wait, so that a few are tried at once, each in a namespace and with an agent of its own."""
+
+import concurrent.futures
 
 import pytest
 
 import kubernetes
-from faults import STAGES, World, attempt
+from faults import STAGES, attempt
 from own_cluster import why_not_ours
 from quick_builds import QuickBuilds, held
 
+AT_ONCE = 4
 FAULTS = [*kubernetes.FAULTS]
+
+
+def is_alone(fault):
+    return fault.alone or fault.disruptive
 
 
 def row(fault):
     return pytest.param(fault, id=fault.name, marks=[pytest.mark.disruptive] if fault.disruptive else [])
 
 
+def why_not(fault, full):
+    if fault.full and not full:
+        return "takes long: with --full"
+    if fault.disruptive and why_not_ours():
+        return f"disturbs the whole cluster, and {why_not_ours()}"
+    return None
+
+
 @pytest.fixture(scope="module")
-def world(cluster, new_place):
-    place = new_place("faults")
-    with QuickBuilds(cluster, decide=held) as quick:
-        world = World(place, quick, place.directory)
-        yield world
-        world.finish()
+def tries(cluster, new_place, request, full):
+    """fault → what became of it; those that bear company have begun."""
+    with QuickBuilds(cluster, decide=held) as quick, concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+        def begin(fault):
+            return pool.submit(lambda: attempt(fault, new_place(fault.name), quick, full))
+        chosen = [item.callspec.params["fault"] for item in request.session.items if item.function is test_fault]
+        begun = {fault.name: begin(fault) for fault in chosen if not is_alone(fault) and not why_not(fault, full)}
+
+        def result(fault):
+            if is_alone(fault):
+                concurrent.futures.wait(begun.values())
+                begun[fault.name] = begin(fault)
+            return begun[fault.name].result()
+        yield result
+        pool.shutdown(cancel_futures=True)
 
 
 def test_names_and_stages_of_the_table():
@@ -29,10 +54,8 @@ def test_names_and_stages_of_the_table():
     assert {fault.stage for fault in FAULTS} == set(STAGES)
 
 
-@pytest.mark.parametrize("fault", [row(fault) for fault in FAULTS])
-def test_fault(fault, world, full):
-    if fault.full and not full:
-        pytest.skip("takes long: with --full")
-    if fault.disruptive and (why := why_not_ours()):
-        pytest.skip(f"disturbs the whole cluster, and {why}")
-    attempt(fault, world, full)
+@pytest.mark.parametrize("fault", [row(fault) for fault in sorted(FAULTS, key=is_alone)])
+def test_fault(fault, tries, full):
+    if why := why_not(fault, full):
+        pytest.skip(why)
+    tries(fault)
