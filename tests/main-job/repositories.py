@@ -23,6 +23,7 @@ class Repository:
         self.bare = pathlib.Path(os.environ["GIT_ROOT"]) / f"{name}.git"
         self.url = f"{os.environ['GIT_URL']}/{name}.git"
         self.work = directory / "work" / name
+        self.pushed_to = None  # where pushes go when that is not the URL
         self.bare.mkdir(parents=True)
         self.work.mkdir(parents=True)
         git(self.bare, "init", "-q", "--bare", "-b", "main")
@@ -45,7 +46,7 @@ class Repository:
     def push(self, files=None, message="Change the report", branch="main"):
         """Commits and pushes; gives the commit."""
         commit = self.commit(files, message)
-        remote = str(self.bare) if "/private/" in self.url else self.url
+        remote = self.pushed_to or (str(self.bare) if "/private/" in self.url else self.url)
         git(self.work, "push", "-q", "-f", remote, f"HEAD:refs/heads/{branch}")
         return commit
 
