@@ -65,6 +65,12 @@ void pipeline_settings_changed(struct pipeline *pipeline);
 void pipeline_queue(struct pipeline *pipeline, struct work_queue_figures *out);
 // Since the last sweep; 0 before the first.
 int64_t pipeline_sweep_age_ms(const struct pipeline *pipeline);
+// What its directories took on disk at the last sweep, and how many sources fail now.
+struct pipeline_figures {
+    int64_t mirror_bytes, build_log_bytes, context_bytes;
+    size_t failing;
+};
+void pipeline_figures(struct pipeline *pipeline, struct pipeline_figures *out);
 // Asks for every branch that is followed or has unfinished work; due ones are looked up again.
 void pipeline_sweep(struct pipeline *pipeline);
 
