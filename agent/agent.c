@@ -545,6 +545,7 @@ static bool start(struct agent *agent, struct error *err)
         !store_open(config->state_directory, &agent->store, err) || !start_kubernetes(agent, err))
         return false;
     store_on_commit(agent->store, count_commit);
+    store_bound_pending(agent->store, config->webhooks.max_pending);
     kube_client_on_answer(agent->kube, count_answer);
     return start_parts(agent, config, err) && start_listeners(agent, config, err);
 }

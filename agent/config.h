@@ -111,6 +111,7 @@ struct config {
         int64_t max_connections;
         int64_t max_connections_per_address; // 0: any number
         int64_t max_bytes_in_flight;         // ≥ max_body
+        int64_t max_pending;
         int64_t request_timeout_ms;
     } webhooks;
     struct {
@@ -208,10 +209,12 @@ struct config {
     struct {
         int64_t max_bytes;
         int64_t max_total_bytes;
+        int64_t max_build_bytes; // of those of builds together
     } logs;
     struct {
         int64_t deliveries;
         int64_t builds;
+        int64_t branches;
         int64_t images;
         int64_t runs; // of each service
         int64_t run_days;

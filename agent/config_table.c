@@ -206,6 +206,11 @@ const struct config_setting config_settings[] = {
      .standard = "100MiB", .min = KIB(1), .max = GIB(10),
      .help = "Bytes of all bodies together that are arriving or being looked at; at least maxBody. "
              "What is beyond is answered with 503."},
+    {"webhooks.maxPending", CONFIG_INT, AT(webhooks.max_pending), .restart = true,
+     .standard = "100000", .min = 1, .max = 10000000,
+     .help =
+         "Deliveries that have not come to an end; further ones are answered with 503, and what "
+         "they would have told is found by the sweep."},
     {"webhooks.requestTimeout", CONFIG_DURATION, AT(webhooks.request_timeout_ms), .restart = true,
      .standard = "30s", .min = SECONDS(1), .max = MINUTES(10),
      .help = "How long a request may take to arrive, in all."},
@@ -545,14 +550,17 @@ const struct config_setting config_settings[] = {
      .help = "The file with an access token that may write commit statuses.",
      .example = "/etc/cronwright/statuses.token"},
 
-    {"logs", CONFIG_GROUP, .help = "The logs of runs, kept under the state directory."},
+    {"logs", CONFIG_GROUP, .help = "The logs of runs and builds, kept under the state directory."},
     {"logs.maxBytes", CONFIG_SIZE, AT(logs.max_bytes), .standard = "64MiB", .min = KIB(64),
      .max = GIB(16),
      .help = "Of one container's log with the time of each line; the rest is not kept, and that is "
              "said."},
     {"logs.maxTotalBytes", CONFIG_SIZE, AT(logs.max_total_bytes), .standard = "10GiB",
      .min = KIB(64), .max = GIB(65536),
-     .help = "Of all logs, compressed: then those of the runs that ended first go."},
+     .help = "Of all logs of runs, compressed: then those of the runs that ended first go."},
+    {"logs.maxBuildBytes", CONFIG_SIZE, AT(logs.max_build_bytes), .standard = "10GiB",
+     .min = KIB(64), .max = GIB(65536),
+     .help = "Of all logs of builds: then those of the oldest builds that have ended go."},
 
     {"retention", CONFIG_GROUP,
      .help = "What is remembered; work not yet done is never forgotten."},
@@ -560,6 +568,11 @@ const struct config_setting config_settings[] = {
      .max = 10000000, .help = "Deliveries."},
     {"retention.builds", CONFIG_INT, AT(retention.builds), .standard = "1000", .min = 10,
      .max = 1000000, .help = "Builds, with their logs."},
+    {"retention.branches", CONFIG_INT, AT(retention.branches), .standard = "100000", .min = 100,
+     .max = 10000000,
+     .help =
+         "Branches whose last head is known, a repository's under each Git credential; those go "
+         "that were not asked for longest. More than are followed."},
     {"retention.images", CONFIG_INT, AT(retention.images), .standard = "50", .min = 2, .max = 500,
      .help = "Images of each service, to roll back to."},
     {"retention.runs", CONFIG_INT, AT(retention.runs), .standard = "200", .min = 1, .max = 100000,

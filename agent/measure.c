@@ -110,6 +110,16 @@ static void measure_servers(struct measured *measured)
     pthread_mutex_unlock(&measured->lock);
 }
 
+static void measure_pipeline(struct pipeline *pipeline)
+{
+    struct pipeline_figures figures;
+    pipeline_figures(pipeline, &figures);
+    metric_set(METRIC_DISK_BYTES, "mirrors", NULL, (double)figures.mirror_bytes);
+    metric_set(METRIC_DISK_BYTES, "build-logs", NULL, (double)figures.build_log_bytes);
+    metric_set(METRIC_DISK_BYTES, "contexts", NULL, (double)figures.context_bytes);
+    metric_set(METRIC_SOURCES_FAILING, NULL, NULL, (double)figures.failing);
+}
+
 void measure(struct measured *measured)
 {
     struct work_queue_figures figures;
@@ -118,6 +128,7 @@ void measure(struct measured *measured)
     recorder_queue(measured->recorder, &figures);
     measure_queue("recorder", &figures);
     measure_store(measured->store);
+    measure_pipeline(measured->pipeline);
     measure_servers(measured);
     size_t running, waiting;
     children_count(measured->children, &running, &waiting);

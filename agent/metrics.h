@@ -35,6 +35,8 @@ enum metric {
     METRIC_SERVICES,
     METRIC_RUNS,             // kind, result
     METRIC_RUN_LOG_BYTES,    //
+    METRIC_DISK_BYTES,       // what: the directories of the pipeline
+    METRIC_SOURCES_FAILING,  //
     METRIC_CHILDREN,         // state
     METRIC_KUBE_REQUESTS,    // verb, code
     METRIC_WATCH_FAILURES,   // watch

@@ -19,6 +19,7 @@ WORDS(patch_results, "patched", "failed");
 WORDS(run_kinds, "scheduled", "forced", "first");
 WORDS(run_ends, "succeeded", "failed", "unknown");
 WORDS(child_states, "running", "waiting");
+WORDS(directories, "mirrors", "build-logs", "contexts");
 WORDS(verbs, "get", "list", "watch", "create", "update", "patch", "delete", "other");
 WORDS(watches, "services", "builds", "runs");
 WORDS(event_results, "sent", "merged", "dropped", "failed");
@@ -176,6 +177,17 @@ const struct metric_row metric_rows[METRIC_COUNT] = {
                      CELLS((COUNT(run_kinds) - 1) * (COUNT(run_ends) - 1))},
     [METRIC_RUN_LOG_BYTES] = {"cronwright_run_log_bytes", METRIC_GAUGE,
                               "Size on disk of the logs of runs that are over", CELLS(1)},
+    [METRIC_DISK_BYTES] = {"cronwright_disk_bytes",
+                           METRIC_GAUGE,
+                           "Size on disk of Git mirrors, of the logs of builds and of build "
+                           "contexts, at the last sweep",
+                           {CLOSED("what", directories)},
+                           CELLS(COUNT(directories) - 1)},
+    [METRIC_SOURCES_FAILING] =
+        {"cronwright_sources_failing", METRIC_GAUGE,
+         "Branches, under each Git credential, whose next step failed and is "
+         "tried again",
+         CELLS(1)},
     [METRIC_CHILDREN] = {"cronwright_git_children",
                          METRIC_GAUGE,
                          "Git programs that run, and that wait for a place",

@@ -12,8 +12,9 @@
 #include <unistd.h>
 
 #define READ_CHUNK        ((size_t)16 << 10)
-#define REMOVE_LEVELS_MAX 32 // of directories that their owner may not use
-#define REMOVE_OPEN_MAX   16 // descriptors while walking a tree
+#define REMOVE_LEVELS_MAX 32  // of directories that their owner may not use
+#define REMOVE_OPEN_MAX   16  // descriptors while walking a tree
+#define BLOCK             512 // what st_blocks counts
 
 static bool open_to_read(const char *path, int *out, struct error *err)
 {
@@ -196,6 +197,24 @@ bool directory_remove(const char *path, struct error *err)
     if (failed != 0 && failed != ENOENT)
         return error_errno(err, ERR_IO, failed, "remove %s", path);
     return true;
+}
+
+static int64_t walked_bytes; // of the one walk there is
+
+static int add_bytes(const char *path, const struct stat *found, int kind, struct FTW *walk)
+{
+    (void)path;
+    (void)walk;
+    if (kind == FTW_F || kind == FTW_SL)
+        walked_bytes += (int64_t)found->st_blocks * BLOCK;
+    return 0;
+}
+
+int64_t directory_bytes(const char *path)
+{
+    walked_bytes = 0;
+    (void)nftw(path, add_bytes, REMOVE_OPEN_MAX, FTW_PHYS | FTW_MOUNT); // of what can be seen
+    return walked_bytes;
 }
 
 char *file_newest(const char *directory, const char *suffix)

@@ -35,6 +35,10 @@ bool directory_make(const char *path, struct error *err) MUST_CHECK;
 // removed already. For trees that no other user can write to.
 bool directory_remove(const char *path, struct error *err) MUST_CHECK;
 
+// What the files in it take on disk; symbolic links and other file systems are not followed. One
+// thread at a time.
+int64_t directory_bytes(const char *path);
+
 // The path of the newest regular file in a directory whose name ends in `suffix`; NULL when there
 // is none, or no such directory. The caller frees.
 char *file_newest(const char *directory, const char *suffix);

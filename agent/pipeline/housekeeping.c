@@ -55,13 +55,46 @@ static void trim_store(struct pipeline *pipeline)
     CLEANUP(settings_drop_ptr)
     const struct config *config = settings_hold(pipeline->parts.settings);
     struct error err;
-    if (!store_trim(pipeline->parts.store, config->retention.deliveries, config->retention.builds,
-                    &err))
+    struct store_bounds bounds = {.deliveries = config->retention.deliveries,
+                                  .builds = config->retention.builds,
+                                  .branches = config->retention.branches};
+    if (!store_trim(pipeline->parts.store, &bounds, &err))
         log_line(LOG_WARNING, "old rows cannot be trimmed", "error", err.text, NULL);
 }
 
-// Logs of builds that the store has no row of any more.
-static void sweep_logs(struct pipeline *pipeline)
+struct build_log {
+    int64_t build;
+    int64_t bytes; // 0: it may not go
+};
+
+struct build_logs {
+    struct build_log *items;
+    size_t count;
+};
+
+static void build_logs_finish(struct build_logs *logs)
+{
+    free(logs->items);
+}
+
+static int older_first(const void *a, const void *b)
+{
+    const struct build_log *one = a, *other = b;
+    return (one->build > other->build) - (one->build < other->build);
+}
+
+static bool remove_log(struct pipeline *pipeline, int64_t build)
+{
+    CLEANUP(free_ptr) char *path = build_log_directory(pipeline, build);
+    struct error err;
+    bool removed = directory_remove(path, &err);
+    if (!removed)
+        log_line(LOG_WARNING, "an old log cannot be removed", "error", err.text, NULL);
+    return removed;
+}
+
+// Those that the store has no row of any more go; `*total` is what the others take.
+static void list_logs(struct pipeline *pipeline, struct build_logs *out, int64_t *total)
 {
     DIR *directory = opendir(pipeline->log_directory);
     for (struct dirent *entry;
@@ -69,16 +102,35 @@ static void sweep_logs(struct pipeline *pipeline)
         struct build build;
         struct error err;
         int64_t id;
-        if (!text_starts(entry->d_name, "b-") ||
-            !text_to_int(entry->d_name + 2, 1, INT64_MAX, &id) ||
-            store_build_get(pipeline->parts.store, id, &build, &err) || err.code != ERR_NOT_FOUND)
+        if (!text_starts(entry->d_name, "b-") || !text_to_int(entry->d_name + 2, 1, INT64_MAX, &id))
+            continue;
+        bool known = store_build_get(pipeline->parts.store, id, &build, &err);
+        if (!known && err.code == ERR_NOT_FOUND && remove_log(pipeline, id))
             continue;
         CLEANUP(free_ptr) char *path = build_log_directory(pipeline, id);
-        if (!directory_remove(path, &err))
-            log_line(LOG_WARNING, "an old log cannot be removed", "error", err.text, NULL);
+        int64_t bytes = directory_bytes(path);
+        *total += bytes;
+        out->items = xrealloc(out->items, (out->count + 1) * sizeof *out->items);
+        out->items[out->count++] =
+            (struct build_log){id, known && build.state >= BUILD_DONE ? bytes : 0};
     }
     if (directory)
         closedir(directory);
+    if (out->count)
+        qsort(out->items, out->count, sizeof *out->items, older_first);
+}
+
+static void sweep_logs(struct pipeline *pipeline)
+{
+    CLEANUP(settings_drop_ptr)
+    const struct config *config = settings_hold(pipeline->parts.settings);
+    CLEANUP(build_logs_finish) struct build_logs logs = {0};
+    int64_t total = 0;
+    list_logs(pipeline, &logs, &total);
+    for (size_t i = 0; i < logs.count && total > config->logs.max_build_bytes; i++)
+        if (logs.items[i].bytes > 0 && remove_log(pipeline, logs.items[i].build))
+            total -= logs.items[i].bytes;
+    pipeline->build_log_bytes = total;
 }
 
 // --- the thread ---

@@ -9,7 +9,6 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,8 +17,6 @@
 #include <unistd.h>
 
 #define LOCK_SUFFIX ".lock"
-#define WALK_FILES  16
-#define BLOCK       512 // what st_blocks counts
 
 struct mirror {
     char name[GIT_MIRROR_NAME_SIZE];
@@ -35,17 +32,6 @@ struct mirror_list {
 static void mirrors_finish(struct mirror_list *list)
 {
     free(list->items);
-}
-
-static int64_t walked_bytes; // of one walk: there is one thread for them
-
-static int add_bytes(const char *path, const struct stat *status, int type, struct FTW *at)
-{
-    (void)path;
-    (void)at;
-    if (type == FTW_F || type == FTW_SL)
-        walked_bytes += (int64_t)status->st_blocks * BLOCK;
-    return 0;
 }
 
 static int least_used_first(const void *a, const void *b)
@@ -69,9 +55,7 @@ static void list_mirrors(struct pipeline *pipeline, struct mirror_list *out)
         char *path = xasprintf("%s/%s", pipeline->mirror_directory, entry->d_name);
         CLEANUP(free_ptr) char *lock_path = xasprintf("%s" LOCK_SUFFIX, path);
         text_copy(mirror.name, sizeof mirror.name, entry->d_name);
-        walked_bytes = 0;
-        nftw(path, add_bytes, WALK_FILES, FTW_PHYS | FTW_MOUNT);
-        mirror.bytes = walked_bytes;
+        mirror.bytes = directory_bytes(path);
         if (stat(lock_path, &lock) == 0)
             mirror.used_ms = (int64_t)lock.st_mtim.tv_sec * 1000 + lock.st_mtim.tv_nsec / 1000000;
         out->items = xrealloc(out->items, (out->count + 1) * sizeof *out->items);
@@ -132,7 +116,7 @@ static json_t *wanted_mirrors(struct pipeline *pipeline, const struct config *co
 static void trim_list(struct pipeline *pipeline, const struct config *config,
                       struct mirror_list *list)
 {
-    int64_t total = 0, count = 0;
+    int64_t total = 0;
     for (size_t i = 0; i < list->count; i++)
         total += list->items[i].bytes;
     for (size_t i = 0; i < list->count && total > config->git.max_total_bytes; i++)
@@ -141,10 +125,7 @@ static void trim_list(struct pipeline *pipeline, const struct config *config,
             total -= list->items[i].bytes;
             list->items[i].bytes = 0;
         }
-    for (size_t i = 0; i < list->count; i++)
-        count += list->items[i].bytes > 0;
     pipeline->mirror_bytes = total;
-    pipeline->mirror_count = count;
 }
 
 static void remove_unwanted(struct pipeline *pipeline, const struct config *config,

@@ -241,6 +241,14 @@ void pipeline_queue(struct pipeline *pipeline, struct work_queue_figures *out)
     work_queue_figures(pipeline->queue, out);
 }
 
+void pipeline_figures(struct pipeline *pipeline, struct pipeline_figures *out)
+{
+    *out = (struct pipeline_figures){.mirror_bytes = pipeline->mirror_bytes,
+                                     .build_log_bytes = pipeline->build_log_bytes,
+                                     .context_bytes = pipeline->context_bytes,
+                                     .failing = tries_sources(pipeline->tries)};
+}
+
 int64_t pipeline_sweep_age_ms(const struct pipeline *pipeline)
 {
     int64_t swept = pipeline->swept;

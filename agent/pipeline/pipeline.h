@@ -69,6 +69,12 @@ int64_t pipeline_sweep_age_ms(const struct pipeline *pipeline);
 // ago, whatever the answer, in ms; `key` becomes "repository branch", "" when there is none.
 int64_t pipeline_oldest_check(const struct pipeline *pipeline, char *key, size_t room);
 #define PIPELINE_KEY_SIZE (STORE_REPOSITORY_SIZE + STORE_BRANCH_SIZE)
+// What its directories took on disk at the last sweep, and how many sources fail now.
+struct pipeline_figures {
+    int64_t mirror_bytes, build_log_bytes, context_bytes;
+    size_t failing;
+};
+void pipeline_figures(struct pipeline *pipeline, struct pipeline_figures *out);
 // Takes up unfinished work at once, and has every branch that is followed asked for its head, each
 // once however many services follow it, spread over a tenth of sweep.interval at most.
 void pipeline_sweep(struct pipeline *pipeline);

@@ -134,9 +134,11 @@ static bool note_job(void *user, const struct build *build)
     return true;
 }
 
-static void remove_older(const struct pipeline *pipeline, const char *suffix, const json_t *own,
-                         int64_t ms)
+// What stays takes so many bytes.
+static int64_t remove_older(const struct pipeline *pipeline, const char *suffix, const json_t *own,
+                            int64_t ms)
 {
+    int64_t bytes = 0;
     CLEANUP(spooled_finish) struct spooled_list list = {0};
     list_spooled(pipeline, suffix, &list);
     for (size_t i = 0; i < list.count; i++) {
@@ -145,7 +147,10 @@ static void remove_older(const struct pipeline *pipeline, const char *suffix, co
         CLEANUP(free_ptr) char *job = xstrndup(file->name, len);
         if (!json_object_get(own, job) && wall_now().ms - file->written_ms > ms)
             remove_spooled(pipeline, file);
+        else
+            bytes += file->bytes;
     }
+    return bytes;
 }
 
 // What was packed for another agent's Job is needed for as long as a Job may run.
@@ -158,8 +163,9 @@ void spool_sweep(struct pipeline *pipeline)
     struct error err;
     if (!store_build_list(pipeline->parts.store, &filter, note_job, own, &err))
         return;
-    remove_older(pipeline, SUFFIX, own, config->builds.timeout_ms);
-    remove_older(pipeline, SUFFIX PART_SUFFIX, own, 2 * config->git.timeout_ms);
+    pipeline->context_bytes =
+        remove_older(pipeline, SUFFIX, own, config->builds.timeout_ms) +
+        remove_older(pipeline, SUFFIX PART_SUFFIX, own, 2 * config->git.timeout_ms);
 }
 
 // --- packing again ---

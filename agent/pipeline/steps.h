@@ -73,7 +73,7 @@ struct pipeline {
         unsigned asked;       // enum chores
         atomic_bool stopping; // read without it too
     } housekeeping;
-    _Atomic int64_t mirror_count, mirror_bytes; // as they were last walked
+    _Atomic int64_t mirror_bytes, build_log_bytes, context_bytes; // as they were last walked
 };
 
 // How a step ended.

@@ -100,3 +100,11 @@ int tries_forget(struct tries *tries, const char *source)
     pthread_mutex_unlock(&tries->lock);
     return count;
 }
+
+size_t tries_sources(struct tries *tries)
+{
+    pthread_mutex_lock(&tries->lock);
+    size_t count = tries->count;
+    pthread_mutex_unlock(&tries->lock);
+    return count;
+}

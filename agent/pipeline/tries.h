@@ -8,6 +8,8 @@
 
 #include "agent/base/clock.h"
 
+#include <stddef.h>
+
 #define TRIES_MAX 4096 // sources that are remembered
 
 struct tries;
@@ -23,6 +25,8 @@ struct tried {
 struct tried tries_failed(struct tries *tries, const char *source);
 // How often it has failed.
 int tries_count(struct tries *tries, const char *source);
+// How many sources are failing.
+size_t tries_sources(struct tries *tries);
 // It came further. How often it had failed before.
 int tries_forget(struct tries *tries, const char *source);
 

@@ -38,6 +38,7 @@ struct db {
     sqlite3 *sqlite;
     bool distrusted;       // the writer's: see renew_wal()
     pthread_mutex_t *lock; // held by the user of the reading connection; NULL for the writer's
+    struct db_pending pending;
     struct {
         const char *sql;
         sqlite3_stmt *prepared;
@@ -186,6 +187,11 @@ int64_t db_changes(struct db *db)
 int64_t db_last_id(struct db *db)
 {
     return sqlite3_last_insert_rowid(db->sqlite);
+}
+
+struct db_pending *db_pending(struct db *db)
+{
+    return &db->pending;
 }
 
 // --- records ---
@@ -426,6 +432,7 @@ static void *write_groups(void *arg)
         int64_t began = mono_us();
         bool ok = commit_group(&store->writer, group, &err);
         store->writer.distrusted |= !ok;
+        store->writer.pending.known &= ok;
         if (ok && group && store->on_commit)
             store->on_commit(mono_us() - began, count_changes(group));
         finish_group(store, group, ok ? NULL : &err);
@@ -493,6 +500,11 @@ bool store_healthy(struct store *store, struct error *err)
 void store_on_commit(struct store *store, void (*told)(int64_t us, size_t changes))
 {
     store->on_commit = told; // before the first change wakes the writer
+}
+
+void store_bound_pending(struct store *store, int64_t most)
+{
+    store->writer.pending.most = most; // before the first change wakes the writer
 }
 
 int64_t store_queued(struct store *store)

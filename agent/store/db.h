@@ -47,6 +47,15 @@ char *db_text_copy(const struct statement *statement, int column)
 int64_t db_changes(struct db *db);
 int64_t db_last_id(struct db *db);
 
+// Of a writing connection: how many deliveries are pending, as far as that is known. It is not
+// after a change that was rolled back.
+struct db_pending {
+    bool known;
+    int64_t count;
+    int64_t most; // there may be; 0: no bound
+};
+struct db_pending *db_pending(struct db *db);
+
 // --- records: how a struct's fields lie in parameters and columns, in order ---
 
 enum db_kind {

@@ -1,5 +1,6 @@
 #include "agent/store/db.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 #define FIELD(kind, name) DB_FIELD(DB_KIND_##kind, delivery, name)
@@ -100,15 +101,42 @@ static bool insert_repeat(struct db *db, const struct delivery *delivery,
     return insert_row(db, &repeat, true, err);
 }
 
+static bool count_pending(struct db *db, struct error *err)
+{
+    static const char sql[] = "SELECT count(*) FROM deliveries WHERE pending = 1";
+    struct db_pending *pending = db_pending(db);
+    if (pending->known)
+        return true;
+    CLEANUP(db_reset) struct statement *statement = db_prepare(db, sql, err);
+    if (!statement || !db_one(statement, err))
+        return false;
+    pending->count = db_int(statement, 0);
+    pending->known = true;
+    return true;
+}
+
+static bool has_room(struct db *db, struct error *err)
+{
+    const struct db_pending *pending = db_pending(db);
+    if (!count_pending(db, err))
+        return false;
+    return pending->most == 0 || pending->count < pending->most ||
+           error_set(err, ERR_TOO_LARGE, "%" PRId64 " deliveries have not come to an end",
+                     pending->count);
+}
+
 static bool apply_addition(struct db *db, void *data, struct error *err)
 {
     struct addition *addition = data;
     const struct delivery *delivery = &addition->delivery;
+    if (delivery->pending && !has_room(db, err))
+        return false;
     if (!insert_row(db, delivery, false, err))
         return false;
     if (db_changes(db)) {
         addition->outcome = STORE_ADDED;
         addition->seq = db_last_id(db);
+        db_pending(db)->count += delivery->pending;
         return true;
     }
     struct earlier earlier = {0};
@@ -116,7 +144,10 @@ static bool apply_addition(struct db *db, void *data, struct error *err)
         return false;
     if (earlier.failed) {
         addition->outcome = delivery->pending ? STORE_REOPENED : STORE_ADDED;
-        return replace_row(db, delivery, earlier.seq, &addition->seq, err);
+        if (!replace_row(db, delivery, earlier.seq, &addition->seq, err))
+            return false;
+        db_pending(db)->count += delivery->pending;
+        return true;
     }
     addition->outcome = STORE_REPEATED;
     if (!insert_repeat(db, delivery, earlier.received, err))
@@ -185,6 +216,8 @@ static bool apply_ending(struct db *db, void *data, struct error *err)
     for (; (step = db_step(statement, err)) == DB_ROW; ended->count++)
         if (ended->count < STORE_ENDED_MAX)
             db_text(statement, 0, ended->ids[ended->count], STORE_DELIVERY_ID_SIZE);
+    if (step == DB_DONE)
+        db_pending(db)->count -= (int64_t)ended->count;
     return step == DB_DONE;
 }
 
@@ -258,6 +291,7 @@ static bool apply_reopening(struct db *db, void *data, struct error *err)
     if (!db_run(statement, err))
         return false;
     reopening->count = (int)db_changes(db);
+    db_pending(db)->count += reopening->count;
     return true;
 }
 

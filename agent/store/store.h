@@ -299,8 +299,15 @@ bool store_image_list(struct store *store, const char *uid, int limit,
 // --- bounds ---
 
 // Deletes the oldest finished rows beyond these counts; unfinished work is never dropped, nor the
-// newest delivery. Patches go with their build.
-bool store_trim(struct store *store, int64_t deliveries, int64_t builds,
+// newest delivery, nor the head of a branch with unfinished work. Patches go with their build.
+struct store_bounds {
+    int64_t deliveries, builds, branches;
+};
+bool store_trim(struct store *store, const struct store_bounds *bounds,
                 struct error *err) MUST_CHECK;
+
+// From now on no more than so many deliveries are pending: further ones fail (ERR_TOO_LARGE). Call
+// it before the first change.
+void store_bound_pending(struct store *store, int64_t most);
 
 #endif

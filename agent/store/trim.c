@@ -32,6 +32,18 @@ static const char trim_images[] =
     "DELETE FROM images WHERE id IN (SELECT id FROM images WHERE id < "
     "(SELECT id FROM images ORDER BY id DESC LIMIT 1 OFFSET ?1) ORDER BY id LIMIT ?2)";
 
+// One that is to be asked for at once (0) is as good as new. Sorted only when there are too many.
+static const char trim_branches[] =
+    "DELETE FROM branches WHERE (repository, branch, credential) IN "
+    "(SELECT repository, branch, credential FROM branches AS old "
+    "WHERE (SELECT count(*) FROM branches) > ?1 AND checked > 0 AND checked < "
+    "(SELECT checked FROM branches ORDER BY checked = 0 DESC, checked DESC LIMIT 1 OFFSET ?1) "
+    "AND NOT EXISTS (SELECT 1 FROM deliveries WHERE pending = 1 "
+    "AND deliveries.repository = old.repository AND deliveries.branch = old.branch) "
+    "AND NOT EXISTS (SELECT 1 FROM builds WHERE state NOT IN " DB_BUILD_ENDED
+    " AND builds.repository = old.repository AND builds.branch = old.branch) "
+    "ORDER BY checked LIMIT ?2)";
+
 static bool apply_trimming(struct db *db, void *data, struct error *err)
 {
     struct trimming *trimming = data;
@@ -60,8 +72,10 @@ static bool trim(struct store *store, const char *sql, int64_t keep, struct erro
     return true;
 }
 
-bool store_trim(struct store *store, int64_t deliveries, int64_t builds, struct error *err)
+bool store_trim(struct store *store, const struct store_bounds *bounds, struct error *err)
 {
-    return trim(store, trim_deliveries, deliveries, err) && trim(store, trim_builds, builds, err) &&
+    return trim(store, trim_deliveries, bounds->deliveries, err) &&
+           trim(store, trim_builds, bounds->builds, err) &&
+           trim(store, trim_branches, bounds->branches, err) &&
            trim(store, trim_images, STORE_IMAGES_MAX, err);
 }

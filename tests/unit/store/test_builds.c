@@ -115,7 +115,7 @@ static void test_what_has_ended(void **state)
     assert_int_equal(ids.count, 0);
     assert_true(store_builds_under_way(store, count_repository, &under_way, NULL));
     assert_int_equal(under_way, 0);
-    assert_true(store_trim(store, 1, 1, NULL));
+    assert_true(store_trim(store, &(struct store_bounds){1, 1, 100}, NULL));
     filter.unfinished = false;
     assert_true(store_build_list(store, &filter, note_id, &ids, NULL));
     assert_int_equal(ids.count, 1);
@@ -254,7 +254,7 @@ static void test_patches_go_with_their_build(void **state)
     assert_true(store_patch_list(store, old.id, count_patch, &count, NULL));
     assert_int_equal(count, 1);
 
-    assert_true(store_trim(store, 1, 1, NULL));
+    assert_true(store_trim(store, &(struct store_bounds){1, 1, 100}, NULL));
     struct build out;
     struct error err;
     assert_false(store_build_get(store, old.id, &out, &err));

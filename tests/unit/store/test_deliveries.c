@@ -407,16 +407,100 @@ static void test_trim_keeps_unfinished_work(void **state)
     }
     await(&answer, MANY);
     last = answer.seq;
-    assert_true(store_trim(store, 10, 10, NULL));
+    assert_true(store_trim(store, &(struct store_bounds){10, 10, 100}, NULL));
     assert_int_equal(count_deliveries(NULL, NULL), 11);
     assert_int_equal(newest("git.example/a/b", "main"), 1);
 
-    assert_true(store_trim(store, 0, 0, NULL)); // the newest stays, so that no seq comes twice
+    // The newest stays, so that no seq comes twice.
+    assert_true(store_trim(store, &(struct store_bounds){0, 0, 100}, NULL));
     assert_int_equal(count_deliveries(NULL, NULL), 2);
     int64_t next = 0;
     delivery = push("new", "git.example/a/b", "main");
     add(&delivery, &next);
     assert_int_equal(next, last + 1);
+}
+
+static void test_pending_ones_are_bounded(void **state)
+{
+    (void)state;
+    struct delivery one = push("one", "git.example/a/b", "main");
+    struct delivery two = push("two", "git.example/a/b", "next");
+    struct delivery three = push("three", "git.example/a/b", "main");
+    struct delivery ignored = push("ignored", "git.example/a/b", "main");
+    struct error err;
+    ignored.pending = false;
+    store_bound_pending(store, 2);
+    assert_true(store_delivery_put(store, &one, NULL));
+    assert_true(store_delivery_put(store, &two, NULL));
+    assert_false(store_delivery_put(store, &three, &err));
+    assert_int_equal(err.code, ERR_TOO_LARGE);
+    assert_true(store_healthy(store, NULL)); // nothing is wrong with it
+    assert_true(store_delivery_put(store, &ignored, NULL));
+    // One that ends makes room, and one that is opened again takes it.
+    finish("git.example/a/b", "main", INT64_MAX, "failed", true);
+    assert_true(store_delivery_put(store, &one, NULL));
+    assert_false(store_delivery_put(store, &three, &err));
+    // Those of before a restart count too.
+    store_close(store);
+    assert_true(store_open(directory, &store, NULL));
+    store_bound_pending(store, 2);
+    assert_false(store_delivery_put(store, &three, &err));
+    finish("git.example/a/b", "next", INT64_MAX, "failed", true);
+    assert_true(store_delivery_put(store, &three, NULL));
+}
+
+static void test_what_pending_ones_wait_for_is_said(void **state)
+{
+    (void)state;
+    struct delivery one = push("one", "git.example/a/b", "main"), read;
+    int64_t seq;
+    add(&one, &seq);
+    struct delivery later = push("later", "git.example/a/b", "main");
+    add(&later, NULL);
+    assert_true(store_deliveries_explain(store, "git.example/A/b", NULL, "main", seq,
+                                         "no route; tried 2 times", NULL));
+    assert_true(store_delivery_get(store, "one", &read, NULL));
+    assert_string_equal(read.detail, "no route; tried 2 times");
+    assert_string_equal(read.reason, "accepted");
+    assert_true(read.pending);
+    assert_true(store_delivery_get(store, "later", &read, NULL));
+    assert_string_equal(read.detail, "");
+    // An identity that differs in letter case is another key's.
+    assert_true(store_deliveries_explain(store, "git.example/A/b", "\ngit.example/a/b\n", "main",
+                                         INT64_MAX, "of somebody else", NULL));
+    assert_true(store_delivery_get(store, "one", &read, NULL));
+    assert_string_equal(read.detail, "no route; tried 2 times");
+}
+
+static void put_head(const char *branch, int64_t checked)
+{
+    struct branch_head head = {.checked = {checked}};
+    snprintf(head.repository, sizeof head.repository, "git.example/a/b");
+    snprintf(head.branch, sizeof head.branch, "%s", branch);
+    assert_true(store_branch_put(store, &head, NULL));
+}
+
+static bool has_head(const char *branch)
+{
+    struct branch_head head;
+    return store_branch_get(store, "git.example/a/b", branch, "", &head, NULL);
+}
+
+static void test_heads_that_nobody_asked_for_longest_go(void **state)
+{
+    (void)state;
+    put_head("busy", 1); // the oldest, but somebody waits for it
+    struct delivery delivery = push("one", "git.example/a/b", "busy");
+    add(&delivery, NULL);
+    put_head("old", 2);
+    put_head("older", 1);
+    put_head("new", 4);
+    put_head("due", 0);
+    assert_true(store_trim(store, &(struct store_bounds){10, 10, 5}, NULL));
+    assert_true(has_head("older"));
+    assert_true(store_trim(store, &(struct store_bounds){10, 10, 2}, NULL));
+    assert_true(has_head("busy") && has_head("new") && has_head("due"));
+    assert_false(has_head("old") || has_head("older"));
 }
 
 static void test_odd_text_is_only_text(void **state)
@@ -510,6 +594,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_pending_keys_survive_a_restart, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_list_pages_and_filters, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_trim_keeps_unfinished_work, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_pending_ones_are_bounded, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_what_pending_ones_wait_for_is_said, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_heads_that_nobody_asked_for_longest_go, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_odd_text_is_only_text, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_figures_of_what_waits, set_up, tear_down),
     };

@@ -143,7 +143,7 @@ static void test_commits_are_told_by_build_or_image(void **state)
     // The build was forgotten; the image is known from before.
     struct build newer = {.state = BUILD_DONE, .attempt = 1};
     assert_true(store_build_put(store, &newer, NULL));
-    assert_true(store_trim(store, 1, 1, NULL));
+    assert_true(store_trim(store, &(struct store_bounds){1, 1, 100}, NULL));
     image.kind = IMAGE_ROLLBACK;
     add(&image, 50);
     assert_string_equal(list("u").items[0].subject, "Add VAT column");

@@ -174,7 +174,7 @@ static void goes_with_its_build(void **state)
     assert_true(store_build_put(store, &build, NULL));
     struct build later = {.attempt = 2, .state = BUILD_DONE};
     assert_true(store_build_put(store, &later, NULL));
-    assert_true(store_trim(store, 1, 1, NULL));
+    assert_true(store_trim(store, &(struct store_bounds){1, 1, 100}, NULL));
     int left = 0;
     assert_true(store_status_list(store, build.id, count, &left, NULL));
     assert_int_equal(left, 0);
