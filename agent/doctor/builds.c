@@ -41,8 +41,9 @@ static void look_at_account(struct look *look)
     const char *name = look->config->builds.service_account;
     const char *namespace_ = look->config->builds.namespace;
     bool there;
-    if (*name == '\0' ||
-        !look_for(look, &KUBE_SERVICE_ACCOUNTS, namespace_, name, "service account", &there))
+    if (*name == '\0')
+        name = "default"; // which Kubernetes makes
+    if (!look_for(look, &KUBE_SERVICE_ACCOUNTS, namespace_, name, "service account", &there))
         return;
     CLEANUP(free_ptr)
     char *fix = xasprintf("kubectl -n %s create serviceaccount %s", namespace_, name);

@@ -29,6 +29,8 @@ static const struct rule {
     {IN_BUILDS, "", "pods/log", {"get"}},
     {IN_BUILDS, "", "secrets", {"create"}},
     {IN_BUILDS, "", "events", {"list"}},
+    {IN_BUILDS, "", "namespaces", {"get"}},
+    {IN_BUILDS, "", "serviceaccounts", {"get"}},
 };
 
 bool look_may(const struct look *look, const char *namespace_, const char *group,
