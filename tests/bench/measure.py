@@ -15,6 +15,7 @@ import tempfile
 import time
 
 import many
+import sweep
 from figures import PROGRAMS, answers, env, load, memory_row, row, run, second_agent
 
 PUSHES = 3
@@ -156,3 +157,4 @@ push_to_patched()
 pushes_accepted()
 memory_row("memory after the load", env["AGENT_PID"])
 many.measure()
+sweep.measure()
