@@ -7,11 +7,10 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define ASK_MS            5000
-#define PULL_SECRETS_MAX  64 // looked for
-#define CONTEXT_MS        5000
-#define POD_SECURITY      "pod-security.kubernetes.io/enforce"
-#define REFERENCES_ADVICE "kubectl apply -f deploy/manifests/rbac-check-references.yaml"
+#define ASK_MS           5000
+#define PULL_SECRETS_MAX 64 // looked for
+#define CONTEXT_MS       5000
+#define POD_SECURITY     "pod-security.kubernetes.io/enforce"
 
 // Nodes may have a way to it that this machine has not, so nothing here is a problem for sure.
 static void look_at_kaniko(struct look *look)
@@ -41,8 +40,9 @@ static void look_at_account(struct look *look)
     const char *name = look->config->builds.service_account;
     const char *namespace_ = look->config->builds.namespace;
     bool there;
-    if (*name == '\0' ||
-        !look_for(look, &KUBE_SERVICE_ACCOUNTS, namespace_, name, "service account", &there))
+    if (*name == '\0')
+        name = "default"; // which Kubernetes makes
+    if (!look_for(look, &KUBE_SERVICE_ACCOUNTS, namespace_, name, "service account", &there))
         return;
     CLEANUP(free_ptr)
     char *fix = xasprintf("kubectl -n %s create serviceaccount %s", namespace_, name);

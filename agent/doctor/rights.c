@@ -11,7 +11,7 @@
 
 enum where { IN_SERVICES, IN_BUILDS };
 
-// As deploy/manifests/rbac.yaml gives them.
+// As deploy/manifests/rbac.yaml gives them, but for those that only the doctor uses.
 static const struct rule {
     enum where where;
     const char *group;

@@ -329,7 +329,8 @@ void sweep_begin(struct sweep *sweep, json_t *followed, int64_t interval_ms);
 // How long after the round's beginning a key's turn is: the same in each round of that length.
 int64_t sweep_turn_ms(struct sweep *sweep, const char *key);
 // Whether the key's turn in this round has come, and the head was asked for neither since nor
-// shortly before. A head that was never asked for is always due.
+// shortly before; in the first round, not since that began: nobody knows what was pushed before. A
+// head that was never asked for is always due.
 bool sweep_is_due(struct sweep *sweep, const char *key, struct wall_time checked);
 // When the key's head was asked for, whatever the answer; unset: nobody follows it.
 void sweep_note(struct sweep *sweep, const char *key, struct wall_time checked);

@@ -13,7 +13,8 @@ struct sweep {
     pthread_mutex_t lock;
     struct mono_time began; // the round; never: there was none
     int64_t spread_ms;      // over which its branches' turns are spread
-    int64_t fresh_ms;       // what was asked so shortly before its turn is not asked again
+    int64_t fresh_ms;       // what was asked so shortly before its turn is not asked again; -1: in
+                            // the first round, what was asked since that began
     json_t *checks;         // key → when its head was last asked for, wall time in ms
 };
 
@@ -57,9 +58,9 @@ void sweep_begin(struct sweep *sweep, json_t *followed, int64_t interval_ms)
     int64_t share = interval_ms / SPREAD_SHARE;
     int64_t paced = (int64_t)json_object_size(followed) * PACE_MS;
     pthread_mutex_lock(&sweep->lock);
+    sweep->fresh_ms = sweep->began.ms == INT64_MAX ? -1 : share;
     sweep->began = mono_now();
     sweep->spread_ms = paced < share ? paced : share;
-    sweep->fresh_ms = share;
     keep_followed(sweep, followed);
     pthread_mutex_unlock(&sweep->lock);
 }
@@ -86,8 +87,9 @@ bool sweep_is_due(struct sweep *sweep, const char *key, struct wall_time checked
     if (checked.ms == 0 || age < 0) // the clock was put back: who knows how old it is
         return true;
     pthread_mutex_lock(&sweep->lock);
-    int64_t since = mono_now().ms - sweep->began.ms - turn_ms(sweep, key);
-    bool due = sweep->began.ms != INT64_MAX && since >= 0 && age > since + sweep->fresh_ms;
+    int64_t turn = turn_ms(sweep, key), since = mono_now().ms - sweep->began.ms - turn;
+    int64_t fresh = sweep->fresh_ms >= 0 ? sweep->fresh_ms : turn;
+    bool due = sweep->began.ms != INT64_MAX && since >= 0 && age > since + fresh;
     pthread_mutex_unlock(&sweep->lock);
     return due;
 }

@@ -67,7 +67,7 @@ def service(number):
                                                                     "containers": [container]}}}}}}
 
 
-def make(api, namespace, count):
+def make(api, namespace, count, service=service):
     api.send("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
     path = f"/apis/batch/v1/namespaces/{namespace}/cronjobs"
     with concurrent.futures.ThreadPoolExecutor(CONNECTIONS) as pool:

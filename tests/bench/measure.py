@@ -17,6 +17,7 @@ import time
 import agents
 import many
 import recovery
+import sweep
 from figures import PROGRAMS, answers, env, load, memory_row, row, run, second_agent
 
 PUSHES = 3
@@ -160,3 +161,4 @@ pushes_accepted()
 memory_row("memory after the load", env["AGENT_PID"])
 recovery.measure()
 many.measure()
+sweep.measure()

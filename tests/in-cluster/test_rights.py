@@ -128,6 +128,12 @@ class Life:
         for word in ("service account", "pull secret", "ConfigMap", "PersistentVolumeClaim"):
             assert f'{word} "' in missing, missing
 
+    def doctor(self):
+        """It asks what it may do, and looks only where it may."""
+        findings = self.agent.get("/v1/doctor")
+        rights = [check for group in findings["groups"] for check in group["checks"] if check["check"] == "rights"]
+        assert [(check["state"], check["text"]) for check in rights] == [("good", "all rights")]
+
 
 @pytest.fixture(scope="module")
 def found(request):
@@ -144,6 +150,7 @@ def found(request):
     life.run_that_waits()
     life.pushes_that_are_refused()
     life.references()
+    life.doctor()
     return audit.uses(agent.pods)
 
 

@@ -1,0 +1,117 @@
+"""What no webhook told is found: each branch is asked for its head once a round, in a turn of its own."""
+
+import collections
+import re
+import statistics
+
+import pytest
+
+import forges
+from agents import FORGE_SECRETS, HELPER, Agent, ask
+from places import report
+from waiting import eventually
+
+INTERVAL = 8  # seconds
+SHARE = INTERVAL / 10  # over which the turns are spread
+REPOSITORIES, SERVICES_EACH = 24, 2
+LOADED = 60  # what a loaded machine may add to a build
+
+
+def figures(agent):
+    text = ask(agent.metrics, "GET", "/metrics").text
+    return {name: float(value) for name, value in re.findall(r"^cronwright_(\w+) (\S+)$", text, re.MULTILINE)}
+
+
+def push_of(repository):
+    push = forges.github_push(repository.url, repository.commit_of_head())
+    return forges.github(push, FORGE_SECRETS["github"])
+
+
+class CountingGit:
+    """In the place of the Git program: writes down when it is asked for which head, and asks it."""
+
+    def __init__(self, directory):
+        self.program, self.record = directory / "git", directory / "asked"
+        self.record.touch()
+        self.program.write_text(f"""#!/bin/sh
+request=$(cat)
+url=${{request#*\\"url\\":\\"}}
+case $request in *'"op":"head"'*) echo "$(date +%s.%N) ${{url%%\\"*}}" >>{self.record} ;; esac
+printf '%s' "$request" | exec {HELPER}
+""")
+        self.program.chmod(0o755)
+
+    def asked(self):
+        """Repository → the times, in seconds."""
+        times = collections.defaultdict(list)
+        for line in self.record.read_text().splitlines():
+            moment, url = line.split()
+            times[url].append(float(moment))
+        return times
+
+
+@pytest.fixture(scope="module")
+def place(new_place):
+    return new_place("sweeping")
+
+
+@pytest.fixture
+def counting(place, tmp_path):
+    return CountingGit(tmp_path)
+
+
+def test_push_without_any_webhook(place, tmp_path):
+    """With webhooks cut off altogether, a push is asked for within the interval and a tenth of it, and deployed."""
+    repository = place.repository("silent", report(place.cluster, "first"))
+    service = place.service("silent", repository=repository)
+    with Agent(place, tmp_path, sweep={"interval": f"{INTERVAL}s"}, webhooks={"listen": f"unix:{tmp_path / 'cut'}"}) as agent:
+        (tmp_path / "cut").unlink()  # nobody finds it any more
+        service.seen_by(agent)
+        eventually(lambda: figures(agent)["sweeps_total"] >= 2, "it has gone round", 2 * INTERVAL + LOADED)
+        commit = repository.push(report(place.cluster, "second"))
+        eventually(lambda: agent.builds_of(repository), "the push is found", INTERVAL + SHARE + LOADED)
+        eventually(lambda: service.annotation("commit") == commit, "the push is deployed", LOADED)
+        assert agent.deliveries()["deliveries"] == []
+        [build] = agent.builds_of(repository)
+        assert build["commit"] == commit
+
+
+def test_push_while_no_agent_runs(place, tmp_path):
+    """The sweep at the start finds it."""
+    repository = place.repository("away", {"README": "nothing to build\n"})
+    service = place.service("away", repository=repository)
+    agent = Agent(place, tmp_path, sweep={"interval": "1d"})
+    with agent:
+        service.seen_by(agent)
+        agent.outcome_of(agent.accept(push_of(repository)), "dockerfile-missing")
+    commit = repository.push(report(place.cluster, "second"))
+    with agent:
+        eventually(lambda: service.annotation("commit") == commit, "the sweep at the start deploys it", LOADED)
+
+
+def test_fleet_is_asked_once_a_round_and_not_at_once(place, counting, tmp_path, full):
+    """However many services follow a branch."""
+    count, interval = (1000, 60) if full else (REPOSITORIES, INTERVAL)
+    repositories = [place.repository("fleet", {"README": "nothing to build\n"}) for _ in range(count)]
+    services = [place.service("fleet", repository=repository) for repository in repositories
+                for _ in range(SERVICES_EACH)]
+    agent = Agent(place, tmp_path, sweep={"interval": f"{interval}s"}, git={"helper": str(counting.program),
+                                                                            "maxConcurrent": 64})
+    with agent:
+        rounds = 3
+        urls = [repository.url for repository in repositories]
+        begun = lambda: figures(agent)["sweeps_total"] >= rounds + 1
+        eventually(begun, "it has gone round", (rounds + 1) * interval + LOADED)
+        asked = counting.asked()
+        assert figures(agent)["oldest_check_seconds"] < interval + interval / 10 + LOADED
+    times = [asked[url][:rounds] for url in urls]
+    assert all(len(each) == rounds for each in times), {url: asked[url] for url in urls if len(asked[url]) < rounds}
+    # Once a round: what lies between two is an interval, as exactly as the machine allows.
+    between = [later - earlier for each in times for earlier, later in zip(each, each[1:])]
+    assert min(between) > interval / 2, min(between)
+    assert abs(statistics.median(between) - interval) < interval / 5, statistics.median(between)
+    # Not all at once: the turns of a round lie apart.
+    spread = min(interval / 10, count / 10)
+    for turn in zip(*times):
+        assert max(turn) - min(turn) > spread / 2, sorted(turn)
+    assert len(services) == count * SERVICES_EACH
