@@ -86,6 +86,7 @@ struct git_answers {
     char author[GIT_AUTHOR_SIZE];   // name
     struct buffer notes; // lines for people: submodules left out, links that lead outside
     // failure
+    bool not_asked; // this machine could not start the child: that says nothing of the repository
     struct error error;
     char reason[GIT_REASON_SIZE]; // one word for deliveries and builds, "branch-missing"
     // inside

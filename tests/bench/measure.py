@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 
+import away
 import many
 from figures import PROGRAMS, answers, env, load, memory_row, row, run, second_agent
 
@@ -155,4 +156,5 @@ ready_time()
 push_to_patched()
 pushes_accepted()
 memory_row("memory after the load", env["AGENT_PID"])
+away.measure()
 many.measure()

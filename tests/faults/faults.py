@@ -52,6 +52,7 @@ class Fault:
     prepare: typing.Callable | None = None  # of a Case, before its service is made; see Case
     after: typing.Callable | None = None    # of a Case, when all is over: more that must hold
     settings: dict = dataclasses.field(default_factory=dict)  # of its agent
+    variables: typing.Callable | None = None  # of its agent's directory: more of its environment
     kaniko: bool = False           # built by Kaniko on the real node, not by QuickBuilds
     full: bool = False             # with --full alone
     disruptive: bool = False       # disturbs others on the cluster: only on one of our own
@@ -97,6 +98,7 @@ class World:
         agent.config["allow"][0].update(repositories=["*"], images=["*"])
         for changes in ({} if fault.kaniko else self.quick.settings(), fault.settings):
             agent.config = merged(agent.config, changes)
+        agent.variables = fault.variables(directory) if fault.variables else {}
         return agent
 
     def reset(self):

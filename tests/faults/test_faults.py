@@ -3,11 +3,12 @@
 import pytest
 
 import kubernetes
+import machine
 from faults import STAGES, World, attempt
 from own_cluster import why_not_ours
 from quick_builds import QuickBuilds, held
 
-FAULTS = [*kubernetes.FAULTS]
+FAULTS = [*kubernetes.FAULTS, *machine.FAULTS]
 
 
 def row(fault):
