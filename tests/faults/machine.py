@@ -10,6 +10,7 @@ import struct
 import forges
 from agents import FORGE_SECRETS, SANITIZERS, TOP
 from faults import Fault
+from quick_builds import FAILED, Outcome
 
 LIBRARY = TOP / "out/test/tests/libmachine.so"
 HOURS = 3600 * 1000
@@ -62,6 +63,20 @@ def then_back(case):
     """All that was written down until now is in the future."""
     set_machine(case, -3 * HOURS)
     push_again(case)
+
+
+def fails_then_back(case):
+    """A build failed at a time that is yet to come: whoever pushes that commit again is heard all the same."""
+    case.commit = case.repository.push({**case.files, "text": "fails"})
+    deliver = lambda: case.agent.accept(forges.github(forges.github_push(case.repository.url, case.commit),
+                                                      FORGE_SECRETS["github"]))
+    first = deliver()
+    case.quick.release(case.quick.await_running(case.commit), Outcome(exit_code=1, message=FAILED))
+    case.agent.outcome_of(first, "build-failed")
+    set_machine(case, -3 * HOURS)
+    case.delivery = deliver()
+    found = case.ended()
+    assert (found["reason"], case.build["attempt"]) == ("deployed", 2), found
 
 
 # --- descriptors, processes ---
@@ -118,6 +133,7 @@ FAULTS = [
     Fault("clock-back", "kaniko", stepped(-3 * HOURS), lasts=1, after=push_again, variables=preloaded),
     Fault("clock-forward-and-back", "fetch", there_and_back, lasts=1, after=push_again, variables=preloaded),
     Fault("clock-back-later", "idle", stepped(0), after=then_back, variables=preloaded),
+    Fault("clock-back-after-a-failure", "idle", stepped(0), after=fails_then_back, variables=preloaded),
     Fault("no-descriptors-at-delivery", "idle", no_descriptors, lasts=2, full_lasts=FULL_SECONDS),
     Fault("no-descriptors-while-fetching", "fetch", no_descriptors, lasts=2, full_lasts=FULL_SECONDS),
     Fault("no-descriptors-at-the-end", "end", no_descriptors, lasts=2, full_lasts=FULL_SECONDS),
