@@ -47,8 +47,8 @@ enum metric {
     METRIC_STORE_QUEUE,      //
     METRIC_BUILD_INFO,       // version
     METRIC_PROCESS_CPU,      //
-    METRIC_PROCESS_RESIDENT,
-    METRIC_HEAP, //
+    METRIC_PROCESS_RESIDENT, //
+    METRIC_HEAP,             //
     METRIC_PROCESS_FDS,      //
     METRIC_PROCESS_FDS_MAX,  //
     METRIC_PROCESS_START,    //

@@ -345,6 +345,7 @@ void git_answers_end(struct git_answers *answers, int exit_status, const struct 
         return;
     if (not_run) {
         bool late = not_run->code == ERR_TIMEOUT;
+        answers->not_asked = not_run->code == ERR_IO;
         fail(answers, late ? "repository-timeout" : "fetch-failed", not_run);
         return;
     }

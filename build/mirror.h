@@ -90,6 +90,7 @@ struct git_answers {
     char author[GIT_AUTHOR_SIZE];   // name
     struct buffer notes; // lines for people: submodules left out, links that lead outside
     // failure
+    bool not_asked; // this machine could not start the child: that says nothing of the repository
     struct error error;
     char reason[GIT_REASON_SIZE]; // one word for deliveries and builds, "branch-missing"
     bool refused; // by what the remote is now, whatever commit is asked for: it may pass

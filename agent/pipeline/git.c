@@ -150,12 +150,14 @@ static enum step ask_head(struct work *work, const char *name)
     return STEP_WAIT;
 }
 
-// The deliveries that wait for the head are told after a few tries; the sweep goes on asking.
+// The deliveries that wait for the head are told after a few tries, unless it was this machine that
+// could not ask; the sweep goes on asking.
 static enum step head_not_told(struct work *work, const struct git_answers *answers)
 {
     work->err = answers->error;
     if (error_is_transient(work->err.code) &&
-        tries_count(work->pipeline->tries, work->tries_key) + 1 < HEAD_TRIES)
+        (answers->not_asked ||
+         tries_count(work->pipeline->tries, work->tries_key) + 1 < HEAD_TRIES))
         return STEP_TRY;
     text_copy(work->reason, sizeof work->reason,
               *answers->reason ? answers->reason : "fetch-failed");

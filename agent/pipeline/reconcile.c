@@ -49,6 +49,8 @@ bool build_end(struct work *work, struct build *build, enum build_state state, c
     text_copy(build->reason, sizeof build->reason, reason);
     text_copy(build->detail, sizeof build->detail, detail);
     build->finished = wall_now();
+    if (build->finished.ms < work->received.ms) // the clock was set back meanwhile
+        build->finished = work->received;
     CRASH_POINT("before-build-ended");
     if (!store_build_put(work->pipeline->parts.store, build, err))
         return false;
@@ -109,6 +111,14 @@ static bool is_unfiltered(const struct work *work, const struct group *group)
     return group->asked || work_first_wanted(work, group).ms > 0;
 }
 
+// A delivery that came after the build's end. When that is a time to come, the clock was set back:
+// what comes now is later.
+static bool is_asked_again(const struct work *work, const struct build *build)
+{
+    int64_t ended = build->finished.ms, asked = work->received.ms;
+    return work->newest > 0 && (asked > ended || (ended > asked && ended > wall_now().ms));
+}
+
 // A build that failed is tried again when somebody asks again, by a delivery after its end, or by
 // making its commit the head again, of which no webhook may have told. One that was superseded is
 // wanted again when its commit is the head again, and one that was filtered in both cases, since
@@ -116,7 +126,7 @@ static bool is_unfiltered(const struct work *work, const struct group *group)
 static bool wanted_again(const struct work *work, const struct group *group,
                          const struct build *build, bool moved)
 {
-    bool asked_again = work->newest > 0 && work->received.ms > build->finished.ms;
+    bool asked_again = is_asked_again(work, build);
     switch (build->state) {
     case BUILD_SUPERSEDED:
         return true;

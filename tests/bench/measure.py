@@ -15,6 +15,7 @@ import tempfile
 import time
 
 import agents
+import away
 import many
 import recovery
 import sweep
@@ -160,5 +161,6 @@ agents.measure(lambda number, addresses: push(number, addresses)[0], env["WEBHOO
 pushes_accepted()
 memory_row("memory after the load", env["AGENT_PID"])
 recovery.measure()
+away.measure()
 many.measure()
 sweep.measure()

@@ -6,12 +6,13 @@ import concurrent.futures
 import pytest
 
 import kubernetes
+import machine
 from faults import STAGES, attempt
 from own_cluster import why_not_ours
 from quick_builds import QuickBuilds, held
 
 AT_ONCE = 4
-FAULTS = [*kubernetes.FAULTS]
+FAULTS = [*kubernetes.FAULTS, *machine.FAULTS]
 
 
 def is_alone(fault):

@@ -15,6 +15,7 @@ import forges
 from agents import FORGE_SECRETS, TOKENS, TOP, Agent, ask
 from quick_builds import QuickBuilds
 from waiting import eventually
+from watched import Other, build
 
 TRAFFIC = TOP / "out/test/tests/traffic"
 PLACEHOLDER = "@@@@@@@@-@@@@-@@@@-@@@@-@@@@@@@@@@@@"
@@ -28,24 +29,6 @@ KEPT = {"deliveries": 500, "builds": 20, "images": 3, "runs": 2}
 BOUNDS = {"heap": (0.02, 256 << 10), "resident": (0.03, 2 << 20), "descriptors": (0, 8), "threads": (0, 4),
           "disk": (0.05, 256 << 10), "files": (0.05, 16)}
 SANITIZED = {"resident": (0.05, 24 << 20)}  # its allocator gives nothing back
-
-
-class Released(Agent):
-    """Built as it is shipped."""
-
-    directory_of_build = TOP / "out/release"
-
-    def __init__(self, place, directory, **changes):
-        build = self.directory_of_build
-        subprocess.run(["cmake", "-S", str(TOP), "-B", str(build), "-G", "Ninja", "-DCRONWRIGHT_TESTS=OFF"], check=True,
-                       stdout=subprocess.DEVNULL)
-        subprocess.run(["cmake", "--build", str(build), "--target", "cronwright", "cronwright-git"], check=True,
-                       stdout=subprocess.DEVNULL)
-        super().__init__(place, directory, **changes)
-        self.config["git"]["helper"] = str(build / "build/cronwright-git")
-
-    def program(self):
-        return [str(self.directory_of_build / "agent/cronwright")]
 
 
 # --- what is asked ---
@@ -219,11 +202,12 @@ def soak(agent, place, directory, requests, pushes):
 def test_nothing_grows_for_ever(cluster, new_place, full, record_property):
     requests, pushes = (1_050_000, 3_072) if full else (50_000, 128)
     place = new_place("soak")
-    kind, bounds = (Released, BOUNDS) if full else (Agent, {**BOUNDS, **SANITIZED})
+    bounds = BOUNDS if full else {**BOUNDS, **SANITIZED}
     with QuickBuilds(cluster) as quick:
         changes = {**quick.settings(), "retention": KEPT, "sweep": {"interval": "2s"}, "log": {"level": "info"},
                    "webhooks": {"maxConnectionsPerAddress": 128, "maxBody": "128KiB", "requestTimeout": "5s"}}
-        agent = kind(place, place.directory, **changes)
+        agent = (Other(build("release", "-DCRONWRIGHT_TESTS=OFF"), place, place.directory, **changes) if full
+                 else Agent(place, place.directory, **changes))
         agent.variables = {"ASAN_OPTIONS": "quarantine_size_mb=1:abort_on_error=0"}  # or what is freed counts
         with agent:
             samples, answered, pushed = soak(agent, place, place.directory, requests, pushes)

@@ -88,10 +88,27 @@ static bool send_all(int fd, const char *bytes, size_t len)
     return true;
 }
 
+static const char *header(const char *head, const char *end, const char *line)
+{
+    const char *found = strcasestr(head, line);
+    return found && found < end ? found + strlen(line) : NULL;
+}
+
+// Whether all of an answer is there whose head ends at `end`.
+static bool is_whole(const struct buffer *answer, const char *end)
+{
+    static const char last_chunk[] = "\r\n0\r\n\r\n";
+    const char *text = answer->data;
+    size_t last = sizeof last_chunk - 1;
+    if (header(text, end, "\r\nTransfer-Encoding: chunked"))
+        return memcmp(text + answer->len - last, last_chunk, last) == 0;
+    const char *length = header(text, end, "\r\nContent-Length: ");
+    return answer->len >= (size_t)(end - text) + (length ? strtoul(length, NULL, 10) : 0);
+}
+
 // The status of the whole answer; 0: there is none. `*keep`: the connection may be used again.
 static int receive(int fd, struct buffer *answer, bool *keep)
 {
-    static const char length_name[] = "\r\nContent-Length: ";
     buffer_finish(answer);
     answer->cap = ANSWER_MAX;
     for (*keep = false;;) {
@@ -101,14 +118,10 @@ static int receive(int fd, struct buffer *answer, bool *keep)
             fail("no answer");
         if (got <= 0 || !buffer_append(answer, chunk, (size_t)got, NULL))
             return 0;
-        const char *text = buffer_text(answer), *end = strstr(text, "\r\n\r\n");
-        const char *length = end ? strcasestr(text, length_name) : NULL;
-        size_t body =
-            length && length < end ? strtoul(length + sizeof length_name - 1, NULL, 10) : 0;
-        if (!end || answer->len < (size_t)(end + 4 - text) + body)
+        const char *text = buffer_text(answer), *blank = strstr(text, "\r\n\r\n");
+        if (!blank || !is_whole(answer, blank + 4))
             continue;
-        const char *closes = strcasestr(text, "\r\nConnection: close");
-        *keep = !closes || closes > end;
+        *keep = !header(text, blank, "\r\nConnection: close");
         long status = strtol(text + sizeof "HTTP/1.1", NULL, 10);
         return status > 0 && status < STATUSES ? (int)status : 0;
     }

@@ -16,7 +16,7 @@ PROGRAM = os.environ.get("CRONWRIGHT", str(TOP / "out/test/agent/cronwright"))
 HELPER = os.environ.get("CRONWRIGHT_GIT", str(TOP / "out/test/build/cronwright-git"))
 AS_ROOT = [] if os.geteuid() == 0 else ["sudo", "-n"]
 SANITIZERS = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0", "UBSAN_OPTIONS": "print_stacktrace=1"}
-REPORT = re.compile(r"(AddressSanitizer|LeakSanitizer|runtime error:)")
+REPORT = re.compile(r"(AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:)")
 
 FORGE_SECRETS = {  # file → text
     "github": "It's a Secret to Everybody", "github-next": "and this is the next one",
