@@ -174,12 +174,12 @@ static void test_the_one_that_had_its_turn_before(void **state)
     assert_int_equal(err.code, ERR_NOT_FOUND);
 
     // It is known for as long as that matters, and no longer.
-    assert_true(store_trim(store, 1, 1, NULL));
+    assert_true(store_trim(store, &(struct store_bounds){1, 1, 1}, NULL));
     assert_true(store_build_turn_before(store, &going, &out, NULL));
     assert_int_equal(out.id, cancelled);
     going.state = BUILD_DONE;
     assert_true(store_build_put(store, &going, NULL));
-    assert_true(store_trim(store, 1, 1, NULL));
+    assert_true(store_trim(store, &(struct store_bounds){1, 1, 1}, NULL));
     assert_false(store_build_get(store, cancelled, &out, &err));
 
     // One that came too late ran all the same.
