@@ -332,7 +332,7 @@ static void what_a_tag_means(void **state)
     if (!have_registry)
         skip();
     assert_int_equal(ask_tag("1", digest), ERR_NONE);
-    assert_int_equal(ask_tag("1", NO_DIGEST), ERR_PROTOCOL);
+    assert_int_equal(ask_tag("1", NO_DIGEST), ERR_CONFLICT);
     assert_int_equal(ask_tag("2", digest), ERR_NOT_FOUND);
 }
 

@@ -969,13 +969,15 @@ static void test_help_and_manual(void **state)
 {
     (void)state;
     CLEANUP(free_ptr) char *help = written(config_doc_help);
-    assert_non_null(strstr(help, "  sweep.interval = 5m  1s to 1d\n"
-                                 "      How often every branch is looked at.\n"));
+    assert_non_null(
+        strstr(help, "  sweep.interval = 5m  1s to 1d\n"
+                     "      How often every branch is asked for its head, once however many "));
     assert_non_null(strstr(help, "  admin.tokens[].role  required; viewer, runner, admin\n"));
     CLEANUP(free_ptr) char *manual = written(config_doc_man);
     assert_true(strncmp(manual, ".TH CRONWRIGHT.YAML 5 ", 22) == 0);
-    assert_non_null(strstr(manual, ".TP\n.B sweep.interval\nHow often every branch is looked at.\n"
-                                   "Default: 5m; 1s to 1d.\n"));
+    assert_non_null(
+        strstr(manual, ".TP\n.B sweep.interval\nHow often every branch is asked for its head"));
+    assert_non_null(strstr(manual, "\nDefault: 5m; 1s to 1d.\n"));
     assert_non_null(strstr(manual, "cronwright\\-builds"));
     for (const char *line = manual; line; line = strchr(line, '\n')) {
         line += *line == '\n';
