@@ -407,6 +407,16 @@ static enum step keep_waiting(struct work *work, struct build *build,
                : STEP_TRY;
 }
 
+// Whether it failed less than so often since it was asked for: the attempts of a commit are counted
+// on when it is asked for again.
+static bool may_try_again(struct work *work, const struct build *build)
+{
+    struct build before;
+    struct error err;
+    bool found = store_build_asked_before(work->pipeline->parts.store, build, &before, &err);
+    return build->attempt - (found ? before.attempt : 0) < BUILD_ATTEMPTS_MAX;
+}
+
 static enum step job_failed(struct work *work, struct group *group, struct build *build,
                             struct kaniko_result *result)
 {
@@ -414,7 +424,7 @@ static enum step job_failed(struct work *work, struct group *group, struct build
     pipeline_build_log_end(work->pipeline, build->id, LOG_END_WAIT_MS, &log);
     kaniko_explain_wait(build->reason, build->detail, result);
     kaniko_explain(buffer_text(&log), log.len, result);
-    if (result->transient && build->attempt < BUILD_ATTEMPTS_MAX) {
+    if (result->transient && may_try_again(work, build)) {
         log_build(build, "build failed through no fault of its own: next attempt", "reason",
                   result->reason);
         build->state = BUILD_WAITING;
