@@ -18,7 +18,7 @@ BRANCHES = ("main", "next")
 LONGEST_PAUSE = 1.5  # seconds between two events
 LONGEST_BUILD = 2.0
 ALWAYS = 1000  # fails so often
-SETTLES = 180  # seconds at most
+SETTLES = 300  # seconds at most
 
 Commit = collections.namedtuple("Commit", "mark parent fails")  # parent: a mark, or None
 # `what` is for people. `commit` is the branch's head then, None without one. `fate` is what becomes of the webhook.

@@ -12,15 +12,15 @@ from repositories import git
 from shuffles import History, Seen, Shuffle, in_order, wrongs
 from waiting import eventually
 
-QUICK, FULL = 24, 1000  # shuffles
-AT_ONCE = 24
-SWEEP = 5  # seconds
+# Shuffles in all, and at once; seconds between sweeps, of which each asks for all that are played.
+QUICK = 24, 24, 5
+FULL = 1000, 100, 20
 
 
-def settings_of(quick):
+def settings_of(quick, sweep):
     """Few places, so that builds wait and are superseded while they do."""
     builds = {**quick.settings()["builds"], "maxConcurrent": 6, "timeout": "10m", "ttl": "10m"}
-    return {"builds": builds, "sweep": {"interval": f"{SWEEP}s"}, "git": {"maxConcurrent": 6}, "log": {"level": "info"}}
+    return {"builds": builds, "sweep": {"interval": f"{sweep}s"}, "git": {"maxConcurrent": 6}, "log": {"level": "info"}}
 
 
 @contextlib.contextmanager
@@ -38,8 +38,8 @@ def watched(cluster, place):
 class Table:
     """Shuffles that go on at the same time, on one agent."""
 
-    def __init__(self, seed, place, agent, seen):
-        self.seed, self.place, self.agent, self.seen = seed, place, agent, seen
+    def __init__(self, seed, sweep, place, agent, seen):
+        self.seed, self.sweep, self.place, self.agent, self.seen = seed, sweep, place, agent, seen
         self.shuffles = {}  # by repository
         self.totals = collections.Counter()
 
@@ -54,26 +54,32 @@ class Table:
             shuffle.make_services()
             eventually(shuffle.are_seen, "the agent sees the services", 60)
             shuffle.play()
-            shuffle.settle(self.seen, SWEEP)
+            shuffle.settle(self.seen, self.sweep)
             found = wrongs(shuffle, self.seen)
             assert not found, found
         except Exception as error:  # told with all that is known of it
-            return f"{error!r}\nseed {self.seed}, {shuffle.transcript(self.seen)}"
+            told = f"{error!r}\nseed {self.seed}, {shuffle.transcript(self.seen)}"
+            print(told, flush=True)
+            return told
         shuffle.remove()
         self.totals.update(shuffles=1, events=len(shuffle.history.events), deliveries=len(shuffle.sent),
                            builds=len(shuffle.builds()), jobs=len(self.seen.jobs_of(shuffle.identity)))
+        if self.totals["shuffles"] % 50 == 0:
+            print(dict(self.totals), flush=True)
         return None
 
 
 def test_shuffles_end_at_the_head(cluster, new_place, request, full):
     place = new_place("newest")
     seed = request.config.option.seed
+    count, together, sweep = FULL if full else QUICK
     with watched(cluster, place) as seen, QuickBuilds(cluster) as quick, \
-            Agent(place, place.directory, **settings_of(quick)) as agent:
-        table = Table(seed, place, agent, seen)
+            Agent(place, place.directory, **settings_of(quick, sweep)) as agent:
+        table = Table(seed, sweep, place, agent, seen)
         quick.decide = table.decide
-        with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
-            results = list(pool.map(table.play, range(FULL if full else QUICK)))
+        with concurrent.futures.ThreadPoolExecutor(together) as pool:
+            results = list(pool.map(table.play, range(count)))
+        seen.catch_up()
     print(dict(table.totals))
     bad = [result for result in results if result]
     assert not bad, f"{len(bad)} of {len(results)} went wrong:\n" + "\n\n".join(bad[:5])
@@ -170,7 +176,7 @@ def test_what_no_webhook_told_is_built(cluster, new_place):
     place = new_place("untold")
     repository = place.repository("untold")
     service = place.service("untold", repository=repository)
-    with QuickBuilds(cluster) as quick, Agent(place, place.directory, **settings_of(quick)) as agent:
+    with QuickBuilds(cluster) as quick, Agent(place, place.directory, **settings_of(quick, 3)) as agent:
         def missed(times):
             lines = [line for line in agent.log_text().splitlines() if "branch-missing" in line]
             return len(lines) >= times
