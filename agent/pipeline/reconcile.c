@@ -271,7 +271,6 @@ static bool is_there(const struct work *work, const struct build *build)
 // Runs a build's steps until one waits or fails.
 static enum step advance(struct work *work, struct group *group, struct build *build)
 {
-    work->others_job = false;
     enum step step = build->state < BUILD_PUSHED ? take_live(work, group, build) : STEP_NEXT;
     if (step == STEP_NEXT && build->state == BUILD_WAITING)
         step = is_there(work, build) ? turn_join(work, build) : turn_take(work, build);
@@ -412,6 +411,7 @@ static bool advance_unfinished(struct work *work, bool settled, struct pass *pas
         if (!settled && !missed && (!group || build->state < BUILD_RUNNING))
             continue;
         enum step step;
+        work->others_job = false;
         if (missed || (settled && !current))
             step = supersede(work, group, build, &going_on);
         else if ((going_on || (group && group->held)) && build->state == BUILD_WAITING)

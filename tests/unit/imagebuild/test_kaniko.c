@@ -395,7 +395,8 @@ static void an_existing_job_means(void **state)
         json_t *patch = kaniko_cancel_patch("the branch moved on");
         json_t *annotations = json_object_get(json_object_get(job, "metadata"), "annotations");
         assert_false(kaniko_job_is_cancelled(job));
-        json_object_update(annotations, json_at(patch, "metadata", "annotations", NULL));
+        json_object_update(annotations,
+                           json_unconst(json_at(patch, "metadata", "annotations", NULL)));
         assert_int_equal(json_integer_value(json_at(patch, "spec", "activeDeadlineSeconds", NULL)),
                          1);
         json_decref(patch);
