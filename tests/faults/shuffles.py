@@ -19,7 +19,7 @@ BRANCHES = ("main", "next")
 LONGEST_PAUSE = 1.5  # seconds between two events
 LONGEST_BUILD = 2.0
 ALWAYS = 1000  # fails so often
-SETTLES = 300  # seconds at most
+SETTLES = 900  # seconds at most
 
 Commit = collections.namedtuple("Commit", "mark parent fails")  # parent: a mark, or None
 # `what` is for people. `commit` is the branch's head then, None without one. `fate` is what becomes of the webhook.
@@ -232,7 +232,7 @@ class Shuffle:
         builds = self.builds()
         unfinished = [build for build in builds if build["state"] in ("waiting", "fetching", "running", "pushed")]
         if unfinished:
-            return f"{[(build['build'], build['state'], build['detail']) for build in unfinished]} go on"
+            return f"{[(build['build'], build['state']) for build in unfinished]} go on"
         pending = [found["delivery"] for found in self.deliveries() if found["pending"]]
         if pending:
             return f"deliveries are pending: {pending}"

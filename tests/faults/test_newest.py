@@ -12,14 +12,14 @@ from repositories import git
 from shuffles import History, Polite, Seen, Shuffle, in_order, wrongs
 from waiting import eventually
 
-# Shuffles in all, and at once; seconds between sweeps, of which each asks for all that are played.
-QUICK = 24, 24, 5
-FULL = 1000, 80, 20
+# Shuffles in all, and at once; seconds between sweeps, of which each asks for all that are played; builds at once: few,
+# so that most wait, and are superseded while they do.
+QUICK = 24, 24, 5, 6
+FULL = 1000, 60, 30, 12
 
 
-def settings_of(quick, sweep):
-    """Few places, so that builds wait and are superseded while they do."""
-    builds = {**quick.settings()["builds"], "maxConcurrent": 6, "timeout": "10m", "ttl": "10m"}
+def settings_of(quick, sweep, places=4):
+    builds = {**quick.settings()["builds"], "maxConcurrent": places, "timeout": "10m", "ttl": "10m"}
     return {"builds": builds, "sweep": {"interval": f"{sweep}s"}, "git": {"maxConcurrent": 6}, "log": {"level": "info"}}
 
 
@@ -72,9 +72,9 @@ class Table:
 def test_shuffles_end_at_the_head(cluster, new_place, request, full):
     place = new_place("newest")
     seed = request.config.option.seed
-    count, together, sweep = FULL if full else QUICK
+    count, together, sweep, places = FULL if full else QUICK
     with watched(cluster, place) as seen, QuickBuilds(cluster) as quick, \
-            Agent(place, place.directory, **settings_of(quick, sweep)) as agent:
+            Agent(place, place.directory, **settings_of(quick, sweep, places)) as agent:
         table = Table(seed, sweep, place, Polite(agent), seen)
         quick.decide = table.decide
         with concurrent.futures.ThreadPoolExecutor(together) as pool:
