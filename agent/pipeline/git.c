@@ -356,7 +356,7 @@ static enum step context_not_made(struct work *work, const struct build *build,
 {
     const char *reason = *answers->reason ? answers->reason : "fetch-failed";
     work->err = answers->error;
-    if (answers->refused && build->attempt < BUILD_ATTEMPTS_MAX)
+    if (answers->refused && job_may_try_again(work, build))
         reason = GIT_ERROR_WORD_SUPERSEDED;
     else if (strcmp(reason, GIT_ERROR_WORD_SUPERSEDED) != 0 && !answers->refused)
         return work_failed(work, reason);

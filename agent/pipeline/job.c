@@ -425,12 +425,28 @@ static enum step keep_waiting(struct work *work, struct build *build,
                : STEP_TRY;
 }
 
-int64_t job_rest_ms(const struct build *build)
+// How often it was tried since it was asked for: the attempts of a commit are counted on when that
+// is asked for again.
+static int attempts_since_asked(const struct work *work, const struct build *build)
+{
+    struct build before;
+    struct error err;
+    bool found = store_build_asked_before(work->pipeline->parts.store, build, &before, &err);
+    return build->attempt - (found ? before.attempt : 0);
+}
+
+bool job_may_try_again(const struct work *work, const struct build *build)
+{
+    return attempts_since_asked(work, build) < BUILD_ATTEMPTS_MAX;
+}
+
+int64_t job_rest_ms(const struct work *work, const struct build *build)
 {
     if (strcmp(build->reason, BUILD_RESTS) != 0)
         return 0;
     int64_t rest = REST_MS;
-    for (int attempt = 2; attempt < build->attempt; attempt++)
+    int attempts = attempts_since_asked(work, build);
+    for (int attempt = 2; attempt < attempts && attempt < BUILD_ATTEMPTS_MAX; attempt++)
         rest *= REST_FACTOR;
     rest += rest / 4 * (build->id % REST_SPREAD) / REST_SPREAD;
     int64_t rested = wall_now().ms - build->started.ms;
@@ -453,7 +469,7 @@ static enum step try_anew(struct work *work, struct group *group, struct build *
         !store_build_put(work->pipeline->parts.store, build, &work->err))
         return work_failed(work, "build-failed");
     CRASH_POINT("after-next-attempt");
-    work_again(work, job_rest_ms(build) + 1);
+    work_again(work, job_rest_ms(work, build) + 1);
     return STEP_WAIT;
 }
 
@@ -466,7 +482,7 @@ static enum step job_failed(struct work *work, struct group *group, struct build
     kaniko_explain_wait(build->reason, build->detail, result);
     kaniko_explain(buffer_text(&log), log.len, result);
     bool outage = strcmp(result->reason, "build-failed") == 0;
-    if (result->transient && build->attempt < BUILD_ATTEMPTS_MAX)
+    if (result->transient && job_may_try_again(work, build))
         return try_anew(work, group, build, outage, result->detail);
     error_set(&work->err, ERR_INVALID, "%s", result->detail);
     return work_failed(work, *result->reason ? result->reason : "build-failed");
@@ -504,7 +520,7 @@ static enum step not_confirmed(struct work *work, struct group *group, struct bu
         return work_failed(work, "digest-unconfirmed");
     if (tries_count(work->pipeline->tries, work->tries_key) + 1 < CONFIRM_TRIES)
         return STEP_TRY;
-    if (build->attempt < BUILD_ATTEMPTS_MAX)
+    if (job_may_try_again(work, build))
         return try_anew(work, group, build, false, work->err.text);
     text_copy(work->reason, sizeof work->reason, "digest-unconfirmed");
     return STEP_FAIL;

@@ -68,7 +68,7 @@ static bool explain_wait(struct work *work, struct build *build, const struct pl
 enum step turn_take(struct work *work, struct build *build)
 {
     struct pipeline *pipeline = work->pipeline;
-    int64_t rest = job_rest_ms(build);
+    int64_t rest = job_rest_ms(work, build);
     if (rest > 0) {
         work_again(work, rest);
         return STEP_WAIT;

@@ -123,13 +123,9 @@ bool store_build_find(struct store *store, const char *commit, const char *recip
     return true;
 }
 
-bool store_build_turn_before(struct store *store, const struct build *build, struct build *out,
-                             struct error *err)
+static bool find_before(struct store *store, const char *sql, const struct build *build,
+                        struct build *out, struct error *err)
 {
-    static const char sql[] =
-        "SELECT id, " COLUMNS " FROM builds WHERE repository = ?1 AND branch = ?2 AND recipe = ?3 "
-        "AND id < ?4 AND state IN " DB_BUILD_ENDED " AND state != 'filtered' "
-        "AND NOT (state = 'superseded' AND started = 0) ORDER BY id DESC LIMIT 1";
     CLEANUP(store_reader_release) struct db *db = store_reader(store);
     CLEANUP(db_reset) struct statement *statement = db_prepare(db, sql, err);
     if (!statement)
@@ -138,10 +134,31 @@ bool store_build_turn_before(struct store *store, const struct build *build, str
     db_bind_text(statement, 2, build->branch);
     db_bind_text(statement, 3, build->recipe);
     db_bind_int(statement, 4, build->id);
+    db_bind_text(statement, 5, build->commit);
     if (!db_one(statement, err))
         return error_wrap(err, "build before b-%" PRId64, build->id);
     read_build(statement, out);
     return true;
+}
+
+#define BEFORE                                                                                     \
+    "SELECT id, " COLUMNS " FROM builds WHERE repository = ?1 AND branch = ?2 AND recipe = ?3 "    \
+    "AND id < ?4 AND "
+
+bool store_build_asked_before(struct store *store, const struct build *build, struct build *out,
+                              struct error *err)
+{
+    return find_before(store, BEFORE "object = ?5 ORDER BY id DESC LIMIT 1", build, out, err);
+}
+
+bool store_build_turn_before(struct store *store, const struct build *build, struct build *out,
+                             struct error *err)
+{
+    // ?5 is not asked for, but bound.
+    static const char sql[] =
+        BEFORE "(?5 IS NOT NULL) AND state IN " DB_BUILD_ENDED " AND state != 'filtered' "
+               "AND NOT (state = 'superseded' AND started = 0) ORDER BY id DESC LIMIT 1";
+    return find_before(store, sql, build, out, err);
 }
 
 bool store_build_list(struct store *store, const struct build_filter *filter,

@@ -5,6 +5,7 @@ number and the seed."""
 import collections
 import random
 import subprocess
+import threading
 import time
 
 from agents import FORGE_SECRETS
@@ -18,7 +19,7 @@ BRANCHES = ("main", "next")
 LONGEST_PAUSE = 1.5  # seconds between two events
 LONGEST_BUILD = 2.0
 ALWAYS = 1000  # fails so often
-SETTLES = 300  # seconds at most
+SETTLES = 900  # seconds at most
 
 Commit = collections.namedtuple("Commit", "mark parent fails")  # parent: a mark, or None
 # `what` is for people. `commit` is the branch's head then, None without one. `fate` is what becomes of the webhook.
@@ -72,6 +73,21 @@ class History:
             self.add(branch, "deleted", None)
         else:
             self.add(branch, "told once more of", head, fate="told")
+
+
+class Polite:
+    """An agent that is asked so much at once and no more: it refuses too many connections of one address."""
+
+    def __init__(self, agent, most=16):
+        self.agent, self.free = agent, threading.BoundedSemaphore(most)
+
+    def __getattr__(self, name):
+        asks = getattr(self.agent, name)
+
+        def in_turn(*words, **more):
+            with self.free:
+                return asks(*words, **more)
+        return in_turn
 
 
 class Shuffle:
@@ -207,12 +223,16 @@ class Shuffle:
     def deliveries(self):
         return self.agent.deliveries(repository=self.identity)["deliveries"]
 
+    def final(self, delivery):
+        found = self.agent.get(f"/v1/deliveries/{delivery.id}")
+        return None if found["pending"] else found
+
     def unsettled(self, seen):
         """Why it is not as it must be in the end, or None. A head whose first build failed is pushed again."""
         builds = self.builds()
         unfinished = [build for build in builds if build["state"] in ("waiting", "fetching", "running", "pushed")]
         if unfinished:
-            return f"{[(build['build'], build['state'], build['detail']) for build in unfinished]} go on"
+            return f"{[(build['build'], build['state']) for build in unfinished]} go on"
         pending = [found["delivery"] for found in self.deliveries() if found["pending"]]
         if pending:
             return f"deliveries are pending: {pending}"
@@ -253,7 +273,8 @@ class Shuffle:
             if heads and heads[-1] is None:
                 delivery = self.push_of(branch, heads[-2])
                 self.deliver(delivery)
-                self.agent.outcome_of(delivery, "branch-missing", SETTLES)
+                outcome = eventually(lambda: self.final(delivery), "it is final", SETTLES, every=0.5)
+                assert outcome["reason"] == "branch-missing", outcome
 
     def transcript(self, seen):
         lines = [f"shuffle {self.history.number}: {self.repository.url}", *self.log, "builds, newest first:"]

@@ -37,7 +37,6 @@ def pair(own_place, quick):
     """Neither looks by itself: what one does for the other comes from what it sees in the cluster."""
     agents = [Twin(own_place, name, **quick.settings()) for name in ("one", "other")]
     for agent in agents:
-        agent.config["allow"][0]["repositories"] = ["*"]
         agent.start()
     yield agents
     for agent in agents:
@@ -50,6 +49,9 @@ def agents(pair, quick):
     quick.decide = at_once
     quick.release_all()
     for agent in pair:
+        agent.variables = {}
+        if agent.frozen:
+            agent.thaw()
         if agent.process is None:
             agent.start()
     yield pair
@@ -82,7 +84,7 @@ class Work:
         commit = quick_push(self.repository, text)
         return commit, [agent.told_of(self.repository, commit) for agent in told]
 
-    def is_live(self, commit, seconds=60):
+    def is_live(self, commit, seconds=120):
         eventually(lambda: self.service.annotation("commit") == commit, f"{commit} is live", seconds)
         return self
 
@@ -246,31 +248,34 @@ STAGES = ["before-job-created", "after-job-created", "after-secret-created", "af
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_what_a_dead_agent_left_is_taken_over(agents, own_place, quick, book, stage):
-    """The other was not told of the push, and sweeps only once an hour: it sees the Job. Before there is a Job, its
-    sweep finds the push."""
+    """The other was not told of the push, and does not sweep: it sees the Job. Before there is a Job, its sweep finds
+    the push."""
     one, other = agents
+    work = Work(own_place, agents, stage)
+    zeroth, _ = work.push("zeroth", *agents)
+    work.is_live(zeroth)
+    same_truth(agents, work.repository, work.service, zeroth)
     one.stop()
-    if stage == "before-job-created":
-        other.stop()
-        other.config["sweep"] = {"interval": "2s"}
-        other.start()
-    work = Work(own_place, [other], stage)
-    other.freeze()  # so that the first has the start of it
     one.dies_at(stage)
     one.start()
-    work.service.seen_by(one)
-    zeroth = quick_push(work.repository, stage)
-    one.told_of(work.repository, zeroth)
+    if stage == "before-job-created":
+        sweeping(other, "2s")
+    other.freeze()  # so that the first has the start of it
+    first, _ = work.push("first", one)
     one.await_death()
     other.thaw()
-    work.is_live(zeroth)
+    work.is_live(first)
     if stage == "before-job-created":
-        other.stop()
-        other.config["sweep"] = {"interval": "1h"}
-        other.start()
+        sweeping(other, "1h")
     one.start()
-    same_truth(agents, work.repository, work.service, zeroth)
-    assert nothing_twice(book) == (1, 1)
+    same_truth(agents, work.repository, work.service, first)
+    assert nothing_twice(book) == (2, 2)
+
+
+def sweeping(agent, interval):
+    agent.stop()
+    agent.config["sweep"] = {"interval": interval}
+    agent.start()
 
 
 @pytest.mark.parametrize("stage", ["after-cancel-recorded", "before-job-cancelled", "after-job-cancelled"])

@@ -9,17 +9,17 @@ from forges import github, github_push
 from ledger import Watch
 from quick_builds import Outcome, QuickBuilds, at_once, failing, held
 from repositories import git
-from shuffles import History, Seen, Shuffle, in_order, wrongs
+from shuffles import History, Polite, Seen, Shuffle, in_order, wrongs
 from waiting import eventually
 
-# Shuffles in all, and at once; seconds between sweeps, of which each asks for all that are played.
-QUICK = 24, 24, 5
-FULL = 1000, 100, 20
+# Shuffles in all, and at once; seconds between sweeps, of which each asks for all that are played; builds at once: few,
+# so that most wait, and are superseded while they do.
+QUICK = 24, 24, 5, 6
+FULL = 1000, 60, 30, 12
 
 
-def settings_of(quick, sweep):
-    """Few places, so that builds wait and are superseded while they do."""
-    builds = {**quick.settings()["builds"], "maxConcurrent": 6, "timeout": "10m", "ttl": "10m"}
+def settings_of(quick, sweep, places=4):
+    builds = {**quick.settings()["builds"], "maxConcurrent": places, "timeout": "10m", "ttl": "10m"}
     return {"builds": builds, "sweep": {"interval": f"{sweep}s"}, "git": {"maxConcurrent": 6}, "log": {"level": "info"}}
 
 
@@ -52,7 +52,7 @@ class Table:
         self.shuffles[shuffle.identity] = shuffle
         try:
             shuffle.make_services()
-            eventually(shuffle.are_seen, "the agent sees the services", 60)
+            eventually(shuffle.are_seen, "the agent sees the services", 60, every=0.5)
             shuffle.play()
             shuffle.settle(self.seen, self.sweep)
             found = wrongs(shuffle, self.seen)
@@ -72,10 +72,10 @@ class Table:
 def test_shuffles_end_at_the_head(cluster, new_place, request, full):
     place = new_place("newest")
     seed = request.config.option.seed
-    count, together, sweep = FULL if full else QUICK
+    count, together, sweep, places = FULL if full else QUICK
     with watched(cluster, place) as seen, QuickBuilds(cluster) as quick, \
-            Agent(place, place.directory, **settings_of(quick, sweep)) as agent:
-        table = Table(seed, sweep, place, agent, seen)
+            Agent(place, place.directory, **settings_of(quick, sweep, places)) as agent:
+        table = Table(seed, sweep, place, Polite(agent), seen)
         quick.decide = table.decide
         with concurrent.futures.ThreadPoolExecutor(together) as pool:
             results = list(pool.map(table.play, range(count)))
@@ -200,6 +200,25 @@ def test_what_no_webhook_told_is_built(cluster, new_place):
         force(repository, first)
         eventually(lambda: service.annotation("commit") == first, "it is made again", 60)
         assert len(quick.of(first)) == 1
+
+
+def test_what_is_asked_for_again_has_all_its_attempts_again(cluster, new_place):
+    """A registry that is away for a moment is no reason to give up, however often the commit failed before."""
+    place = new_place("attempts")
+    repository = place.repository("attempts")
+    service = place.service("attempts", repository=repository)
+    with QuickBuilds(cluster, failing) as quick, Agent(place, place.directory, **quick.settings()) as agent:
+        service.seen_by(agent)
+        commit, delivery = push(agent, repository, "fails")
+        for _ in range(3):
+            agent.outcome_of(delivery, "build-failed")
+            delivery = tell(agent, repository, commit)
+        agent.outcome_of(delivery, "build-failed")
+        away = Outcome(exit_code=1, message=f"error pushing image: failed to push to destination {service.destination}: "
+                                            "dial tcp 10.0.0.1:443: connect: connection refused")
+        quick.decide = lambda build: Outcome() if build.job.endswith("-6") else away
+        agent.outcome_of(tell(agent, repository, commit), "deployed")
+        assert [build.job.rpartition("-")[2] for build in quick.of(commit)] == list("123456")
 
 
 # Packs no build context of a repository while there is a file that says so; asks for heads all the same.

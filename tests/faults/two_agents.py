@@ -76,7 +76,7 @@ def same_truth(agents, repository, service, commit):
     def told():
         found = [agent.build_of(repository, commit) for agent in agents]
         return found if all(build and build["state"] == "done" for build in found) else None
-    builds = eventually(told, f"both say that {commit} is deployed", 60)
+    builds = eventually(told, f"both say that {commit} is deployed", 120)
     for agent, build in zip(agents, builds):
         assert build["reason"] == "deployed" and service.image() == f"{build['image']}@{build['digest']}", build
         live = service.status(agent)["live"]

@@ -173,6 +173,15 @@ static void test_the_one_that_had_its_turn_before(void **state)
     assert_false(store_build_turn_before(store, &other, &out, &err));
     assert_int_equal(err.code, ERR_NOT_FOUND);
 
+    // Of the same commit, whatever became of it.
+    assert_true(store_build_asked_before(store, &going, &out, NULL));
+    assert_int_equal(out.attempt, 12);
+    struct build another = make("c2", 1);
+    snprintf(another.recipe, sizeof another.recipe, "other");
+    assert_true(store_build_put(store, &another, NULL));
+    assert_false(store_build_asked_before(store, &another, &out, &err));
+    assert_int_equal(err.code, ERR_NOT_FOUND);
+
     // It is known for as long as that matters, and no longer.
     assert_true(store_trim(store, &(struct store_bounds){1, 1, 1}, NULL));
     assert_true(store_build_turn_before(store, &going, &out, NULL));
