@@ -67,8 +67,10 @@ static bool read_history(const struct admin *admin, const struct service *servic
     bool known = stored.count > 0 && is_live(&stored, &stored.items[0]);
     if (ok && !known && !service_not_built(service) && *service->image)
         keep_live(admin, out, stored.count > 0);
-    for (size_t i = 0; ok && i < stored.count && out->count < (size_t)limit; i++)
+    for (size_t i = 0; ok && i < stored.count && out->count < (size_t)limit; i++) {
+        pipeline_image_build(admin->pipeline, service, &stored.items[i]);
         keep_image(out, &stored.items[i]);
+    }
     history_finish(&stored);
     return ok;
 }

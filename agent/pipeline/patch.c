@@ -104,6 +104,16 @@ static bool count_patches(struct work *work, const struct service *service,
     return true;
 }
 
+// Earlier versions did not say who they were: their number of the build is as good as that.
+static bool is_own_patch(const struct work *work, const struct service *service,
+                         const struct build *build)
+{
+    char id[BUILD_ID_SIZE];
+    build_id(build->id, id);
+    return *service->patched_by ? identity_is_own(work->pipeline, service->patched_by)
+                                : strcmp(service->build, id) == 0;
+}
+
 // The service has this build's image. Another agent wrote it and has told of it; or else we died
 // between the patch and its record, which is made now. What the image was before is not known.
 static bool make_up_record(struct work *work, const struct service *service,
@@ -116,9 +126,9 @@ static bool make_up_record(struct work *work, const struct service *service,
         return false;
     if (count > 0)
         return true;
-    return *service->patched_by && !identity_is_own(work->pipeline, service->patched_by)
-               ? store_record(work, service, build, "", image, service->patched_at)
-               : record(work, service, build, "", image);
+    return is_own_patch(work, service, build)
+               ? record(work, service, build, "", image)
+               : store_record(work, service, build, "", image, service->patched_at);
 }
 
 // Its image is one that was built, and it is not the build's: the branch came back to that commit.

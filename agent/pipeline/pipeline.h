@@ -121,6 +121,10 @@ bool pipeline_service_live(const struct pipeline *pipeline, const struct service
 #define PIPELINE_BUILD_SIZE 32
 void pipeline_service_live_id(const struct pipeline *pipeline, const struct service *service,
                               char out[static PIPELINE_BUILD_SIZE]);
+// Fills in which build an image of the service's history is of, where another agent wrote the image
+// and this one knows the build.
+void pipeline_image_build(const struct pipeline *pipeline, const struct service *service,
+                          struct image_record *image);
 // This agent, as others see it. Valid as long as the pipeline.
 const char *pipeline_identity(const struct pipeline *pipeline);
 // Whether its remote was asked for the branch's head and did not tell one: there is no such branch

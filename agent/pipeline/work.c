@@ -197,6 +197,40 @@ bool pipeline_service_replaced(const struct service *service)
            (*service->patched_image && strcmp(service->image, service->patched_image) != 0);
 }
 
+// Of the way in which it is built now. False: it is not built.
+static bool hash_service(const struct pipeline *pipeline, const struct service *service,
+                         char repository[static STORE_REPOSITORY_SIZE],
+                         char hash[static SHA256_HEX_SIZE])
+{
+    struct group group = {0};
+    struct error why;
+    CLEANUP(settings_drop_ptr)
+    const struct config *config = settings_hold(pipeline->parts.settings);
+    bool usable = *service->repository && read_recipe(config, service, repository, &group, &why);
+    if (usable)
+        recipe_hash(&group.recipe, hash);
+    group_finish(&group);
+    return usable;
+}
+
+void pipeline_image_build(const struct pipeline *pipeline, const struct service *service,
+                          struct image_record *image)
+{
+    char repository[STORE_REPOSITORY_SIZE], hash[SHA256_HEX_SIZE];
+    char built[STORE_IMAGE_SIZE + IMAGE_DIGEST_SIZE];
+    struct build build;
+    struct error err;
+    if (*image->build || !*image->commit || !hash_service(pipeline, service, repository, hash) ||
+        !store_build_find(pipeline->parts.store, image->commit, hash, &build, &err))
+        return;
+    snprintf(built, sizeof built, "%s@%s", build.image, build.digest);
+    if (strcmp(built, image->image) != 0)
+        return;
+    build_id(build.id, image->build);
+    text_copy(image->subject, sizeof image->subject, build.subject);
+    text_copy(image->author, sizeof image->author, build.author);
+}
+
 struct newest_of {
     const char *recipe;
     struct build *out;
@@ -216,16 +250,8 @@ static bool is_of_recipe(void *user, const struct build *build)
 bool pipeline_service_build(const struct pipeline *pipeline, const struct service *service,
                             struct build *out, struct error *err)
 {
-    struct group group = {0};
     char repository[STORE_REPOSITORY_SIZE], hash[SHA256_HEX_SIZE];
-    struct error why;
-    CLEANUP(settings_drop_ptr)
-    const struct config *config = settings_hold(pipeline->parts.settings);
-    bool usable = *service->repository && read_recipe(config, service, repository, &group, &why);
-    if (usable)
-        recipe_hash(&group.recipe, hash);
-    group_finish(&group);
-    if (!usable)
+    if (!hash_service(pipeline, service, repository, hash))
         return error_set(err, ERR_NOT_FOUND, "it is not built");
     struct newest_of newest = {.recipe = hash, .out = out};
     struct build_filter filter = {
