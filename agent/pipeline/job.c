@@ -263,22 +263,6 @@ enum step job_create(struct work *work, struct group *group, struct build *build
     return STEP_NEXT;
 }
 
-bool job_take_over(struct work *work, struct build *build)
-{
-    struct kube_reply reply;
-    if (build->state != BUILD_FETCHING || build->started.ms >= work->pipeline->began.ms)
-        return true;
-    if (!kube_request(work->pipeline->parts.kube,
-                      &(struct kube_request){.resource = &KUBE_JOBS,
-                                             .namespace_ = work->config->builds.namespace,
-                                             .name = build->job},
-                      &reply, &work->err))
-        return work->err.code == ERR_NOT_FOUND;
-    kube_reply_finish(&reply);
-    build->state = BUILD_RUNNING;
-    return store_build_put(work->pipeline->parts.store, build, &work->err);
-}
-
 bool job_delete(struct work *work, const struct build *build, struct error *err)
 {
     return kube_delete(work->pipeline->parts.kube, &KUBE_JOBS, work->config->builds.namespace,

@@ -235,8 +235,7 @@ bool pipeline_create(const struct pipeline_parts *parts, struct pipeline **out, 
 {
     struct pipeline *pipeline = xalloc(sizeof *pipeline);
     pipeline->parts = *parts;
-    pipeline->began = wall_now();
-    pipeline->settings_changed = pipeline->began.ms;
+    pipeline->settings_changed = wall_now().ms;
     pthread_mutex_init(&pipeline->places_lock, NULL);
     pipeline->places = places_create();
     spool_init(pipeline);

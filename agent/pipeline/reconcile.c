@@ -277,8 +277,6 @@ static enum step supersede(struct work *work, struct group *group, struct build 
         group->held = step != STEP_NEXT && *group->recipe.paths;
         return step;
     }
-    if (!job_take_over(work, build))
-        return STEP_TRY;
     bool running = build->state == BUILD_RUNNING;
     bool may = true;
     if (running && group && !may_cancel(work, build, &may))

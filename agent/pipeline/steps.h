@@ -29,7 +29,6 @@ struct pipeline {
     struct kube_watch *jobs;
     struct kube_watch *pods;
     _Atomic int64_t settings_changed; // wall time in ms of the start, or of the last reload
-    struct wall_time began;
     pthread_mutex_t places_lock; // held while the builds under way are counted and one is added
     struct places *places;       // under that lock
     _Atomic int64_t swept;       // the last sweep, in monotonic ms; 0: none yet
@@ -184,9 +183,6 @@ enum step step_patch(struct work *work, struct group *group, struct build *build
 
 // Reads the finished child's archive and makes Job and Secret of it.
 enum step job_create(struct work *work, struct group *group, struct build *build);
-// A build of which nothing but its fetch is known may have a Job, made just before the agent before
-// this one died: then it is running.
-bool job_take_over(struct work *work, struct build *build) MUST_CHECK;
 // Deletes a build's Job and pods; a Job that is gone is fine.
 bool job_delete(struct work *work, const struct build *build, struct error *err) MUST_CHECK;
 char *build_log_directory(const struct pipeline *pipeline, int64_t build);
