@@ -7,6 +7,7 @@
 #include "agent/base/log.h"
 #include "agent/base/systemd.h"
 #include "agent/contexts/contexts.h"
+#include "agent/ending.h"
 #include "agent/intake.h"
 #include "agent/measure.h"
 #include "agent/metrics.h"
@@ -30,8 +31,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#define CONFIG_PATH_DEFAULT "/etc/cronwright/cronwright.yaml"
-#define DRAIN_MS            20000 // of all listeners; systemd's TimeoutStopSec= is longer
+#define DRAIN_MS            20000 // of all listeners; half of ENDING_MS
 #define DRAIN_LEAST_MS      5000  // of those that are drained after others
 #define TICK_MS             10000 // the main thread looks at its timers at least this often
 #define PATIENCE_MS         10000 // with a namespace that cannot be listed, before the others begin
@@ -87,9 +87,11 @@ struct agent {
     struct context_keys context_keys;
     struct contexts contexts;
     struct server *context_server; // NULL: there is none
-    int signal_fd;
+    struct ending *ending;
+    int signal_fd;       // readable when a signal asks to end
+    int reload_fd;       // and when one asks to read the settings again
     int synced_fd;       // written when a watch has synced
-    int events_fd;       // epoll over both
+    int events_fd;       // epoll over all three
     atomic_bool started; // the pipeline works
 };
 
@@ -342,6 +344,7 @@ static bool start_admin(struct agent *agent, const struct config *config, struct
         .pipeline = agent->pipeline,
         .recorder = agent->recorder,
         .attempts = attempts_create(),
+        .context_keys = config_serves_contexts(config) ? &agent->context_keys : NULL,
         .webhooks_address = server_address(agent->webhooks),
         .observed = &agent->observed,
     };
@@ -423,24 +426,36 @@ static void log_setup_by(const struct config *config)
     log_setup(config->log.level, config->log.format);
 }
 
+// Of signals, ended by 0: they are read from the descriptor only. -1 on failure.
+static int take_over(const int signals[])
+{
+    sigset_t set;
+    sigemptyset(&set);
+    for (; *signals; signals++)
+        sigaddset(&set, *signals);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static bool await(const struct agent *agent, int fd)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+    return fd >= 0 && epoll_ctl(agent->events_fd, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
 static bool open_events(struct agent *agent, struct error *err)
 {
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGHUP);
     // Blocked before any thread starts, so that only the main thread hears of them.
-    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    static const int ends[] = {SIGTERM, SIGINT, 0}, reloads[] = {SIGHUP, 0};
+    agent->signal_fd = take_over(ends);
+    agent->reload_fd = take_over(reloads);
     signal(SIGPIPE, SIG_IGN);
-    agent->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
     agent->synced_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     agent->events_fd = epoll_create1(EPOLL_CLOEXEC);
-    struct epoll_event event = {.events = EPOLLIN};
-    if (agent->signal_fd < 0 || agent->synced_fd < 0 || agent->events_fd < 0 ||
-        epoll_ctl(agent->events_fd, EPOLL_CTL_ADD, agent->signal_fd, &event) != 0 ||
-        epoll_ctl(agent->events_fd, EPOLL_CTL_ADD, agent->synced_fd, &event) != 0)
+    if (agent->events_fd < 0 || !await(agent, agent->signal_fd) ||
+        !await(agent, agent->reload_fd) || !await(agent, agent->synced_fd))
         return error_errno(err, ERR_IO, errno, "event descriptors");
+    agent->ending = ending_watch(agent->signal_fd);
     return true;
 }
 
@@ -457,12 +472,24 @@ static void raise_descriptor_limit(void)
                  NULL);
 }
 
+// A host leaves a place to other hosts, and a repository one to others on its host.
+static struct children_bounds children_bounds(const struct config *config)
+{
+    int most = (int)config->git.max_concurrent;
+    int per_host = (int)config->git.max_concurrent_per_host;
+    if (per_host == 0)
+        per_host = most > 1 ? most - 1 : 1;
+    return (struct children_bounds){.most = most,
+                                    .most_per_host = per_host,
+                                    .most_per_repository = per_host > 1 ? per_host - 1 : 1};
+}
+
 static bool start_parts(struct agent *agent, const struct config *config, struct error *err)
 {
     bool contexts = config_serves_contexts(config);
     if (contexts && !context_keys_load(config, &agent->context_keys, err))
         return false;
-    agent->children = children_create((int)config->git.max_concurrent);
+    agent->children = children_create(children_bounds(config));
     agent->events = events_create(agent->kube);
     agent->statuses = statuses_create(agent->settings, agent->store);
     struct pipeline_parts parts = {.settings = agent->settings,
@@ -498,6 +525,7 @@ static bool start_parts(struct agent *agent, const struct config *config, struct
 static bool start_listeners(struct agent *agent, const struct config *config, struct error *err)
 {
     agent->beat = mono_now().ms;
+    ending_is_drained(agent->ending);
     prepare_observed(agent);
     if (!start_webhooks(agent, config, err) || !start_admin(agent, config, err) ||
         !start_contexts(agent, config, err) || !start_metrics(agent, config, err))
@@ -534,11 +562,13 @@ static void drain(struct agent *agent)
 }
 
 // In the order that leaves nobody with something that is gone. After a start that failed half-way
-// the rest is NULL.
+// the rest is NULL. Once the listeners are drained nobody waits for an answer from elsewhere.
 static void stop(struct agent *agent)
 {
     agent->stopping = true;
+    ending_began(agent->ending);
     drain(agent);
+    http_stop();
     measure_no_servers(&agent->measured);
     server_stop(agent->metrics_server);
     server_stop(agent->admin_server);
@@ -564,6 +594,8 @@ static void stop(struct agent *agent)
     store_close(agent->store);
     close_fd(&agent->events_fd);
     close_fd(&agent->synced_fd);
+    ending_destroy(agent->ending);
+    close_fd(&agent->reload_fd);
     close_fd(&agent->signal_fd);
 }
 
@@ -607,12 +639,9 @@ static void reload(struct agent *agent)
 static uint32_t take_signals(struct agent *agent)
 {
     struct signalfd_siginfo info;
-    while (read(agent->signal_fd, &info, sizeof info) == sizeof info) {
-        if (info.ssi_signo != SIGHUP)
-            return info.ssi_signo;
+    while (read(agent->reload_fd, &info, sizeof info) == sizeof info)
         reload(agent);
-    }
-    return 0;
+    return read(agent->signal_fd, &info, sizeof info) == sizeof info ? info.ssi_signo : 0;
 }
 
 static int64_t sweep_interval_ms(struct agent *agent)
@@ -640,16 +669,21 @@ static void run(struct agent *agent)
     int64_t tick = watchdog && watchdog < TICK_MS ? watchdog : TICK_MS;
     struct mono_time swept = mono_now();
     for (;;) {
-        children_run(agent->children, agent->events_fd, mono_after(tick));
+        int64_t rest = sweep_interval_ms(agent) - (mono_now().ms - swept.ms);
+        if (!agent->started || rest > tick)
+            rest = tick;
+        children_run(agent->children, agent->events_fd, mono_after(rest > 0 ? rest : 0));
         agent->beat = mono_now().ms;
         uint64_t times;
         ssize_t got = read(agent->synced_fd, &times, sizeof times); // readable no more
         (void)got;
-        if (!agent->started && enough_synced(agent))
-            start_pipeline(agent);
-        if (agent->started && mono_now().ms - swept.ms >= sweep_interval_ms(agent)) {
-            pipeline_sweep(agent->pipeline);
+        if (!agent->started && enough_synced(agent)) {
             swept = mono_now();
+            start_pipeline(agent); // sweeps
+        }
+        if (agent->started && mono_now().ms - swept.ms >= sweep_interval_ms(agent)) {
+            swept = mono_now();
+            pipeline_sweep(agent->pipeline);
         }
         recorder_tick(agent->recorder);
         if (threads_go_on(agent, &why))
@@ -668,6 +702,7 @@ static int serve(struct settings *settings)
     struct agent agent = {.settings = settings,
                           .measured.lock = PTHREAD_MUTEX_INITIALIZER,
                           .signal_fd = -1,
+                          .reload_fd = -1,
                           .synced_fd = -1,
                           .events_fd = -1};
     struct error err = {0};

@@ -23,6 +23,7 @@ struct task {
     struct buffer input; // what stdin has still to be given starts at `written`
     size_t written;
     int64_t timeout_ms;
+    char *host, *repository; // NULL: it waits for nobody
     void (*wake)(void *user, const char *name);
     void *user;
     enum stage stage;
@@ -37,17 +38,17 @@ struct task {
 struct children {
     pthread_mutex_t lock; // guards the list, and each task's stage and cancelled
     struct task *tasks;
-    int most;
+    struct children_bounds bounds;
     int running; // main thread
     int wake_fd; // written when the main thread has something new to look at
 };
 
-struct children *children_create(int most)
+struct children *children_create(struct children_bounds bounds)
 {
-    assert(most > 0);
+    assert(bounds.most > 0 && bounds.most_per_host > 0 && bounds.most_per_repository > 0);
     struct children *children = xalloc(sizeof *children);
     pthread_mutex_init(&children->lock, NULL);
-    children->most = most;
+    children->bounds = bounds;
     children->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (children->wake_fd < 0)
         abort();
@@ -68,6 +69,8 @@ static void task_free(struct task *task)
     child_result_finish(&task->result);
     free(task->name);
     free(task->program);
+    free(task->host);
+    free(task->repository);
     free(task);
 }
 
@@ -120,6 +123,8 @@ void children_ask(struct children *children, const char *name, const struct chil
     if (!buffer_append(&task->input, request->input, request->input_len, NULL))
         abort();
     task->timeout_ms = request->timeout_ms;
+    task->host = request->host ? xstrdup(request->host) : NULL;
+    task->repository = request->repository ? xstrdup(request->repository) : NULL;
     task->wake = request->wake;
     task->user = request->user;
     task->result.tag = request->tag;
@@ -219,6 +224,26 @@ static void start_task(struct children *children, struct task *task)
     task->deadline = mono_after(task->timeout_ms);
 }
 
+static bool same(const char *one, const char *other)
+{
+    return one && other && strcmp(one, other) == 0;
+}
+
+// The lock is held.
+static bool has_room(const struct children *children, const struct task *task)
+{
+    const struct children_bounds *bounds = &children->bounds;
+    int of_host = 0, of_repository = 0;
+    for (const struct task *other = children->tasks; other; other = other->next) {
+        if (other->stage != STAGE_RUNNING)
+            continue;
+        of_host += same(other->host, task->host);
+        of_repository += same(other->repository, task->repository);
+    }
+    return children->running < bounds->most && of_host < bounds->most_per_host &&
+           of_repository < bounds->most_per_repository;
+}
+
 // Takes cancelled tasks out and starts waiting ones; the caller holds no lock.
 static void schedule(struct children *children)
 {
@@ -232,7 +257,7 @@ static void schedule(struct children *children)
                 *at = task->next;
                 continue;
             }
-            if (task->stage == STAGE_WAITING && children->running < children->most)
+            if (task->stage == STAGE_WAITING && has_room(children, task))
                 start = task;
             at = &task->next;
         }
@@ -337,7 +362,7 @@ static size_t gather(struct children *children, struct task **tasks, struct poll
 
 bool children_run(struct children *children, int fd, struct mono_time deadline)
 {
-    size_t most = (size_t)children->most;
+    size_t most = (size_t)children->bounds.most;
     CLEANUP(free_ptr) struct task **tasks = xalloc(most * sizeof *tasks);
     CLEANUP(free_ptr) struct pollfd *fds = xalloc((2 + most * FDS_PER_CHILD) * sizeof *fds);
     while (!mono_past(deadline)) {

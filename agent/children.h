@@ -14,11 +14,13 @@
 struct children;
 
 struct child_request {
-    const char *program; // absolute path; the only argument
-    const void *input;   // given on stdin, then end of file; copied, wiped when written
-    size_t input_len;    //
-    int64_t timeout_ms;  // from the spawn; then it is killed
-    int64_t tag;         // handed back with the result: what was known when asking
+    const char *program;    // absolute path; the only argument
+    const void *input;      // given on stdin, then end of file; copied, wiped when written
+    size_t input_len;       //
+    int64_t timeout_ms;     // from the spawn; then it is killed
+    const char *host;       // which it waits for, and on that host the repository: of each only so
+    const char *repository; // many run at once. NULL: it waits for nobody. Copied
+    int64_t tag;            // handed back with the result: what was known when asking
     void (*wake)(void *user, const char *name); // main thread, when it has ended; must not block
     void *user;
 };
@@ -37,8 +39,14 @@ struct child_result {
     struct error error;   // when !ran; with the end of its standard error
 };
 
-// At most `most` run at once; further ones wait in the order of asking.
-struct children *children_create(int most);
+// How many run at once: in all, that wait for one host, and for one repository. What has no room
+// waits in the order of asking, and what has goes past it: a host that is silent holds up its own.
+struct children_bounds {
+    int most;
+    int most_per_host;
+    int most_per_repository;
+};
+struct children *children_create(struct children_bounds bounds);
 // Kills what runs, frees. Main thread.
 void children_destroy(struct children *children);
 

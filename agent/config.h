@@ -143,6 +143,7 @@ struct config {
         struct config_texts no_proxy; // hosts, ".domain", or "*"
         int64_t timeout_ms;
         int64_t max_concurrent;
+        int64_t max_concurrent_per_host; // 0: one fewer than in all
         int64_t max_repository_bytes;
         int64_t max_total_bytes; // of all mirrors
         int64_t max_objects;     // of one fetch
@@ -272,6 +273,11 @@ const struct config_status *config_status(const struct config *config, const cha
 bool config_serves_contexts(const struct config *config);
 // The entry for a registry's host[:port]; NULL: none.
 const struct config_registry *config_registry(const struct config *config, const char *host);
+
+// Tells of every file that the settings name and that holds a secret, with the setting's key
+// ("git.credentials[].tokenFile"); not of one that is not set.
+void config_secret_files(const struct config *config,
+                         void (*each)(void *user, const char *key, const char *path), void *user);
 
 // From the same table (config_doc.c):
 void config_doc_example(FILE *out); // deploy/cronwright.example.yaml

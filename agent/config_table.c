@@ -306,6 +306,11 @@ const struct config_setting config_settings[] = {
      .max = HOURS(1), .help = "How long one fetch may take."},
     {"git.maxConcurrent", CONFIG_INT, AT(git.max_concurrent), .restart = true, .standard = "4",
      .min = 1, .max = 64, .help = "Fetches at once."},
+    {"git.maxConcurrentPerHost", CONFIG_INT, AT(git.max_concurrent_per_host), .restart = true,
+     .standard = "0", .min = 0, .max = 64,
+     .help = "Fetches at once from one host; from one repository, one fewer than that. Further "
+             "ones wait and keep no place from others, so that a host that is silent holds up its "
+             "own alone. 0: one fewer than maxConcurrent."},
     {"git.maxRepositoryBytes", CONFIG_SIZE, AT(git.max_repository_bytes), .standard = "2GiB",
      .min = MIB(1), .max = GIB(1024), .help = "Largest mirror of a repository."},
     {"git.maxTotalBytes", CONFIG_SIZE, AT(git.max_total_bytes), .standard = "20GiB", .min = MIB(1),
@@ -488,7 +493,10 @@ const struct config_setting config_settings[] = {
 
     {"sweep", CONFIG_GROUP, .help = "What no webhook told is found by looking."},
     {"sweep.interval", CONFIG_DURATION, AT(sweep.interval_ms), .standard = "5m", .min = SECONDS(1),
-     .max = HOURS(24), .help = "How often every branch is looked at."},
+     .max = HOURS(24),
+     .help = "How often every branch is asked for its head, once however many services "
+             "follow it. The branches' turns are spread over a tenth of it at "
+             "most; one that a push has just had asked is left out."},
 
     {"allow", CONFIG_LIST, AT(allow), .standard = "[]", .item_size = sizeof(struct config_allow),
      .help = "Which namespaces may build what into which images. The first entry that holds for "

@@ -15,6 +15,9 @@
 #define INTAKE_PEER_SIZE        64 // of an address, with NUL
 #define INTAKE_REFUSED_PER_PEER 16 // of them from one peer, so that it does not push out all others
 
+// What begins the id of deliveries that the agent sends to itself, to see whether they arrive.
+#define INTAKE_PROBE_ID "cronwright-doctor-"
+
 struct intake;
 
 struct intake_options {

@@ -3,6 +3,7 @@
 #include "agent/metrics.h"
 
 #include <dirent.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -62,6 +63,12 @@ static int64_t resident_bytes(void)
     return pages * sysconf(_SC_PAGESIZE);
 }
 
+static double heap_bytes(void)
+{
+    struct mallinfo2 info = mallinfo2();
+    return (double)(info.uordblks + info.hblkhd);
+}
+
 static void measure_process(struct wall_time started)
 {
     struct timespec used = {0};
@@ -70,6 +77,7 @@ static void measure_process(struct wall_time started)
     getrlimit(RLIMIT_NOFILE, &limit);
     metric_set(METRIC_PROCESS_CPU, NULL, NULL, (double)used.tv_sec + (double)used.tv_nsec / 1e9);
     metric_set(METRIC_PROCESS_RESIDENT, NULL, NULL, (double)resident_bytes());
+    metric_set(METRIC_HEAP, NULL, NULL, heap_bytes());
     metric_set(METRIC_PROCESS_FDS, NULL, NULL, (double)count_descriptors());
     metric_set(METRIC_PROCESS_FDS_MAX, NULL, NULL, (double)limit.rlim_cur);
     metric_set(METRIC_PROCESS_START, NULL, NULL, seconds(started.ms));
@@ -116,6 +124,9 @@ void measure(struct measured *measured)
     metric_set(METRIC_CHILDREN, "running", NULL, (double)running);
     metric_set(METRIC_CHILDREN, "waiting", NULL, (double)waiting);
     metric_set(METRIC_SWEEP_AGE, NULL, NULL, seconds(pipeline_sweep_age_ms(measured->pipeline)));
+    char oldest[PIPELINE_KEY_SIZE];
+    metric_set(METRIC_OLDEST_CHECK, NULL, NULL,
+               seconds(pipeline_oldest_check(measured->pipeline, oldest, sizeof oldest)));
     metric_set(METRIC_SERVICES, NULL, NULL, (double)service_cache_count(measured->services));
     metric_set(METRIC_RUN_LOG_BYTES, NULL, NULL, (double)recorder_log_bytes(measured->recorder));
     measure_process(measured->started);

@@ -25,6 +25,8 @@ enum metric {
     METRIC_QUEUE_DEPTH,      // queue, state
     METRIC_QUEUE_OLDEST,     // queue
     METRIC_SWEEP_AGE,
+    METRIC_SWEEPS,
+    METRIC_OLDEST_CHECK,
     METRIC_BUILDS,         // result, reason
     METRIC_BUILDS_OPEN,    // state
     METRIC_BUILD_DURATION, // result
@@ -43,7 +45,8 @@ enum metric {
     METRIC_STORE_QUEUE,      //
     METRIC_BUILD_INFO,       // version
     METRIC_PROCESS_CPU,      //
-    METRIC_PROCESS_RESIDENT, //
+    METRIC_PROCESS_RESIDENT,
+    METRIC_HEAP, //
     METRIC_PROCESS_FDS,      //
     METRIC_PROCESS_FDS_MAX,  //
     METRIC_PROCESS_START,    //

@@ -194,9 +194,7 @@ static struct key *take(struct work_queue *queue)
     return NULL;
 }
 
-// Doubled with each try; of that the upper half at random, so that what failed together does not
-// come back together.
-static int64_t back_off_ms(int tries)
+int64_t work_queue_back_off_ms(int tries)
 {
     int64_t longest = WORK_QUEUE_BACKOFF_MIN;
     for (int i = 0; i < tries && longest < WORK_QUEUE_BACKOFF_MAX; i++)
@@ -215,7 +213,7 @@ static void finish_run(struct work_queue *queue, struct key *key, enum work_resu
     if (result == WORK_DONE)
         key->tries = 0;
     if (result == WORK_FAILED)
-        delay_key(queue, key, mono_after(back_off_ms(key->tries++)));
+        delay_key(queue, key, mono_after(work_queue_back_off_ms(key->tries++)));
     if (key->ready)
         put_in_line(queue, key);
     forget_if_idle(queue, key);

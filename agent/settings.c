@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/stat.h>
 
 struct snapshot {
     struct config config; // first: holders know it by this
@@ -17,6 +18,7 @@ struct settings {
     char *path;
     pthread_mutex_t lock; // guards which one is present: it is counted before it can be replaced
     struct snapshot *present;
+    struct timespec written; // the file, when it was read; under the lock
 };
 
 static bool add_secrets(const struct config *config, struct webhook_secrets *secrets,
@@ -66,14 +68,45 @@ static struct snapshot *read_snapshot(const char *path, const struct config *old
     return NULL;
 }
 
+// Before it is read: what is written meanwhile makes it newer.
+static struct timespec time_written(const char *path)
+{
+    struct stat about = {0};
+    return stat(path, &about) == 0 ? about.st_mtim : (struct timespec){0};
+}
+
+const char *settings_path(const struct settings *settings)
+{
+    return settings->path;
+}
+
+bool settings_file_good(const struct settings *settings, struct config_errors *errors)
+{
+    struct snapshot *snapshot = read_snapshot(settings->path, NULL, NULL, NULL, errors);
+    if (snapshot)
+        snapshot_free(snapshot);
+    return snapshot != NULL;
+}
+
+bool settings_file_newer(struct settings *settings)
+{
+    struct timespec now = time_written(settings->path);
+    pthread_mutex_lock(&settings->lock);
+    struct timespec then = settings->written;
+    pthread_mutex_unlock(&settings->lock);
+    return now.tv_sec != then.tv_sec || now.tv_nsec != then.tv_nsec;
+}
+
 bool settings_load(const char *path, struct settings **out, struct config_errors *errors)
 {
+    struct timespec written = time_written(path);
     struct snapshot *snapshot = read_snapshot(path, NULL, NULL, NULL, errors);
     if (!snapshot)
         return false;
     struct settings *settings = xalloc(sizeof *settings);
     settings->path = xstrdup(path);
     settings->present = snapshot;
+    settings->written = written;
     pthread_mutex_init(&settings->lock, NULL);
     *out = settings;
     return true;
@@ -127,12 +160,14 @@ bool settings_reload(struct settings *settings, void (*kept)(void *user, const c
                      void *user, struct config_errors *errors)
 {
     CLEANUP(settings_drop_ptr) const struct config *old = settings_hold(settings);
+    struct timespec written = time_written(settings->path);
     struct snapshot *fresh = read_snapshot(settings->path, old, kept, user, errors);
     if (!fresh)
         return false;
     pthread_mutex_lock(&settings->lock);
     struct snapshot *replaced = settings->present;
     settings->present = fresh;
+    settings->written = written;
     pthread_mutex_unlock(&settings->lock);
     settings_drop(&replaced->config);
     return true;

@@ -9,6 +9,8 @@
 #include "agent/config.h"
 #include "webhooks/secrets.h"
 
+#define CONFIG_PATH_DEFAULT "/etc/cronwright/cronwright.yaml"
+
 struct settings;
 
 // Reads and checks the file; on failure *errors says everything that is wrong. The caller finishes
@@ -17,6 +19,14 @@ bool settings_load(const char *path, struct settings **out,
                    struct config_errors *errors) MUST_CHECK;
 // When nobody holds a snapshot any more. NULL is fine.
 void settings_destroy(struct settings *settings);
+
+// The file, as it was named.
+const char *settings_path(const struct settings *settings);
+// Whether the file, as it is now, would be taken; *errors says what is wrong with it. The caller
+// finishes the errors in both cases.
+bool settings_file_good(const struct settings *settings, struct config_errors *errors) MUST_CHECK;
+// Whether the file was written to since it was read last.
+bool settings_file_newer(struct settings *settings);
 
 // The present snapshot, until settings_drop(). Neither blocks for longer than it takes to count.
 const struct config *settings_hold(struct settings *settings);

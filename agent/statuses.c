@@ -231,7 +231,7 @@ static bool tell_due(struct statuses *statuses, int64_t *wait_ms, struct error *
     if (!store_status_next(statuses->store, STATUS_TRIES_MAX, &status, err))
         return err->code == ERR_NOT_FOUND;
     int64_t left = status.due.ms - wall_now().ms;
-    if (left > 0) {
+    if (left > 0 && left <= RETRY_AFTER_MAX) { // longer only when the clock was set back
         *wait_ms = left < LOOK_MS ? left : LOOK_MS;
         return true;
     }

@@ -210,14 +210,16 @@ static json_t *labels(const char *job)
                      KANIKO_MANAGED_BY);
 }
 
-static json_t *annotations(const struct kaniko_build *build, const char *recipe, const char *tag)
+static json_t *annotations(const struct kaniko_settings *settings, const struct kaniko_build *build,
+                           const char *recipe, const char *tag)
 {
     CLEANUP(free_ptr) char *image = xasprintf("%s:%s", build->recipe->image, tag);
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s*}", KANIKO_ANNOTATION_RECIPE, recipe,
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s*, s:s*}", KANIKO_ANNOTATION_RECIPE, recipe,
                      KANIKO_ANNOTATION_COMMIT, build->commit, KANIKO_ANNOTATION_REPO,
                      build->recipe->repository, KANIKO_ANNOTATION_BRANCH, build->recipe->branch,
                      KANIKO_ANNOTATION_IMAGE, image, KANIKO_ANNOTATION_CONTEXT,
-                     build->fetch ? build->fetch->sha256 : NULL);
+                     build->fetch ? build->fetch->sha256 : NULL, KANIKO_ANNOTATION_AGENT,
+                     is_set(settings->agent) ? settings->agent : NULL);
 }
 
 // Of the pod: ours by which it is found, and the settings' own.
@@ -236,6 +238,12 @@ static json_t *job_spec(const struct kaniko_settings *settings, json_t *template
                      "ttlSecondsAfterFinished", (json_int_t)settings->ttl_seconds,
                      "podFailurePolicy", "rules", "action", "Ignore", "onPodConditions", "type",
                      "DisruptionTarget", "status", "True", "template", template);
+}
+
+json_t *kaniko_cancel_patch(const char *why)
+{
+    return json_pack("{s:{s:{s:s}}, s:{s:i}}", "metadata", "annotations",
+                     KANIKO_ANNOTATION_CANCELLED, why, "spec", "activeDeadlineSeconds", 1);
 }
 
 static bool check(const struct kaniko_settings *settings, struct error *err)
@@ -258,15 +266,16 @@ bool kaniko_job(const struct kaniko_settings *settings, const struct kaniko_buil
     struct build_name name;
     if (!build_name(build->commit, recipe, build->attempt, &name, err))
         return false;
-    json_t *template =
-        json_pack("{s:{s:o, s:o}, s:o}", "metadata", "labels",
-                  with_settings(labels(name.job), settings->labels), "annotations",
-                  with_settings(annotations(build, recipe, name.tag), settings->annotations),
-                  "spec", pod_spec(settings, build, &name));
-    json_t *job = json_pack(
-        "{s:s, s:s, s:{s:s, s:s, s:o, s:o}, s:o}", "apiVersion", "batch/v1", "kind", "Job",
-        "metadata", "name", name.job, "namespace", settings->namespace, "labels", labels(name.job),
-        "annotations", annotations(build, recipe, name.tag), "spec", job_spec(settings, template));
+    json_t *template = json_pack(
+        "{s:{s:o, s:o}, s:o}", "metadata", "labels",
+        with_settings(labels(name.job), settings->labels), "annotations",
+        with_settings(annotations(settings, build, recipe, name.tag), settings->annotations),
+        "spec", pod_spec(settings, build, &name));
+    json_t *job =
+        json_pack("{s:s, s:s, s:{s:s, s:s, s:o, s:o}, s:o}", "apiVersion", "batch/v1", "kind",
+                  "Job", "metadata", "name", name.job, "namespace", settings->namespace, "labels",
+                  labels(name.job), "annotations", annotations(settings, build, recipe, name.tag),
+                  "spec", job_spec(settings, template));
     if (!job)
         return error_set(err, ERR_INVALID, "Kaniko Job: a text that is not UTF-8");
     kaniko_reach(settings, job);

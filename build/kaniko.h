@@ -28,6 +28,12 @@
 // it must become.
 #define KANIKO_ANNOTATION_CONTEXT "cronwright.io/context-sha256"
 
+// Which agent made it, for people and for what is told once.
+#define KANIKO_ANNOTATION_AGENT     "cronwright.io/agent"
+// Of a Job that was ended because its commit is not wanted any more: for what. It stays until its
+// time to live is over, so that nobody makes the same attempt a second time.
+#define KANIKO_ANNOTATION_CANCELLED "cronwright.io/cancelled"
+
 // The API server takes Secrets of at most 1 MiB in all; the rest is room for names.
 #define KANIKO_CONTEXT_SECRET_MAX ((size_t)900 * 1024)
 
@@ -43,6 +49,7 @@ struct kaniko_authority {
 // The operator's choices; texts, lists and JSON are borrowed, NULL and "" are "not set".
 struct kaniko_settings {
     const char *namespace;
+    const char *agent;            // who makes it; not set: not told
     const char *image;            // Kaniko's own
     const char *service_account;  // not set: the namespace's default; its token is never mounted
     const json_t *node_selector;  // object
@@ -131,14 +138,22 @@ bool kaniko_ticket_secret(const json_t *job, const struct kaniko_ticket *ticket,
 enum kaniko_existing {
     KANIKO_EXISTING_LIVE,      // the same build is under way: watch it as if we had made it
     KANIKO_EXISTING_SUCCEEDED, // already built: take its result
-    KANIKO_EXISTING_FAILED,    // that attempt failed: count it, use the next
+    KANIKO_EXISTING_FAILED,    // that attempt failed: its verdict counts
+    KANIKO_EXISTING_CANCELLED, // somebody ended that attempt: if it is still wanted, use the next
     KANIKO_EXISTING_VANISHING, // being deleted: use the next attempt
     KANIKO_EXISTING_FOREIGN,   // not this build's (someone else's name): use the next attempt, warn
 };
 enum kaniko_existing kaniko_existing(const json_t *job, const struct kaniko_build *build);
 
-// Whether it has neither ended nor is being deleted.
+// Whether it has neither ended nor is being deleted or cancelled.
 bool kaniko_job_is_live(const json_t *job);
+// Whether somebody ended it because its commit is not wanted any more.
+bool kaniko_job_is_cancelled(const json_t *job);
+// A merge patch that ends a Job, whatever it is at: its pods go, it stays as a failed one. `why` is
+// for people. The caller owns it.
+json_t *kaniko_cancel_patch(const char *why);
+// When it failed; ms is 0 when it has not.
+struct wall_time kaniko_job_failed_at(const json_t *job);
 
 enum kaniko_state {
     KANIKO_PENDING,
@@ -169,6 +184,9 @@ struct kaniko_result {
 // Judges a Job by its own status and its newest pod's. `job` NULL: it is gone (failed, "deleted").
 // `pod` NULL: none seen (yet). Both as the API server returns them.
 void kaniko_result(const json_t *job, const json_t *pod, struct kaniko_result *out);
+
+// Of a cancelled Job the verdict is that, whatever its pod came to.
+void kaniko_judge_cancelled(struct kaniko_result *result);
 
 // Adds what the log's end says to a failed build's verdict: pods often do not say why. Other
 // verdicts stay as they are.

@@ -288,6 +288,9 @@ bool kaniko_cause_is_transient(const char *cause)
                                         "unexpected EOF",
                                         "context deadline exceeded",
                                         "TOOMANYREQUESTS",
+                                        "Too Many Requests",
+                                        "UNSUPPORTED", // a registry that is read-only for a while
+                                        "Method Not Allowed",
                                         "Internal Server Error",
                                         "Bad Gateway",
                                         "Service Unavailable",

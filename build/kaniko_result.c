@@ -50,7 +50,24 @@ static bool being_deleted(const json_t *object)
 
 bool kaniko_job_is_live(const json_t *job)
 {
-    return !being_deleted(job) && !job_failed(job, NULL) && !job_succeeded(job);
+    return !being_deleted(job) && !job_failed(job, NULL) && !job_succeeded(job) &&
+           !kaniko_job_is_cancelled(job);
+}
+
+bool kaniko_job_is_cancelled(const json_t *job)
+{
+    return json_text_at(job, "metadata", "annotations", KANIKO_ANNOTATION_CANCELLED, NULL);
+}
+
+struct wall_time kaniko_job_failed_at(const json_t *job)
+{
+    const json_t *condition = NULL;
+    struct wall_time at = {0};
+    const char *text =
+        job_failed(job, &condition) ? json_text_at(condition, "lastTransitionTime", NULL) : NULL;
+    if (text && !wall_parse(text, &at))
+        at.ms = 0;
+    return at;
 }
 
 static bool same_text(const char *a, const char *b)
@@ -68,6 +85,8 @@ enum kaniko_existing kaniko_existing(const json_t *job, const struct kaniko_buil
         return KANIKO_EXISTING_FOREIGN;
     if (being_deleted(job))
         return KANIKO_EXISTING_VANISHING;
+    if (kaniko_job_is_cancelled(job))
+        return KANIKO_EXISTING_CANCELLED;
     if (job_failed(job, NULL))
         return KANIKO_EXISTING_FAILED;
     return job_succeeded(job) ? KANIKO_EXISTING_SUCCEEDED : KANIKO_EXISTING_LIVE;
@@ -206,6 +225,12 @@ void kaniko_explain_wait(const char *reason, const char *detail, struct kaniko_r
     char known[KANIKO_DETAIL_SIZE];
     text_copy(known, sizeof known, result->detail);
     judge(result, KANIKO_FAILED, reason, "%s; it was still waiting: %s", known, detail);
+}
+
+void kaniko_judge_cancelled(struct kaniko_result *result)
+{
+    judge(result, KANIKO_FAILED, "cancelled", "the Job was cancelled");
+    result->transient = true;
 }
 
 // Waiting reasons of a container that its kubelet goes on trying.

@@ -89,6 +89,14 @@ bool git_request_context(const struct git_remote_branch *remote,
     return finish(request, out, err);
 }
 
+bool git_request_verify(const char *mirror, int seconds, struct buffer *out, struct error *err)
+{
+    CLEANUP(json_ptr)
+    json_t *request =
+        json_pack("{s:s, s:s, s:i}", "op", "verify", "mirror", mirror, "seconds", seconds);
+    return finish(request, out, err);
+}
+
 void git_mirror_name(const char *url, const char *credential, char out[static GIT_MIRROR_NAME_SIZE])
 {
     uint8_t digest[SHA256_SIZE];
@@ -105,24 +113,25 @@ static const struct {
     const char *word;
     enum error_code code;
     const char *reason;
+    bool refused; // as in struct git_answers
 } failures[] = {
-    {GIT_ERROR_WORD_BRANCH, ERR_NOT_FOUND, "branch-missing"},
-    {GIT_ERROR_WORD_NOT_FOUND, ERR_NOT_FOUND, "repository-missing"},
-    {GIT_ERROR_WORD_UNAUTHORIZED, ERR_UNAUTHORIZED, "repository-login"},
-    {GIT_ERROR_WORD_UNAVAILABLE, ERR_UNAVAILABLE, "repository-unavailable"},
-    {GIT_ERROR_WORD_TIMEOUT, ERR_TIMEOUT, "repository-timeout"},
-    {GIT_ERROR_WORD_TLS, ERR_PROTOCOL, "repository-tls"},
-    {GIT_ERROR_WORD_HOST_KEY, ERR_FORBIDDEN, "repository-host-key"},
-    {GIT_ERROR_WORD_PROXY, ERR_UNAUTHORIZED, "repository-proxy"},
-    {GIT_ERROR_WORD_REDIRECT, ERR_INVALID, "repository-redirect"},
-    {GIT_ERROR_WORD_PROTOCOL, ERR_PROTOCOL, "repository-protocol"},
-    {GIT_ERROR_WORD_TOO_LARGE, ERR_TOO_LARGE, "repository-too-large"},
-    {GIT_ERROR_WORD_CONTEXT_SIZE, ERR_TOO_LARGE, "context-too-large"},
-    {GIT_ERROR_WORD_SUPERSEDED, ERR_CONFLICT, "superseded"},
-    {GIT_ERROR_WORD_DOCKERFILE, ERR_NOT_FOUND, "dockerfile-missing"},
-    {GIT_ERROR_WORD_CONTEXT, ERR_NOT_FOUND, "context-missing"},
-    {GIT_ERROR_WORD_INVALID, ERR_INVALID, "source-invalid"},
-    {GIT_ERROR_WORD_IO, ERR_IO, "fetch-failed"},
+    {GIT_ERROR_WORD_BRANCH, ERR_NOT_FOUND, "branch-missing", true},
+    {GIT_ERROR_WORD_NOT_FOUND, ERR_NOT_FOUND, "repository-missing", true},
+    {GIT_ERROR_WORD_UNAUTHORIZED, ERR_UNAUTHORIZED, "repository-login", true},
+    {GIT_ERROR_WORD_UNAVAILABLE, ERR_UNAVAILABLE, "repository-unavailable", false},
+    {GIT_ERROR_WORD_TIMEOUT, ERR_TIMEOUT, "repository-timeout", false},
+    {GIT_ERROR_WORD_TLS, ERR_PROTOCOL, "repository-tls", false},
+    {GIT_ERROR_WORD_HOST_KEY, ERR_FORBIDDEN, "repository-host-key", true},
+    {GIT_ERROR_WORD_PROXY, ERR_UNAUTHORIZED, "repository-proxy", true},
+    {GIT_ERROR_WORD_REDIRECT, ERR_INVALID, "repository-redirect", true},
+    {GIT_ERROR_WORD_PROTOCOL, ERR_PROTOCOL, "repository-protocol", false},
+    {GIT_ERROR_WORD_TOO_LARGE, ERR_TOO_LARGE, "repository-too-large", false},
+    {GIT_ERROR_WORD_CONTEXT_SIZE, ERR_TOO_LARGE, "context-too-large", false},
+    {GIT_ERROR_WORD_SUPERSEDED, ERR_CONFLICT, "superseded", false},
+    {GIT_ERROR_WORD_DOCKERFILE, ERR_NOT_FOUND, "dockerfile-missing", false},
+    {GIT_ERROR_WORD_CONTEXT, ERR_NOT_FOUND, "context-missing", false},
+    {GIT_ERROR_WORD_INVALID, ERR_INVALID, "source-invalid", false},
+    {GIT_ERROR_WORD_IO, ERR_IO, "fetch-failed", false},
 };
 
 void git_answers_init(struct git_answers *answers)
@@ -251,6 +260,14 @@ static bool on_unchanged(struct git_answers *answers, const json_t *line)
     return true;
 }
 
+static bool on_verified(struct git_answers *answers, const json_t *line)
+{
+    if (!take_count(line, "objects", &answers->objects))
+        return false;
+    answers->state = GIT_DONE;
+    return true;
+}
+
 static bool on_error(struct git_answers *answers, const json_t *line)
 {
     const char *word = json_text_at(line, "code", NULL);
@@ -261,6 +278,7 @@ static bool on_error(struct git_answers *answers, const json_t *line)
         if (strcmp(word, failures[i].word) == 0) {
             error.code = failures[i].code;
             fail(answers, failures[i].reason, &error);
+            answers->refused = failures[i].refused;
             return true;
         }
     return false;
@@ -273,6 +291,7 @@ static const struct {
     {"head", on_head},         {"waiting", on_waiting},     {"remake", on_remake},
     {"progress", on_progress}, {"fetched", on_fetched},     {"note", on_note},
     {"context", on_context},   {"unchanged", on_unchanged}, {"error", on_error},
+    {"verified", on_verified},
 };
 
 static void malformed(struct git_answers *answers, const char *what)

@@ -50,6 +50,10 @@ bool git_request_context(const struct git_remote_branch *remote,
                          const struct git_context_request *context, struct buffer *out,
                          struct error *err) MUST_CHECK;
 
+// Has every object of a mirror read.
+bool git_request_verify(const char *mirror, int seconds, struct buffer *out,
+                        struct error *err) MUST_CHECK;
+
 // Name of a repository's mirror below the directory of all mirrors: 32 hex digits of the SHA-256 of
 // its URL, followed by a newline and the name of the credential unless that is "". What is fetched
 // with one credential is never read for who has another.
@@ -59,7 +63,7 @@ void git_mirror_name(const char *url, const char *credential,
 
 enum git_state {
     GIT_RUNNING,
-    GIT_DONE,   // head or context is there, by what was asked; or nothing changed
+    GIT_DONE,   // head or context is there, by what was asked; or nothing changed, or all is well
     GIT_FAILED, // error and reason are there
 };
 
@@ -88,6 +92,7 @@ struct git_answers {
     // failure
     struct error error;
     char reason[GIT_REASON_SIZE]; // one word for deliveries and builds, "branch-missing"
+    bool refused; // by what the remote is now, whatever commit is asked for: it may pass
     // inside
     struct buffer line;
 };

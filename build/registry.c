@@ -1,5 +1,6 @@
 #include "build/registry.h"
 
+#include "agent/base/crypto.h"
 #include "agent/base/http.h"
 #include "agent/base/json.h"
 #include "agent/base/text.h"
@@ -7,7 +8,8 @@
 #include <string.h>
 #include <strings.h>
 
-#define ANSWER_MAX       ((size_t)64 << 10)
+#define ANSWER_MAX       ((size_t)64 << 10) // of a login server
+#define MANIFEST_MAX     ((size_t)4 << 20)  // what the distribution API asks registries to take
 #define TOKEN_MAX        ((size_t)32 << 10)
 #define DOCKER_HUB       "docker.io"
 #define DOCKER_HUB_API   "registry-1.docker.io"
@@ -38,7 +40,7 @@ static void session_finish(struct session *session)
 }
 
 static bool perform(const struct session *session, const char *method, const char *url,
-                    bool with_login, const char *header, const char *body,
+                    bool with_login, const char *header, const char *body, size_t max_body,
                     struct http_response *response, struct error *err)
 {
     struct http_trust trust = {
@@ -55,7 +57,7 @@ static bool perform(const struct session *session, const char *method, const cha
         .body = body,
         .body_len = body ? strlen(body) : 0,
         .timeout_ms = mono_left(session->deadline),
-        .max_body = ANSWER_MAX,
+        .max_body = max_body,
         .trust = &trust,
     };
     if (request.timeout_ms == 0)
@@ -140,12 +142,13 @@ static bool ask_for_token(const struct session *session, const struct registry_c
 {
     CLEANUP(free_ptr) char *url = token_url(session, challenge);
     if (!session->login.identity_token)
-        return perform(session, "GET", url, true, NULL, NULL, response, err);
+        return perform(session, "GET", url, true, NULL, NULL, ANSWER_MAX, response, err);
     CLEANUP(secret_ptr) char *token = http_escape(session->login.identity_token);
     CLEANUP(secret_ptr)
     char *body = xasprintf("grant_type=refresh_token&client_id=cronwright&%s&refresh_token=%s",
                            url + strlen(challenge->realm) + 1, token);
-    return perform(session, "POST", challenge->realm, false, FORM_TYPE, body, response, err);
+    return perform(session, "POST", challenge->realm, false, FORM_TYPE, body, ANSWER_MAX, response,
+                   err);
 }
 
 static bool fetch_token(struct session *session, const struct registry_challenge *challenge,
@@ -179,52 +182,111 @@ static bool log_in(struct session *session, const struct http_response *refusal,
     return true;
 }
 
-static bool judge(const struct session *session, const char *digest,
-                  const struct http_response *response, struct error *err)
+static bool judge_status(const struct session *session, const char *digest,
+                         const struct http_response *response, struct error *err)
 {
     int status = response->status;
-    char said[IMAGE_DIGEST_SIZE];
+    char location[256];
+    if (status == 200)
+        return true;
     if (status == 404)
-        return error_set(err, ERR_NOT_FOUND, "there is no %s", digest);
+        return error_set(err, ERR_NOT_FOUND, "there is no %s", digest ? digest : "such image");
     if (status == 401)
         return unauthorized(session, err);
     if (status == 403)
         return error_set(err, ERR_FORBIDDEN, "reading it is not allowed");
     if (status == 429 || status >= 500)
         return error_set(err, ERR_UNAVAILABLE, "it answers %d", status);
-    if (status != 200)
-        return error_set(err, ERR_PROTOCOL, "it answers %d", status);
-    if (http_header(&response->headers, "Docker-Content-Digest", said, sizeof said) &&
-        strcmp(said, digest) != 0)
-        return error_set(err, ERR_PROTOCOL, "asked for %s, it speaks of %s", digest, said);
-    return true;
+    if (status / 100 == 3 && http_header(&response->headers, "Location", location, sizeof location))
+        return error_set(err, ERR_PROTOCOL, "it answers %d, to go to %.*s, which is not followed",
+                         status, (int)strcspn(location, "?#"), location);
+    return error_set(err, ERR_PROTOCOL, "it answers %d", status);
 }
 
-static bool confirm(struct session *session, const char *digest, struct error *err)
+// What a registry says of itself proves nothing: the digest is that of the manifest's bytes.
+// `digest`: what that must be; NULL: anything.
+static bool judge(const struct session *session, const char *digest,
+                  const struct http_response *response, struct error *err)
+{
+    char said[IMAGE_DIGEST_SIZE], hex[SHA256_HEX_SIZE];
+    uint8_t found[SHA256_SIZE];
+    if (!judge_status(session, digest, response, err))
+        return false;
+    if (!digest)
+        return true;
+    if (http_header(&response->headers, "Docker-Content-Digest", said, sizeof said) &&
+        strcmp(said, digest) != 0)
+        return error_set(err, ERR_CONFLICT, "asked for %s, it speaks of %s", digest, said);
+    sha256(response->body.data, response->body.len, found);
+    hex_encode(found, sizeof found, hex);
+    return strcmp(hex, digest + strlen("sha256:")) == 0 ||
+           error_set(err, ERR_CONFLICT, "asked for %s, it gives what has the digest sha256:%s",
+                     digest, hex);
+}
+
+static bool ask(const struct session *session, struct http_response *response, struct error *err)
+{
+    bool logged_in = session->login.username && !session->token;
+    if (perform(session, "GET", session->url, logged_in, session->token, NULL, MANIFEST_MAX,
+                response, err))
+        return true;
+    if (err->code == ERR_TOO_LARGE) // no manifest: something else is answering
+        err->code = ERR_PROTOCOL;
+    return false;
+}
+
+static bool judge_in_turn(struct session *session, const char *digest, struct error *err)
 {
     CLEANUP(http_response_finish) struct http_response first = {0};
     CLEANUP(http_response_finish) struct http_response second = {0};
-    if (!perform(session, "HEAD", session->url, false, NULL, NULL, &first, err))
+    if (!ask(session, &first, err))
         return false;
     if (first.status != 401)
         return judge(session, digest, &first, err);
-    if (!log_in(session, &first, err) || !perform(session, "HEAD", session->url, !session->token,
-                                                  session->token, NULL, &second, err))
-        return false;
-    return judge(session, digest, &second, err);
+    return log_in(session, &first, err) && ask(session, &second, err) &&
+           judge(session, digest, &second, err);
+}
+
+// `reference`: tag or digest.
+static bool look_up(const struct image_reference *image, const char *reference, const char *digest,
+                    const struct registry_access *access, int64_t timeout_ms, struct error *err)
+{
+    CLEANUP(session_finish)
+    struct session session = {.image = image, .access = access, .deadline = mono_after(timeout_ms)};
+    bool hub = strcmp(image->registry, DOCKER_HUB) == 0;
+    session.url = xasprintf("%s://%s/v2/%s/manifests/%s", access->plain_http ? "http" : "https",
+                            hub ? DOCKER_HUB_API : image->registry, image->path, reference);
+    return judge_in_turn(&session, digest, err) ||
+           error_wrap(err, "registry %s, %s", image->registry, image->path);
+}
+
+static bool confirm(const struct image_reference *image, const char *reference, const char *digest,
+                    const struct registry_access *access, int64_t timeout_ms, struct error *err)
+{
+    if (!image_digest_is_valid(digest))
+        return error_set(err, ERR_INVALID, "registry %s, %s: a malformed digest", image->registry,
+                         image->path);
+    return look_up(image, reference, digest, access, timeout_ms, err);
 }
 
 bool registry_confirm(const struct image_reference *image, const char *digest,
                       const struct registry_access *access, int64_t timeout_ms, struct error *err)
 {
-    if (!image_digest_is_valid(digest))
-        return error_set(err, ERR_INVALID, "registry %s, %s: a malformed digest", image->registry,
-                         image->path);
-    CLEANUP(session_finish)
-    struct session session = {.image = image, .access = access, .deadline = mono_after(timeout_ms)};
-    bool hub = strcmp(image->registry, DOCKER_HUB) == 0;
-    session.url = xasprintf("%s://%s/v2/%s/manifests/%s", access->plain_http ? "http" : "https",
-                            hub ? DOCKER_HUB_API : image->registry, image->path, digest);
-    return confirm(&session, digest, err) ||
-           error_wrap(err, "registry %s, %s", image->registry, image->path);
+    return confirm(image, digest, digest, access, timeout_ms, err);
+}
+
+bool registry_confirm_tag(const struct image_reference *image, const char *digest,
+                          const struct registry_access *access, int64_t timeout_ms,
+                          struct error *err)
+{
+    return confirm(image, image->tag, digest, access, timeout_ms, err);
+}
+
+bool registry_reach(const struct image_reference *image, const char *tag,
+                    const struct registry_access *access, int64_t timeout_ms, bool *there,
+                    struct error *err)
+{
+    struct error why;
+    *there = look_up(image, tag, NULL, access, timeout_ms, &why);
+    return *there || why.code == ERR_NOT_FOUND || error_set(err, why.code, "%s", why.text);
 }

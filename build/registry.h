@@ -15,14 +15,25 @@ struct registry_access {
     bool insecure_skip_verify; // only where a setting says so
 };
 
-// HEAD /v2/<path>/manifests/<digest>: true when the registry has it and, if it says
-// Docker-Content-Digest, means the same. `image` gives registry and path; its tag and digest are
-// not looked at. ERR_NOT_FOUND (it has not), ERR_UNAUTHORIZED, ERR_FORBIDDEN, ERR_UNAVAILABLE,
-// ERR_TIMEOUT, ERR_PROTOCOL, ERR_INVALID (auth). Texts name host and repository, never
-// credentials. `timeout_ms` covers all requests together.
+// GET /v2/<path>/manifests/<digest>: true when what the registry gives has that digest; a header
+// that names it, or the answer to a HEAD, would prove nothing. `image` gives registry and path; its
+// tag and digest are not looked at. ERR_NOT_FOUND (it has not), ERR_CONFLICT (it gives or names
+// another), ERR_UNAUTHORIZED, ERR_FORBIDDEN, ERR_UNAVAILABLE, ERR_TIMEOUT, ERR_PROTOCOL,
+// ERR_INVALID (auth). Texts name host and repository, never credentials. `timeout_ms` covers all
+// requests together.
 bool registry_confirm(const struct image_reference *image, const char *digest,
                       const struct registry_access *access, int64_t timeout_ms,
                       struct error *err) MUST_CHECK;
+
+// Likewise, whether the image's tag means that digest.
+bool registry_confirm_tag(const struct image_reference *image, const char *digest,
+                          const struct registry_access *access, int64_t timeout_ms,
+                          struct error *err) MUST_CHECK;
+// Whether the registry answers for that repository and lets us look: GET of a tag. `*there`: it
+// has an image of that tag. Errors as registry_confirm(), but never ERR_NOT_FOUND.
+bool registry_reach(const struct image_reference *image, const char *tag,
+                    const struct registry_access *access, int64_t timeout_ms, bool *there,
+                    struct error *err) MUST_CHECK;
 
 // --- parts, for tests: registry_auth.c ---
 

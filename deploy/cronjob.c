@@ -34,7 +34,8 @@ static const size_t text_offsets[] = {
     offsetof(struct service, problem),       offsetof(struct service, pinned),
     offsetof(struct service, places),        offsetof(struct service, containers),
     offsetof(struct service, first_run_due), offsetof(struct service, put_back),
-    offsetof(struct service, paths),
+    offsetof(struct service, paths),         offsetof(struct service, recipe),
+    offsetof(struct service, patched_by),
 };
 static const struct text_fields texts = {text_offsets, sizeof text_offsets / sizeof *text_offsets};
 
@@ -255,6 +256,8 @@ static void read_last_patch(struct service *service, const json_t *cronjob)
 {
     text_field_set(&service->commit, annotation(cronjob, ANNOTATION_COMMIT));
     text_field_set(&service->build, annotation(cronjob, ANNOTATION_BUILD));
+    text_field_set(&service->recipe, annotation(cronjob, ANNOTATION_RECIPE));
+    text_field_set(&service->patched_by, annotation(cronjob, ANNOTATION_PATCHED_BY));
     text_field_set(&service->patched_image, annotation(cronjob, ANNOTATION_PATCHED_IMAGE));
     text_field_set(&service->pinned, annotation(cronjob, ANNOTATION_PINNED));
     text_field_set(&service->put_back, annotation(cronjob, ANNOTATION_PUT_BACK));

@@ -52,7 +52,9 @@ struct service {
 
     // As the last patch of ours wrote them; they hold while `image` equals `patched_image`.
     const char *commit;
-    const char *build;
+    const char *build;      // that agent's number of it
+    const char *recipe;     // hash of how it was built; "" when that is not known
+    const char *patched_by; // which agent; "" when that is not known
     const char *patched_image;
     struct wall_time patched_at;
     const char *pinned;        // who rolled it back; "" when nobody did

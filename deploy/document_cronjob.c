@@ -290,6 +290,8 @@ static void write_image(struct parts *parts, const json_t *before, const json_t 
 {
     static const char *const built[] = {ANNOTATION_COMMIT,
                                         ANNOTATION_BUILD,
+                                        ANNOTATION_RECIPE,
+                                        ANNOTATION_PATCHED_BY,
                                         ANNOTATION_PATCHED_AT,
                                         ANNOTATION_PATCHED_IMAGE,
                                         ANNOTATION_PATCHED_CONTAINERS,
@@ -449,7 +451,8 @@ static bool belongs_to_the_one(const char *key)
     static const char *const ours[] = {ANNOTATION_COMMIT,        ANNOTATION_BUILD,
                                        ANNOTATION_PATCHED_AT,    ANNOTATION_PATCHED_IMAGE,
                                        ANNOTATION_FIRST_RUN_DUE, ANNOTATION_PINNED,
-                                       ANNOTATION_PUT_BACK,      ANNOTATION_PATCHED_CONTAINERS};
+                                       ANNOTATION_PUT_BACK,      ANNOTATION_PATCHED_CONTAINERS,
+                                       ANNOTATION_RECIPE,        ANNOTATION_PATCHED_BY};
     for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
         if (text_starts(key, prefixes[i]))
             return true;

@@ -57,8 +57,9 @@ bool run_explain_wait(struct kube_client *client, struct run *run, struct error 
     const struct run_attempt *last =
         run->attempt_count > 0 ? &run->attempts[run->attempt_count - 1] : NULL;
     struct wall_time since = last ? last->created : run->created;
+    int64_t age = wall_now().ms - since.ms; // negative when our clock is behind Kubernetes'
     if (run->state != RUN_PENDING || !says_little(run->reason) ||
-        wall_now().ms - since.ms < KUBE_EVENTS_AFTER_MS)
+        (age >= 0 && age < KUBE_EVENTS_AFTER_MS))
         return true;
     CLEANUP(json_ptr) json_t *event = NULL;
     if (!kube_event_about(client, run->namespace_, last ? last->pod_uid : run->uid, &event, err))

@@ -465,6 +465,19 @@ static bool settle_active(const struct creation *creation, struct run_created *o
     return error_set(err, ERR_CONFLICT, "run %s is active", out->active);
 }
 
+// A request without an answer, or with a server's error, does not say whether the Job was made. No
+// other Job has its name but by an improbable chance.
+static bool was_made(const struct creation *creation, const struct kube_reply *reply, json_t **job)
+{
+    CLEANUP(json_ptr) json_t *found = NULL;
+    if ((reply->status > 0 && reply->status < 500) ||
+        !get_job(creation->client, creation->service->namespace_, creation->name, &found, NULL) ||
+        !job_is_controlled_by(found, creation->service->uid))
+        return false;
+    *job = TAKE(found);
+    return true;
+}
+
 // POSTs the Job. When the name is taken: by an earlier request with this key (found), or by chance,
 // in which case another name is tried.
 static bool post_job(struct creation *creation, json_t **job, struct run_created *created,
@@ -482,6 +495,8 @@ static bool post_job(struct creation *creation, json_t **job, struct run_created
             created->warnings = reply.warnings;
             return true;
         }
+        if (was_made(creation, &reply, job))
+            return true;
         if (reply.reason != KUBE_REASON_ALREADY_EXISTS || tries == NAME_TRIES)
             return false;
         if (*creation->key) {

@@ -235,10 +235,12 @@ static bool make_roll_back(const struct attempt *attempt, json_t **patch, struct
         return error_set(err, ERR_INVALID, "%s", service->problem);
     const struct annotation annotations[] = {{ANNOTATION_COMMIT, wish->to->commit},
                                              {ANNOTATION_BUILD, wish->to->build},
+                                             {ANNOTATION_PATCHED_BY, wish->to->agent},
                                              {ANNOTATION_PINNED, wish->who},
                                              {0}};
     *patch = cronjob_image_patch(service, wish->to->image, annotations);
     drop_annotation(attempt, *patch, ANNOTATION_FIRST_RUN_DUE); // it was another image's
+    drop_annotation(attempt, *patch, ANNOTATION_RECIPE);        //
     return true;
 }
 
@@ -267,6 +269,8 @@ static bool make_follow(const struct attempt *attempt, json_t **patch, struct er
                       service->image);
         drop_annotation(attempt, *patch, ANNOTATION_COMMIT); // that of the image before
         drop_annotation(attempt, *patch, ANNOTATION_BUILD);
+        drop_annotation(attempt, *patch, ANNOTATION_RECIPE);
+        drop_annotation(attempt, *patch, ANNOTATION_PATCHED_BY);
         drop_annotation(attempt, *patch, ANNOTATION_PATCHED_CONTAINERS);
     }
     return true;

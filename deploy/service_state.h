@@ -36,6 +36,7 @@ struct service_image {
     const char *image;
     const char *commit; // "" when not known
     const char *build;  // likewise
+    const char *agent;  // whose number that is
 };
 // Writes that image, and `who` as the one who pinned it: pushes leave it alone from then on.
 // ERR_INVALID when the container cannot be told.

@@ -9,6 +9,7 @@
 #include "agent/store/store.h"
 
 struct attempts;
+struct context_keys;
 struct events;
 struct intake;
 struct kube_client;
@@ -30,7 +31,8 @@ struct admin {
     struct pipeline *pipeline;
     struct recorder *recorder;
     struct attempts *attempts;
-    const char *webhooks_address; // as listened on
+    const struct context_keys *context_keys; // NULL: there is no context listener
+    const char *webhooks_address;            // as listened on
     const struct observed *observed;
 };
 
@@ -45,6 +47,7 @@ extern const struct server_route admin_build_routes[];
 extern const struct server_route admin_delivery_routes[];
 extern const struct server_route admin_schedule_routes[];
 extern const struct server_route admin_health_routes[];
+extern const struct server_route admin_doctor_routes[];
 extern const struct server_route admin_openapi_routes[];
 
 // All of the above, ended by NULL.

@@ -38,7 +38,7 @@ static void keep_live(const struct admin *admin, struct history *history, bool r
 {
     struct image_record live;
     struct build build;
-    pipeline_service_image(history->service, replaced, &live);
+    pipeline_service_image(admin->pipeline, history->service, replaced, &live);
     if (admin_build_of(admin, history->service, live.build, live.commit, &build)) {
         text_copy(live.subject, sizeof live.subject, build.subject);
         text_copy(live.author, sizeof live.author, build.author);
@@ -130,15 +130,15 @@ static bool choose_image(struct server_request *req, const struct history *histo
     return false;
 }
 
-// An image that the registry has no more would leave the service without one. What cannot be asked
-// does not stand in the way: a roll-back is often urgent. False: answered.
+// An image that the registry has no more, or not as it was, would leave the service without one.
+// What cannot be asked does not stand in the way: a roll-back is often urgent. False: answered.
 static bool is_still_there(const struct admin *admin, struct server_request *req, const char *image,
                            json_t *warnings)
 {
     struct error err;
     if (pipeline_confirm_image(admin->pipeline, image, &err))
         return true;
-    if (err.code == ERR_NOT_FOUND) {
+    if (err.code == ERR_NOT_FOUND || err.code == ERR_CONFLICT) {
         server_refuse(req, 409, "image-gone", "the registry has %s no more: %s", image, err.text);
         return false;
     }
@@ -164,7 +164,8 @@ static void answer_roll_back(struct server_request *req, const struct service_ch
 static void roll_back_to(const struct admin *admin, struct server_request *req,
                          const struct service *service, const struct image_record *image)
 {
-    const struct service_image to = {image->image, image->commit, image->build};
+    const struct service_image to = {image->image, image->commit, image->build,
+                                     pipeline_identity(admin->pipeline)};
     const char *by = admin_token(admin, req)->name;
     CLEANUP(json_ptr) json_t *warnings = json_array();
     struct service_change change = {0};

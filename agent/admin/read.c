@@ -18,6 +18,7 @@ const struct server_route *const admin_tables[] = {
     admin_delivery_routes,
     admin_schedule_routes,
     admin_health_routes,
+    admin_doctor_routes,
     admin_openapi_routes,
     NULL,
 };

@@ -39,12 +39,13 @@ static json_t *live_json(const struct admin *admin, const struct service *servic
     if (*service->commit == '\0' || pipeline_service_replaced(service))
         return json_null();
     struct build build = {0};
-    if (!admin_build_of(admin, service, service->build, service->commit, &build))
+    char id[PIPELINE_BUILD_SIZE];
+    pipeline_service_live_id(admin->pipeline, service, id);
+    if (!admin_build_of(admin, service, id, service->commit, &build))
         build = (struct build){0};
     return json_pack("{s:s, s:o, s:o, s:o, s:o}", "commit", service->commit, "build",
-                     json_text_or_null(service->build), "patched", admin_time(service->patched_at),
-                     "subject", json_text_or_null(build.subject), "author",
-                     json_text_or_null(build.author));
+                     json_text_or_null(id), "patched", admin_time(service->patched_at), "subject",
+                     json_text_or_null(build.subject), "author", json_text_or_null(build.author));
 }
 
 static json_t *problem_json(const struct admin *admin, const struct service *service)

@@ -11,8 +11,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define READ_CHUNK      ((size_t)16 << 10)
-#define REMOVE_OPEN_MAX 16 // descriptors while walking a tree
+#define READ_CHUNK        ((size_t)16 << 10)
+#define REMOVE_LEVELS_MAX 32 // of directories that their owner may not use
+#define REMOVE_OPEN_MAX   16 // descriptors while walking a tree
 
 static bool open_to_read(const char *path, int *out, struct error *err)
 {
@@ -106,7 +107,7 @@ bool fd_is_at(int fd, const char *path)
            held.st_dev == there.st_dev;
 }
 
-static bool sync_parent(const char *path, struct error *err)
+bool file_sync_parent(const char *path, struct error *err)
 {
     const char *slash = strrchr(path, '/');
     CLEANUP(free_ptr)
@@ -131,14 +132,14 @@ bool file_write(const char *path, mode_t mode, const void *bytes, size_t len, st
         unlink(beside);
         return false;
     }
-    return sync_parent(path, err);
+    return file_sync_parent(path, err);
 }
 
 bool file_rename(const char *from, const char *to, struct error *err)
 {
     if (rename(from, to) != 0)
         return error_errno(err, ERR_IO, errno, "%s", to);
-    return sync_parent(to, err);
+    return file_sync_parent(to, err);
 }
 
 bool directory_make(const char *path, struct error *err)
@@ -169,11 +170,29 @@ static int remove_entry(const char *path, const struct stat *found, int kind, st
     return remove(path) == 0 || errno == ENOENT ? 0 : errno;
 }
 
-bool directory_remove(const char *path, struct error *err)
+// nftw() tells of a directory that it cannot open, or enters it before that could be changed.
+static int open_entry(const char *path, const struct stat *found, int kind, struct FTW *walk)
+{
+    (void)walk;
+    if (kind == FTW_DNR || (kind == FTW_D && (found->st_mode & S_IRWXU) != S_IRWXU))
+        return chmod(path, 0700) == 0 ? 0 : errno;
+    return 0;
+}
+
+static int remove_below(const char *path)
 {
     int failed = nftw(path, remove_entry, REMOVE_OPEN_MAX, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
-    if (failed < 0)
-        failed = errno;
+    return failed < 0 ? errno : failed;
+}
+
+bool directory_remove(const char *path, struct error *err)
+{
+    int failed = remove_below(path);
+    // Each turn opens the directories of one more level.
+    for (int level = 0; (failed == EACCES || failed == ENOTEMPTY) && level < REMOVE_LEVELS_MAX &&
+                        nftw(path, open_entry, REMOVE_OPEN_MAX, FTW_PHYS | FTW_MOUNT) == 0;
+         level++)
+        failed = remove_below(path);
     if (failed != 0 && failed != ENOENT)
         return error_errno(err, ERR_IO, failed, "remove %s", path);
     return true;

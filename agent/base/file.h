@@ -27,6 +27,8 @@ bool fd_is_at(int fd, const char *path);
 // Gives `from`, which is on disk, the name `to`, in the same directory: it has it after a crash
 // too.
 bool file_rename(const char *from, const char *to, struct error *err) MUST_CHECK;
+// fsync of the directory that the path is in.
+bool file_sync_parent(const char *path, struct error *err) MUST_CHECK;
 // mkdir -p with 0700 for what it makes.
 bool directory_make(const char *path, struct error *err) MUST_CHECK;
 // rm -r, never following symbolic links, never leaving the file system; what is not there is

@@ -171,6 +171,7 @@ static bool set_blob(CURL *easy, CURLoption option, const char *pem, struct erro
 
 static bool set_trust(CURL *easy, const struct http_trust *trust, struct error *err)
 {
+    SET(CURLOPT_CA_CACHE_TIMEOUT, 0L); // a file of authorities is read anew each time
     if (trust->ca_pem || trust->ca_file) {
         SET(CURLOPT_CAPATH, NULL); // these instead of the system's, not as well as
         if (!trust->ca_pem)
@@ -400,6 +401,31 @@ static void pool_give(CURL *easy, const char *peer)
     curl_easy_cleanup(oldest);
 }
 
+static atomic_bool stopped; // http_stop()
+
+// libcurl asks about once a second, however silent the server is.
+static int go_on(void *user, curl_off_t down_all, curl_off_t down, curl_off_t up_all, curl_off_t up)
+{
+    (void)down_all, (void)down, (void)up_all, (void)up;
+    struct transfer *transfer = user;
+    return stopped &&
+           !error_set(&transfer->stopped, ERR_UNAVAILABLE, "cronwright is being stopped");
+}
+
+static bool set_stoppable(struct transfer *transfer, struct error *err)
+{
+    CURL *easy = transfer->easy;
+    SET(CURLOPT_XFERINFOFUNCTION, go_on);
+    SET(CURLOPT_XFERINFODATA, transfer);
+    SET(CURLOPT_NOPROGRESS, 0L);
+    return true;
+}
+
+void http_stop(void)
+{
+    stopped = true;
+}
+
 static bool collect(void *owner, const void *bytes, size_t len, struct error *err)
 {
     struct http_response *response = owner;
@@ -412,6 +438,15 @@ static int64_t retry_after(CURL *easy)
     if (curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &seconds) != CURLE_OK || seconds <= 0)
         return -1;
     return seconds > RETRY_AFTER_MAX_MS / 1000 ? RETRY_AFTER_MAX_MS : seconds * 1000;
+}
+
+static struct wall_time date_of(const struct buffer *headers)
+{
+    char text[64];
+    if (!http_header(headers, "Date", text, sizeof text))
+        return (struct wall_time){0};
+    time_t seconds = curl_getdate(text, NULL);
+    return (struct wall_time){seconds > 0 ? (int64_t)seconds * 1000 : 0};
 }
 
 bool http_perform(const struct http_request *request, struct http_response *response,
@@ -430,11 +465,12 @@ bool http_perform(const struct http_request *request, struct http_response *resp
     name_peer(&transfer, url, request->unix_socket);
     transfer.easy = pool_take(transfer.peer);
 
-    bool ok = set_request(&transfer, &bounded, url, err) &&
+    bool ok = set_request(&transfer, &bounded, url, err) && set_stoppable(&transfer, err) &&
               transfer_judge(&transfer, curl_easy_perform(transfer.easy), &answer.status, err);
     if (ok) {
         answer.retry_after_ms = retry_after(transfer.easy);
         answer.headers = transfer.head;
+        answer.date = date_of(&answer.headers);
         transfer.head = (struct buffer){0};
         *response = answer;
     } else {

@@ -44,6 +44,7 @@ struct http_response {
     struct buffer body;     //
     struct buffer headers;  // raw header lines of the final answer, "Name: value\r\n" each
     int64_t retry_after_ms; // from Retry-After, at most a day; -1: absent, past or "0"
+    struct wall_time date;  // from Date: the server's clock; unset when absent or malformed
 };
 
 // Sends and waits for the whole answer. Redirects are not followed. Any HTTP status is a success
@@ -55,6 +56,9 @@ struct http_response {
 bool http_perform(const struct http_request *request, struct http_response *response,
                   struct error *err) MUST_CHECK;
 void http_response_finish(struct http_response *response);
+// The process is about to end: every http_perform() ends soon, also those to come, with
+// ERR_UNAVAILABLE. For good. Any thread.
+void http_stop(void);
 
 // The value of a header (case-insensitive, trimmed) copied into `out`; false when absent or longer.
 bool http_header(const struct buffer *headers, const char *name, char *out, size_t room);

@@ -4,6 +4,9 @@
 #include "agent/base/json.h"
 #include "agent/base/printable.h"
 
+#include <inttypes.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -15,6 +18,11 @@ static struct {
     _Atomic(enum log_format) format;
     atomic_bool journal; // stderr is journald's: it adds time, and reads "<N>" as the priority
 } setup = {.level = LOG_INFO};
+
+// Held from the look whether a line can be taken until it is written: no other thread fills the
+// pipe between.
+static pthread_mutex_t output = PTHREAD_MUTEX_INITIALIZER;
+static atomic_uint_least64_t lost; // lines, since that was last told
 
 static const struct {
     const char *word;
@@ -77,15 +85,23 @@ static void put_value(struct line *line, const char *value)
     put_text(line, "\"");
 }
 
-static void write_line(struct line *line)
+// False: it would have had to wait, since whoever reads our stderr does not. A line is shorter than
+// PIPE_BUF, so that one for which there is room is written at once, and as a whole.
+static bool write_line(struct line *line)
 {
     line->text[line->len++] = '\n';
-    // One write, so that lines of several threads never mix; a lost log line is not an error.
-    ssize_t written = write(STDERR_FILENO, line->text, line->len);
-    (void)written;
+    struct pollfd out = {.fd = STDERR_FILENO, .events = POLLOUT};
+    pthread_mutex_lock(&output);
+    bool taken = poll(&out, 1, 0) > 0;
+    if (taken) {
+        ssize_t written = write(STDERR_FILENO, line->text, line->len);
+        (void)written; // to nobody, if it failed: that is no error
+    }
+    pthread_mutex_unlock(&output);
+    return taken;
 }
 
-static void log_text(enum log_level level, const char *message, va_list pairs)
+static bool log_text(enum log_level level, const char *message, va_list pairs)
 {
     struct line line = {.len = 0};
     char stamp[RFC3339_SIZE];
@@ -109,7 +125,7 @@ static void log_text(enum log_level level, const char *message, va_list pairs)
         put_text(&line, "=");
         put_value(&line, value);
     }
-    write_line(&line);
+    return write_line(&line);
 }
 
 static json_t *printable(const char *value, size_t room)
@@ -120,7 +136,7 @@ static json_t *printable(const char *value, size_t room)
 }
 
 // Half a JSON line would be none: long values are cut until the line is short enough.
-static void log_json(enum log_level level, const char *message, va_list pairs)
+static bool log_json(enum log_level level, const char *message, va_list pairs)
 {
     char stamp[RFC3339_SIZE];
     wall_format(wall_now(), true, stamp);
@@ -140,10 +156,37 @@ static void log_json(enum log_level level, const char *message, va_list pairs)
         CLEANUP(free_ptr) char *text = json_write(object);
         if (strlen(text) <= sizeof line.text - 2) {
             put_text(&line, text);
-            write_line(&line);
-            return;
+            return write_line(&line);
         }
     }
+    return true; // longer even so: none
+}
+
+static bool log_pairs(enum log_level level, const char *message, va_list pairs)
+{
+    return setup.format == LOG_JSON ? log_json(level, message, pairs)
+                                    : log_text(level, message, pairs);
+}
+
+static bool try_line(enum log_level level, const char *message, ...) __attribute__((sentinel));
+static bool try_line(enum log_level level, const char *message, ...)
+{
+    va_list pairs;
+    va_start(pairs, message);
+    bool taken = log_pairs(level, message, pairs);
+    va_end(pairs);
+    return taken;
+}
+
+// After a line that was taken again.
+static void tell_lost(void)
+{
+    uint64_t count = atomic_exchange(&lost, 0);
+    char text[24];
+    snprintf(text, sizeof text, "%" PRIu64, count);
+    if (count &&
+        !try_line(LOG_WARNING, "log lines were lost: nobody took them", "count", text, NULL))
+        atomic_fetch_add(&lost, count);
 }
 
 void log_line(enum log_level level, const char *message, ...)
@@ -152,9 +195,10 @@ void log_line(enum log_level level, const char *message, ...)
         return;
     va_list pairs;
     va_start(pairs, message);
-    if (setup.format == LOG_JSON)
-        log_json(level, message, pairs);
-    else
-        log_text(level, message, pairs);
+    bool taken = log_pairs(level, message, pairs);
     va_end(pairs);
+    if (taken)
+        tell_lost();
+    else
+        atomic_fetch_add(&lost, 1);
 }

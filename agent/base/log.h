@@ -19,6 +19,9 @@ void log_setup(enum log_level level, enum log_format format);
 //     log_line(LOG_INFO, "delivery stored", "delivery", id, "reason", reason, NULL);
 void log_line(enum log_level level, const char *message, ...) __attribute__((sentinel));
 
+// Never waits: lines that whoever reads our stderr does not take are left out, and counted in a line
+// of their own once it reads again.
+//
 // Bounds: a value is cut at LOG_VALUE_MAX, a line at LOG_LINE_MAX (in JSON by cutting its values
 // shorter, so that it stays JSON). Control characters become spaces, bytes that are not UTF-8 "?".
 #endif

@@ -18,6 +18,14 @@
 #define READ_CHUNK 4096
 #define TAIL_SIZE  512 // of stderr, for the error text
 
+bool process_keep_standard(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+            return false;
+    return true;
+}
+
 // --- spawning ---
 
 struct pipes {
@@ -107,8 +115,12 @@ static int eventfd_of_end(pid_t pid)
     struct awaited *awaited = xalloc(sizeof *awaited);
     *awaited = (struct awaited){pid, copy};
     pthread_t thread;
-    if (pthread_create(&thread, NULL, await_child, awaited) != 0)
-        abort();
+    int failed = pthread_create(&thread, NULL, await_child, awaited);
+    if (failed) {
+        free(awaited);
+        errno = failed;
+        return -1;
+    }
     pthread_detach(thread);
     copy = -1;
     int ours = event;

@@ -17,6 +17,10 @@ struct child {
     int stderr_fd; // read end, non-blocking
 };
 
+// Puts /dev/null where standard input, output or error is closed: otherwise the next file that is
+// opened would get what is printed. First of all in main().
+bool process_keep_standard(void);
+
 // argv[0] is the program's absolute path. On failure nothing runs: ERR_NOT_FOUND when there is no
 // such program, else ERR_IO. Whoever writes to stdin_fd ignores SIGPIPE (http_setup() sees to it).
 bool child_spawn(struct child *child, const char *const argv[], const char *const environment[],

@@ -81,7 +81,7 @@ static int run_command(const struct command *command, int argc, char **argv,
         doc_command(command, stdout);
         return flush(screen, STATUS_OK);
     }
-    if (command->run != NULL)
+    if (command->run != NULL && !call_has(&call, OPTION_REPAIR))
         return run_client(&call, screen);
     if (strcmp(command->name, "help") == 0)
         return flush(screen, help(&call, screen));

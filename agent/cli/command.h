@@ -93,6 +93,7 @@ enum option_id {
     OPTION_ROLE,
     OPTION_NAMESPACES,
     OPTION_OUT,
+    OPTION_REPAIR,
     OPTION_COUNT,
 };
 
@@ -137,7 +138,8 @@ struct command {
     unsigned groups;                  //
     bool internal;                    // started by cronwright itself: no overview names it
     const char *const *examples;      // command lines, ended by NULL; NULL: none
-    // Returns an exit status. NULL: the command is a program of its own, or `help`.
+    // Returns an exit status. NULL: the command is a program of its own, or `help`. With --repair
+    // one that has both is the program.
     int (*run)(struct session *session);
 };
 

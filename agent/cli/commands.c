@@ -96,8 +96,21 @@ static const struct option_row daemon_options[] = {
     FLAG(OPTION_CHECK, 0, "check", "Check the settings, say all that is wrong with them, and end."),
     END,
 };
+static const struct option_row backup_options[] = {
+    TEXT(OPTION_CONFIG, 'c', "config", "FILE",
+         "The agent's settings. Default: /etc/cronwright/cronwright.yaml."),
+    END,
+};
 static const struct option_row fetch_context_options[] = {
     NUMBER(OPTION_TIMEOUT, 0, "timeout", 1, 86400, "How long to go on trying. Default: 600."),
+    END,
+};
+static const struct option_row doctor_options[] = {
+    TEXT(OPTION_CONFIG, 'c', "config", "FILE",
+         "Also check this settings file, whether or not the agent runs. With --repair, the agent's "
+         "settings; default: /etc/cronwright/cronwright.yaml."),
+    FLAG(OPTION_REPAIR, 0, "repair",
+         "Check and mend what a stopped agent left: database, mirrors and logs."),
     END,
 };
 static const struct option_row services_options[] = {
@@ -659,6 +672,31 @@ const struct command commands[] = {
         .run = command_schedule,
     },
     {
+        .name = "doctor",
+        .operands = "",
+        .summary = "Look at everything that may be wrong, and say how to mend it",
+        .text = "The agent looks at its settings, its rights in each namespace, Git hosts and "
+                "registries with their logins, what builds need, its disk, the clocks, and at each "
+                "service; it sends itself a signed delivery of each forge, which is ignored. What "
+                "is wrong stands on a line of its own, with what to do below it.\n"
+                "Exits with 1 when there is a problem; warnings alone are no failure. Needs a "
+                "token of role admin for all namespaces. It takes half a minute at most. When the "
+                "agent is not reached, that is the problem, and --config checks its settings.\n"
+                "With --repair, while no agent runs: the database is checked and mended, and "
+                "brought to this version's schema; mirrors are read through, and damaged ones "
+                "removed, since they are made again; so are logs and contexts that nothing belongs "
+                "to. What cannot be mended is moved aside, with all of it that can be read in its "
+                "place. Exits with 1 when something could not be mended.\n",
+        .options = doctor_options,
+        .groups = AGENT_GROUPS | GROUP_OUTPUT,
+        .examples =
+            (const char *const[]){"cronwright doctor",
+                                  "cronwright doctor --config "
+                                  "/etc/cronwright/cronwright.yaml",
+                                  "cronwright doctor -o json", "cronwright doctor --repair", NULL},
+        .run = command_doctor,
+    },
+    {
         .name = "sign",
         .operands = "[URL]",
         .least = 0,
@@ -692,6 +730,25 @@ const struct command commands[] = {
                 "cronwright token --name ana --role runner --namespaces reports,sales",
                 "cronwright token --name ci --role admin --out ci.token 2>> entry.yaml", NULL},
         .run = command_token,
+    },
+    {
+        .name = "backup",
+        .operands = "FILE",
+        .least = 1,
+        .most = 1,
+        .summary = "Copy the agent's database to a file while the agent runs",
+        .text =
+            "FILE holds the database as it was at one moment, is readable for its owner alone, "
+            "and is on disk when the command ends; one that is there stays. Run it as the user "
+            "that the agent runs as.\n"
+            "To go back to it: stop the agent, remove cronwright.db, cronwright.db-wal and "
+            "cronwright.db-shm from its state directory, put FILE there as cronwright.db, and "
+            "start it again. Pushes since the backup are found by looking at every branch. Logs "
+            "are no part of it, and mirrors are made again.\n",
+        .options = backup_options,
+        .groups = GROUP_HELP,
+        .examples =
+            (const char *const[]){"cronwright backup /var/backups/cronwright-$(date +%F).db", NULL},
     },
     {
         .name = "fetch-context",

@@ -108,6 +108,7 @@ int command_cancel(struct session *session);
 int command_deliveries(struct session *session);
 int command_builds(struct session *session);
 int command_schedule(struct session *session);
+int command_doctor(struct session *session);
 int command_sign(struct session *session);
 int command_token(struct session *session);
 

@@ -1,6 +1,7 @@
 // Step 1, where the branch is now, and step 2a, the build context: both are asked of the Git child.
 // The remote asked is always the one of the service's annotation.
 #include "agent/base/crashpoint.h"
+#include "agent/base/file.h"
 #include "agent/base/log.h"
 #include "agent/base/text.h"
 #include "agent/pipeline/steps.h"
@@ -39,8 +40,7 @@ static void add_login(const struct config_credential *credential, struct git_rem
         remote->ca_file = credential->ca_file;
 }
 
-// False: work.reason and work.err say why.
-static bool remote_branch(struct work *work, struct git_remote_branch *out)
+bool git_remote(struct work *work, struct git_remote_branch *out)
 {
     const struct config *config = work->config;
     const struct config_credential *credential =
@@ -72,19 +72,23 @@ static bool remote_branch(struct work *work, struct git_remote_branch *out)
     return true;
 }
 
-void git_ask(struct pipeline *pipeline, const char *name, int64_t tag, const struct buffer *input,
+void git_ask(struct work *work, const char *name, int64_t tag, const struct buffer *input,
              void (*wake)(void *pipeline, const char *name))
 {
-    CLEANUP(settings_drop_ptr)
-    const struct config *config = settings_hold(pipeline->parts.settings);
-    children_ask(pipeline->parts.children, name,
+    const struct config *config = work->config;
+    // An identity is "host/path".
+    CLEANUP(free_ptr)
+    char *host = xstrndup(work->repository, strcspn(work->repository, "/"));
+    children_ask(work->pipeline->parts.children, name,
                  &(struct child_request){.program = config->git.helper,
                                          .input = input->data,
                                          .input_len = input->len,
                                          .timeout_ms = config->git.timeout_ms + CHILD_SLACK_MS,
+                                         .host = host,
+                                         .repository = work->repository,
                                          .tag = tag,
                                          .wake = wake,
-                                         .user = pipeline});
+                                         .user = work->pipeline});
 }
 
 enum child_state git_take(struct pipeline *pipeline, const char *name, int64_t *tag,
@@ -109,14 +113,11 @@ bool head_is_missed(const struct work *work)
 }
 
 // A delivery that waits although its head could not be told: we died before it heard of that.
-static bool head_is_due(const struct work *work)
+static bool head_is_due(struct work *work)
 {
-    int64_t interval = work->config->sweep.interval_ms;
-    return work->newest > work->head.seq || work->head.checked.ms == 0 ||
-           (work->newest > 0 && head_is_missed(work)) ||
-           work_first_wanted(work, NULL).ms > work->head.checked.ms ||
-           wall_now().ms - work->head.checked.ms >= interval - interval / 10 ||
-           wall_now().ms < work->head.checked.ms;
+    return work->newest > work->head.seq || (work->newest > 0 && head_is_missed(work)) ||
+           work_first_wanted(work, NULL).ms > work->head.checked.ms || others_are_unheard(work) ||
+           sweep_is_due(work->pipeline->sweep, work->key, work->head.checked);
 }
 
 // Of the branch's head by this credential. A credential's name has no space in it.
@@ -137,12 +138,14 @@ static enum step ask_head(struct work *work, const char *name)
 {
     struct git_remote_branch remote;
     CLEANUP(buffer_wipe) struct buffer input = {0};
-    if (!remote_branch(work, &remote))
+    if (!git_remote(work, &remote))
         return STEP_FAIL;
     if (!git_request_head(&remote, &input, &work->err))
         return work_failed(work, "fetch-failed");
+    live_asked(work);
+    others_heard(work);
     CRASH_POINT("before-head-asked");
-    git_ask(work->pipeline, name, work->newest, &input, work_wake_child);
+    git_ask(work, name, work->newest, &input, work_wake_child);
     CRASH_POINT("after-head-asked");
     return STEP_WAIT;
 }
@@ -151,7 +154,8 @@ static enum step ask_head(struct work *work, const char *name)
 static enum step head_not_told(struct work *work, const struct git_answers *answers)
 {
     work->err = answers->error;
-    if (error_is_transient(work->err.code) && work->tries + 1 < HEAD_TRIES)
+    if (error_is_transient(work->err.code) &&
+        tries_count(work->pipeline->tries, work->tries_key) + 1 < HEAD_TRIES)
         return STEP_TRY;
     text_copy(work->reason, sizeof work->reason,
               *answers->reason ? answers->reason : "fetch-failed");
@@ -187,6 +191,8 @@ enum step step_head(struct work *work, enum head_news *news)
     if (answers.state != GIT_DONE)
         return head_not_told(work, &answers);
     CRASH_POINT("after-head-told");
+    if (!live_answered(work))
+        return STEP_TRY;
     text_copy(work->head.commit, sizeof work->head.commit, answers.commit);
     work->head.seq = tag > work->head.seq ? tag : work->head.seq;
     work->head.checked = wall_now();
@@ -205,9 +211,17 @@ void head_cancel(struct work *work, const char *credential)
 bool head_again(struct work *work)
 {
     CRASH_POINT("before-head-again");
-    work->head.checked = (struct wall_time){0};
-    work_again(work, HEAD_AGAIN_MS);
+    struct wall_time *checked = &work->head.checked;
+    bool old = checked->ms > 0 && wall_now().ms - checked->ms >= HEAD_AGAIN_MS;
+    work_again(work, old ? 1 : HEAD_AGAIN_MS);
+    *checked = (struct wall_time){0};
     return store_branch_put(work->pipeline->parts.store, &work->head, &work->err);
+}
+
+bool head_anew(struct work *work)
+{
+    head_cancel(work, work->credential);
+    return head_again(work) && (work_again(work, 1), true);
 }
 
 // --- context ---
@@ -260,14 +274,25 @@ static bool live_commits(struct work *work, const struct group *group, json_t **
 }
 
 // What the group's path filter compares; both stay NULL when there is nothing to filter.
-static bool read_filter(struct work *work, const struct group *group, json_t **since,
-                        json_t **paths)
+static bool read_filter(struct work *work, const struct group *group, const struct build *build,
+                        json_t **since, json_t **paths)
 {
     const char *text = group->recipe.paths;
-    if (!*text || group->asked)
+    // Another agent that is at it was asked, or has looked.
+    bool theirs = others_attempt(&work->pipeline->others, work->key, build->commit, build->recipe);
+    if (!*text || group->asked || theirs)
         return true;
     return json_read(text, strlen(text), strlen(text), paths, &work->err) &&
            live_commits(work, group, since);
+}
+
+// People clear them away to make room.
+static bool make_directories(struct work *work)
+{
+    const struct pipeline *pipeline = work->pipeline;
+    return directory_make(pipeline->mirror_directory, &work->err) &&
+           directory_make(pipeline->context_directory, &work->err) &&
+           directory_make(pipeline->ssh_directory, &work->err);
 }
 
 bool context_request(struct work *work, const struct group *group, const char *commit,
@@ -277,7 +302,7 @@ bool context_request(struct work *work, const struct group *group, const char *c
     const struct config *config = work->config;
     struct git_remote_branch remote;
     char mirror_name[GIT_MIRROR_NAME_SIZE];
-    if (!remote_branch(work, &remote))
+    if (!git_remote(work, &remote) || !make_directories(work))
         return false;
     git_mirror_name(work->url, work->credential, mirror_name);
     CLEANUP(free_ptr)
@@ -313,20 +338,25 @@ static enum step ask_context(struct work *work, struct group *group, const struc
     CLEANUP(free_ptr) char *output = build_context_path(work->pipeline, build);
     CLEANUP(buffer_wipe) struct buffer input = {0};
     work->reason[0] = '\0';
-    if (!read_filter(work, group, &since, &paths) ||
+    if (!read_filter(work, group, build, &since, &paths) ||
         !context_request(work, group, build->commit, output, since, paths, &input))
         return *work->reason ? STEP_FAIL : work_failed(work, "fetch-failed");
     CRASH_POINT("before-context-asked");
-    git_ask(work->pipeline, name, 0, &input, work_wake_child);
+    git_ask(work, name, 0, &input, work_wake_child);
     CRASH_POINT("after-context-asked");
     return STEP_WAIT;
 }
 
-static enum step context_not_made(struct work *work, const struct git_answers *answers)
+// What the remote refuses now it may grant later, and its head tells when: the build goes, and
+// comes again with the head. Not for ever: some show their refs to those whom they give nothing.
+static enum step context_not_made(struct work *work, const struct build *build,
+                                  const struct git_answers *answers)
 {
     const char *reason = *answers->reason ? answers->reason : "fetch-failed";
     work->err = answers->error;
-    if (strcmp(reason, GIT_ERROR_WORD_SUPERSEDED) != 0 && work->err.code != ERR_UNAUTHORIZED)
+    if (answers->refused && build->attempt < BUILD_ATTEMPTS_MAX)
+        reason = GIT_ERROR_WORD_SUPERSEDED;
+    else if (strcmp(reason, GIT_ERROR_WORD_SUPERSEDED) != 0 && !answers->refused)
         return work_failed(work, reason);
     text_copy(work->reason, sizeof work->reason, reason);
     return STEP_FAIL;
@@ -398,7 +428,7 @@ enum step step_context(struct work *work, struct group *group, struct build *bui
         break;
     }
     if (answers.state != GIT_DONE)
-        return context_not_made(work, &answers);
+        return context_not_made(work, build, &answers);
     if (answers.unchanged && group->asked) // somebody asked meanwhile
         return ask_context(work, group, build, name);
     work->progressed = true;
@@ -407,7 +437,7 @@ enum step step_context(struct work *work, struct group *group, struct build *bui
     text_copy(build->subject, sizeof build->subject, answers.subject);
     text_copy(build->author, sizeof build->author, answers.author);
     CRASH_POINT("after-context-packed");
-    mirrors_trim(work->pipeline);
+    housekeeping_ask(work->pipeline, CHORE_MIRRORS);
     if (answers.notes.len > 0)
         note_source(work->pipeline, build, buffer_text(&answers.notes));
     keep_context(work, build, &answers);

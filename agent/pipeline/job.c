@@ -13,12 +13,19 @@
 
 #define LOG_END_MAX       ((size_t)64 << 10) // enough to name the failing instruction
 #define EVENTS_RECHECK_MS 5000               // while it is not known why a build waits
+#define REGISTRY_AGAIN_MS 250                // when no worker may wait for it now
 #define LOG_END_WAIT_MS   3000               // for the rest of a log whose pod has ended
+#define CONFIRM_TRIES     5                  // then an image that its registry lacks is made anew
+#define REST_MS           20000 // before the second attempt, when a network was to blame
+#define REST_FACTOR       6     // longer before each further one
+#define REST_SPREAD       8     // parts of a quarter of it: not all come back at once
 
-static struct kaniko_settings kaniko_settings(const struct config *config)
+static struct kaniko_settings kaniko_settings(const struct pipeline *pipeline,
+                                              const struct config *config)
 {
     return (struct kaniko_settings){
         .namespace = config->builds.namespace,
+        .agent = pipeline->identity,
         .image = config->builds.kaniko_image,
         .service_account = config->builds.service_account,
         .node_selector = config->builds.node_selector,
@@ -69,7 +76,29 @@ bool build_next_attempt(struct build *build, const struct recipe *recipe, struct
 
 // --- making it ---
 
-// What an existing Job of the same name means for this attempt; *job is taken over when it is ours.
+// Whether the API server might take it later: a right or a namespace that is missing, a quota that
+// is used up. What admission forbids stays forbidden.
+static bool may_be_taken_later(const struct work *work, const struct kube_reply *reply)
+{
+    return work->err.code == ERR_NOT_FOUND || reply->reason == KUBE_REASON_NO_RIGHT ||
+           reply->reason == KUBE_REASON_QUOTA || reply->reason == KUBE_REASON_TERMINATING;
+}
+
+static enum step not_made(struct work *work, const struct kube_reply *reply, const char *what)
+{
+    error_wrap(&work->err, "create %s", what);
+    return may_be_taken_later(work, reply) ? STEP_TRY : work_failed(work, "kubernetes");
+}
+
+// A failed attempt of before somebody asked again. What is asked for is another one.
+static bool is_past(const struct work *work, const json_t *job)
+{
+    struct wall_time failed = kaniko_job_failed_at(job);
+    return work->newest > 0 && failed.ms > 0 && work->received.ms > failed.ms;
+}
+
+// What an existing Job of the same name means for this attempt; *job is taken over when it is ours:
+// the verdict on it is the same for every agent.
 static enum step meet_existing(struct work *work, const struct kaniko_build *attempt,
                                struct build *build, json_t **job)
 {
@@ -79,9 +108,10 @@ static enum step meet_existing(struct work *work, const struct kaniko_build *att
                                              .namespace_ = work->config->builds.namespace,
                                              .name = build->job},
                       &reply, &work->err))
-        return work_failed(work, "kubernetes");
+        return STEP_TRY; // gone in between, say: then it can be made
     enum kaniko_existing existing = kaniko_existing(reply.body, attempt);
-    if (existing == KANIKO_EXISTING_LIVE || existing == KANIKO_EXISTING_SUCCEEDED) {
+    if (existing == KANIKO_EXISTING_LIVE || existing == KANIKO_EXISTING_SUCCEEDED ||
+        (existing == KANIKO_EXISTING_FAILED && !is_past(work, reply.body))) {
         *job = json_incref(reply.body);
         kube_reply_finish(&reply);
         return STEP_NEXT;
@@ -90,6 +120,11 @@ static enum step meet_existing(struct work *work, const struct kaniko_build *att
     spool_forget(work->pipeline, build);
     if (existing == KANIKO_EXISTING_FOREIGN)
         log_build(build, "a Job of this name is not ours: next attempt", NULL, NULL);
+    // Who ended it may have heard of a newer head.
+    bool asks = existing == KANIKO_EXISTING_CANCELLED || existing == KANIKO_EXISTING_VANISHING;
+    if (asks && !head_anew(work))
+        return STEP_TRY;
+    build->state = BUILD_WAITING;
     CRASH_POINT("before-met-job-passed-by");
     if (!build_next_attempt(build, attempt->recipe, &work->err) ||
         !store_build_put(work->pipeline->parts.store, build, &work->err))
@@ -132,16 +167,17 @@ static enum step ensure_job(struct work *work, struct group *group, struct build
         return work_failed(work, "build-failed");
     struct kube_reply reply;
     CRASH_POINT("before-job-created");
+    work->others_job = true;
     if (post(work, &KUBE_JOBS, manifest, &reply)) {
         CRASH_POINT("after-job-created");
+        work->others_job = false;
         *out = json_incref(reply.body);
         kube_reply_finish(&reply);
         return STEP_NEXT;
     }
     if (reply.reason == KUBE_REASON_ALREADY_EXISTS)
         return meet_existing(work, &attempt, build, out);
-    error_wrap(&work->err, "create the build's job");
-    return work_failed(work, "kubernetes");
+    return not_made(work, &reply, "the build's job");
 }
 
 // Secrets come after the Job, which owns them: nothing leaks when we die between the two.
@@ -156,8 +192,7 @@ static enum step post_secret(struct work *work, const json_t *secret)
     }
     if (reply.reason == KUBE_REASON_ALREADY_EXISTS)
         return STEP_NEXT;
-    error_wrap(&work->err, "create a secret of the build's");
-    return work_failed(work, "kubernetes");
+    return not_made(work, &reply, "a secret of the build's");
 }
 
 static enum step ensure_authorities(struct work *work, const struct kaniko_settings *settings,
@@ -229,11 +264,13 @@ static enum step ensure_all(struct work *work, struct group *group, struct build
 {
     const struct config *config = work->config;
     CLEANUP(registries_finish) struct registries registries = {0};
-    struct kaniko_settings settings = kaniko_settings(config);
+    struct kaniko_settings settings = kaniko_settings(work->pipeline, config);
     if (!registries_read(config, &registries, &work->err))
         return work_failed(work, "misconfigured");
     registries_put(config, &registries, &settings);
     enum step step = ensure_job(work, group, build, &settings, job);
+    if (step == STEP_NEXT && !kaniko_job_is_live(*job))
+        return step; // it needs nothing any more
     if (step == STEP_NEXT && settings.authorities_count > 0)
         step = ensure_authorities(work, &settings, *job);
     return step == STEP_NEXT ? ensure_secret(work, build, *job) : step;
@@ -256,18 +293,30 @@ enum step job_create(struct work *work, struct group *group, struct build *build
     work->progressed = true;
     char id[BUILD_ID_SIZE];
     build_id(build->id, id);
-    log_line(LOG_INFO, "build started", "build", id, "job", build->job, "repository",
-             build->repository, "commit", build->commit, NULL);
-    group_tell(work, group, TOLD_BUILD_STARTED, "Build %s of commit %.12s of %s was started.", id,
-               build->commit, build->branch);
+    log_line(LOG_INFO, work->others_job ? "build joined" : "build started", "build", id, "job",
+             build->job, "repository", build->repository, "commit", build->commit, "agent",
+             json_text_at(job, "metadata", "annotations", KANIKO_ANNOTATION_AGENT, NULL), NULL);
+    if (!work->others_job)
+        group_tell(work, group, TOLD_BUILD_STARTED, "Build %s of commit %.12s of %s was started.",
+                   id, build->commit, build->branch);
     return STEP_NEXT;
 }
 
-bool job_delete(struct work *work, const struct build *build, struct error *err)
+bool job_was_made(struct work *work, const struct build *build, bool *made)
 {
-    return kube_delete(work->pipeline->parts.kube, &KUBE_JOBS, work->config->builds.namespace,
-                       build->job, NULL, KUBE_BACKGROUND, err) ||
-           err->code == ERR_NOT_FOUND;
+    struct kube_reply reply;
+    *made = kube_request(work->pipeline->parts.kube,
+                         &(struct kube_request){.resource = &KUBE_JOBS,
+                                                .namespace_ = work->config->builds.namespace,
+                                                .name = build->job},
+                         &reply, &work->err);
+    if (!*made)
+        return work->err.code == ERR_NOT_FOUND;
+    const char *commit =
+        json_text_at(reply.body, "metadata", "annotations", KANIKO_ANNOTATION_COMMIT, NULL);
+    *made = commit && strcmp(commit, build->commit) == 0;
+    kube_reply_finish(&reply);
+    return true;
 }
 
 // --- watching it ---
@@ -352,9 +401,10 @@ static void ask_events(struct work *work, const json_t *job, const json_t *pod,
     struct wall_time since;
     if (!kaniko_wants_events(result) || !uid || !created || !wall_parse(created, &since))
         return;
-    int64_t age = wall_now().ms - since.ms;
-    work_again(work, age < KUBE_EVENTS_AFTER_MS ? KUBE_EVENTS_AFTER_MS : EVENTS_RECHECK_MS);
-    if (age < KUBE_EVENTS_AFTER_MS)
+    int64_t age = wall_now().ms - since.ms; // negative when our clock is behind Kubernetes'
+    bool young = age >= 0 && age < KUBE_EVENTS_AFTER_MS;
+    work_again(work, young ? KUBE_EVENTS_AFTER_MS : EVENTS_RECHECK_MS);
+    if (young)
         return;
     CLEANUP(json_ptr) json_t *event = NULL;
     struct error err;
@@ -375,6 +425,39 @@ static enum step keep_waiting(struct work *work, struct build *build,
                : STEP_TRY;
 }
 
+int64_t job_rest_ms(const struct build *build)
+{
+    if (strcmp(build->reason, BUILD_RESTS) != 0)
+        return 0;
+    int64_t rest = REST_MS;
+    for (int attempt = 2; attempt < build->attempt; attempt++)
+        rest *= REST_FACTOR;
+    rest += rest / 4 * (build->id % REST_SPREAD) / REST_SPREAD;
+    int64_t rested = wall_now().ms - build->started.ms;
+    return rested >= 0 && rested < rest ? rest - rested : 0;
+}
+
+// Another Job takes this one's place: at once, or after a rest.
+static enum step try_anew(struct work *work, struct group *group, struct build *build, bool rest,
+                          const char *why)
+{
+    log_build(build, "build failed through no fault of its own: next attempt", "why", why);
+    build->state = BUILD_WAITING;
+    build->started = wall_now();
+    text_copy(build->reason, sizeof build->reason, rest ? BUILD_RESTS : "");
+    snprintf(build->detail, sizeof build->detail, "%.*s%s", STORE_DETAIL_SIZE - 64, why,
+             rest ? "; another attempt follows in a while" : "");
+    spool_forget(work->pipeline, build);
+    CRASH_POINT("before-next-attempt");
+    if (!build_next_attempt(build, &group->recipe, &work->err) ||
+        !store_build_put(work->pipeline->parts.store, build, &work->err))
+        return work_failed(work, "build-failed");
+    CRASH_POINT("after-next-attempt");
+    work_again(work, job_rest_ms(build) + 1);
+    return STEP_WAIT;
+}
+
+// An outage of a registry may take minutes, in which a few attempts are soon made.
 static enum step job_failed(struct work *work, struct group *group, struct build *build,
                             struct kaniko_result *result)
 {
@@ -382,22 +465,9 @@ static enum step job_failed(struct work *work, struct group *group, struct build
     pipeline_build_log_end(work->pipeline, build->id, LOG_END_WAIT_MS, &log);
     kaniko_explain_wait(build->reason, build->detail, result);
     kaniko_explain(buffer_text(&log), log.len, result);
-    if (result->transient && build->attempt < BUILD_ATTEMPTS_MAX) {
-        log_build(build, "build failed through no fault of its own: next attempt", "reason",
-                  result->reason);
-        build->state = BUILD_WAITING;
-        build->reason[0] = '\0';
-        text_copy(build->detail, sizeof build->detail, result->detail);
-        spool_forget(work->pipeline, build);
-        CRASH_POINT("before-next-attempt");
-        if (build_next_attempt(build, &group->recipe, &work->err) &&
-            store_build_put(work->pipeline->parts.store, build, &work->err)) {
-            CRASH_POINT("after-next-attempt");
-            work_again(work, 1);
-            return STEP_WAIT;
-        }
-        return work_failed(work, "build-failed");
-    }
+    bool outage = strcmp(result->reason, "build-failed") == 0;
+    if (result->transient && build->attempt < BUILD_ATTEMPTS_MAX)
+        return try_anew(work, group, build, outage, result->detail);
     error_set(&work->err, ERR_INVALID, "%s", result->detail);
     return work_failed(work, *result->reason ? result->reason : "build-failed");
 }
@@ -425,6 +495,21 @@ static void note_job_over(struct build *build)
         build->kaniko_ms = ms > 0 ? ms : 0;
 }
 
+// Some registries show what was pushed to them a moment late. What is not there then is lost: the
+// registry was emptied, or went back to an earlier state.
+static enum step not_confirmed(struct work *work, struct group *group, struct build *build)
+{
+    error_wrap(&work->err, "the registry does not confirm the pushed digest");
+    if (work->err.code != ERR_NOT_FOUND && work->err.code != ERR_CONFLICT)
+        return work_failed(work, "digest-unconfirmed");
+    if (tries_count(work->pipeline->tries, work->tries_key) + 1 < CONFIRM_TRIES)
+        return STEP_TRY;
+    if (build->attempt < BUILD_ATTEMPTS_MAX)
+        return try_anew(work, group, build, false, work->err.text);
+    text_copy(work->reason, sizeof work->reason, "digest-unconfirmed");
+    return STEP_FAIL;
+}
+
 static enum step job_succeeded(struct work *work, struct group *group, struct build *build,
                                const struct kaniko_result *result)
 {
@@ -433,10 +518,16 @@ static enum step job_succeeded(struct work *work, struct group *group, struct bu
         return work_failed(work, "build-failed");
     note_job_over(build);
     CRASH_POINT("before-digest-confirmed");
-    if (!registries_confirm(work->config, &image, result->digest, &work->err)) {
-        error_wrap(&work->err, "the registry does not confirm the pushed digest");
-        return work_failed(work, "digest-unconfirmed");
+    if (!waits_begin(&work->pipeline->waits, image.registry)) {
+        work_again(work, REGISTRY_AGAIN_MS);
+        return build_explain(work, build, "", "its registry has to answer for other builds first")
+                   ? STEP_WAIT
+                   : STEP_TRY;
     }
+    bool confirmed = registries_confirm(work->config, &image, result->digest, &work->err);
+    waits_end(&work->pipeline->waits, image.registry);
+    if (!confirmed)
+        return not_confirmed(work, group, build);
     text_copy(build->digest, sizeof build->digest, result->digest);
     build->state = BUILD_PUSHED;
     build->reason[0] = build->detail[0] = '\0';
@@ -450,9 +541,23 @@ static enum step job_succeeded(struct work *work, struct group *group, struct bu
     build_id(build->id, id);
     log_line(LOG_INFO, "image pushed", "build", id, "job", build->job, "image", build->image,
              "digest", build->digest, NULL);
-    group_tell(work, group, TOLD_BUILD_SUCCEEDED, "Build %s of commit %.12s made %s@%s.", id,
-               build->commit, build->image, build->digest);
+    if (!work->others_job)
+        group_tell(work, group, TOLD_BUILD_SUCCEEDED, "Build %s of commit %.12s made %s@%s.", id,
+                   build->commit, build->image, build->digest);
     return STEP_NEXT;
+}
+
+// Whoever ended it may have heard of a newer head: that is asked for first. STEP_NEXT: it was, and
+// the build is wanted still.
+static enum step ask_first(struct work *work, struct build *build, const char *reason,
+                           const char *detail)
+{
+    if (strcmp(build->reason, reason) != 0)
+        return head_anew(work) && build_explain(work, build, reason, detail) ? STEP_WAIT : STEP_TRY;
+    if (work->head.checked.ms != 0)
+        return STEP_NEXT;
+    work_again(work, RECHECK_MS);
+    return STEP_WAIT;
 }
 
 enum step step_job(struct work *work, struct group *group, struct build *build)
@@ -460,9 +565,13 @@ enum step step_job(struct work *work, struct group *group, struct build *build)
     CLEANUP(json_ptr) json_t *job = NULL;
     CLEANUP(json_ptr) json_t *pod = NULL;
     if (!read_job(work, build, &job, &pod))
-        return work_failed(work, "kubernetes");
+        return STEP_TRY; // it goes on, whoever may not look at it
+    const char *maker = json_text_at(job, "metadata", "annotations", KANIKO_ANNOTATION_AGENT, NULL);
+    work->others_job = maker && !identity_is_own(work->pipeline, maker);
     struct kaniko_result result;
     kaniko_result(job, pod, &result);
+    if (kaniko_job_is_cancelled(job))
+        kaniko_judge_cancelled(&result);
     follow_log(work, build, result.pod);
     switch (result.state) {
     case KANIKO_PENDING:
@@ -470,6 +579,11 @@ enum step step_job(struct work *work, struct group *group, struct build *build)
         ask_events(work, job, pod, &result);
         return keep_waiting(work, build, &result);
     case KANIKO_FAILED:
+        if (strcmp(result.reason, "deleted") == 0 || strcmp(result.reason, "cancelled") == 0) {
+            enum step step = ask_first(work, build, result.reason, result.detail);
+            if (step != STEP_NEXT)
+                return step;
+        }
         return job_failed(work, group, build, &result);
     case KANIKO_SUCCEEDED:
         break;

@@ -37,7 +37,7 @@ static void mirrors_finish(struct mirror_list *list)
     free(list->items);
 }
 
-static _Thread_local int64_t walked_bytes;
+static int64_t walked_bytes; // of one walk: there is one thread for them
 
 static int add_bytes(const char *path, const struct stat *status, int type, struct FTW *at)
 {
@@ -54,10 +54,12 @@ static int least_used_first(const void *a, const void *b)
     return (one->used_ms > other->used_ms) - (one->used_ms < other->used_ms);
 }
 
-static void list_mirrors(const struct pipeline *pipeline, struct mirror_list *out)
+// Each is walked once.
+static void list_mirrors(struct pipeline *pipeline, struct mirror_list *out)
 {
     DIR *directory = opendir(pipeline->mirror_directory);
-    for (const struct dirent *entry; directory && (entry = readdir(directory));) {
+    for (const struct dirent *entry;
+         directory && housekeeping_goes_on(pipeline) && (entry = readdir(directory));) {
         struct mirror mirror = {0};
         struct stat lock;
         if (strspn(entry->d_name, "0123456789abcdef") != GIT_MIRROR_NAME_SIZE - 1 ||
@@ -126,34 +128,51 @@ static json_t *wanted_mirrors(struct pipeline *pipeline, const struct config *co
     return wanted;
 }
 
+// Removes those that were not used for longest; what was removed has no bytes any more.
+static void trim_list(struct pipeline *pipeline, const struct config *config,
+                      struct mirror_list *list)
+{
+    int64_t total = 0, count = 0;
+    for (size_t i = 0; i < list->count; i++)
+        total += list->items[i].bytes;
+    for (size_t i = 0; i < list->count && total > config->git.max_total_bytes; i++)
+        if (list->items[i].bytes > 0 &&
+            remove_mirror(pipeline, &list->items[i], "git.maxTotalBytes")) {
+            total -= list->items[i].bytes;
+            list->items[i].bytes = 0;
+        }
+    for (size_t i = 0; i < list->count; i++)
+        count += list->items[i].bytes > 0;
+    pipeline->mirror_bytes = total;
+    pipeline->mirror_count = count;
+}
+
+static void remove_unwanted(struct pipeline *pipeline, const struct config *config,
+                            struct mirror_list *list)
+{
+    CLEANUP(json_ptr) json_t *wanted = wanted_mirrors(pipeline, config);
+    for (size_t i = 0; i < list->count; i++)
+        if (!json_object_get(wanted, list->items[i].name) &&
+            remove_mirror(pipeline, &list->items[i], "no service follows the repository"))
+            list->items[i].bytes = 0;
+}
+
 void mirrors_trim(struct pipeline *pipeline)
 {
     CLEANUP(settings_drop_ptr)
     const struct config *config = settings_hold(pipeline->parts.settings);
     CLEANUP(mirrors_finish) struct mirror_list list = {0};
-    int64_t total = 0;
     list_mirrors(pipeline, &list);
-    for (size_t i = 0; i < list.count; i++)
-        total += list.items[i].bytes;
-    for (size_t i = 0; i < list.count; i++) {
-        if (total <= config->git.max_total_bytes)
-            return;
-        if (remove_mirror(pipeline, &list.items[i], "git.maxTotalBytes"))
-            total -= list.items[i].bytes;
-    }
+    trim_list(pipeline, config, &list);
 }
 
 void mirrors_sweep(struct pipeline *pipeline)
 {
+    CLEANUP(settings_drop_ptr)
+    const struct config *config = settings_hold(pipeline->parts.settings);
     CLEANUP(mirrors_finish) struct mirror_list list = {0};
-    if (pipeline->parts.services_known(pipeline->parts.user)) {
-        CLEANUP(settings_drop_ptr)
-        const struct config *config = settings_hold(pipeline->parts.settings);
-        CLEANUP(json_ptr) json_t *wanted = wanted_mirrors(pipeline, config);
-        list_mirrors(pipeline, &list);
-        for (size_t i = 0; i < list.count; i++)
-            if (!json_object_get(wanted, list.items[i].name))
-                remove_mirror(pipeline, &list.items[i], "no service follows the repository");
-    }
-    mirrors_trim(pipeline);
+    list_mirrors(pipeline, &list);
+    if (pipeline->parts.services_known(pipeline->parts.user))
+        remove_unwanted(pipeline, config, &list);
+    trim_list(pipeline, config, &list);
 }

@@ -18,13 +18,15 @@ enum verdict {
     VERDICT_NEWER,   // it has a newer commit's image
     VERDICT_GONE,    // it is no service any more, or follows something else
     VERDICT_UNSURE,  // what is live came after the head was asked for: ask again first
+    VERDICT_ASKED,   // that is being done
     VERDICT_FOUGHT,  // somebody puts another image back each time: not again for a while
     VERDICT_FAILED,  // work.err
 };
 
 // Whether the service's live image is of a commit that this branch had after the build's. An older
-// build that ends late never overwrites a newer one.
-static bool is_newer(struct work *work, const struct service *service, const struct build *build)
+// build that ends late never overwrites a newer one. `before`: see live_order().
+static bool is_newer(struct work *work, const struct service *service, const struct build *build,
+                     int64_t before)
 {
     if (*service->commit == '\0' || strcmp(service->image, service->patched_image) != 0 ||
         strcmp(build->commit, work->head.commit) == 0)
@@ -34,8 +36,9 @@ static bool is_newer(struct work *work, const struct service *service, const str
     struct build live;
     struct error err;
     return store_build_find(work->pipeline->parts.store, service->commit, build->recipe, &live,
-                            &err) &&
-           live.id > build->id;
+                            &err)
+               ? live.id > build->id
+               : build->id <= before;
 }
 
 static bool same_source(const struct service *a, const struct service *b)
@@ -44,14 +47,21 @@ static bool same_source(const struct service *a, const struct service *b)
            strcmp(a->destination, b->destination) == 0 && *b->problem == '\0';
 }
 
-static bool record(struct work *work, const struct service *service, const struct build *build,
-                   const char *old_image, const char *image)
+static bool store_record(struct work *work, const struct service *service,
+                         const struct build *build, const char *old_image, const char *image,
+                         struct wall_time at)
 {
-    struct patch_record record = {.build = build->id, .at = wall_now()};
+    struct patch_record record = {.build = build->id, .at = at};
     text_copy(record.namespace, sizeof record.namespace, service->namespace_);
     text_copy(record.name, sizeof record.name, service->name);
     text_copy(record.old_image, sizeof record.old_image, old_image);
     text_copy(record.new_image, sizeof record.new_image, image);
+    return store_patch_add(work->pipeline->parts.store, &record, &work->err);
+}
+
+static bool record(struct work *work, const struct service *service, const struct build *build,
+                   const char *old_image, const char *image)
+{
     char id[BUILD_ID_SIZE];
     build_id(build->id, id);
     log_line(LOG_INFO, "image patched", "namespace", service->namespace_, "service", service->name,
@@ -62,14 +72,14 @@ static bool record(struct work *work, const struct service *service, const struc
                 "Image changed from %s to %s (commit %.12s, build %s).",
                 *old_image ? old_image : "an earlier one", image, build->commit, id);
     CRASH_POINT("before-patch-recorded");
-    bool recorded = store_patch_add(work->pipeline->parts.store, &record, &work->err);
+    bool recorded = store_record(work, service, build, old_image, image, wall_now());
     CRASH_POINT("after-patch-recorded");
     return recorded;
 }
 
 struct sought_patches {
     const struct service *service;
-    struct wall_time since;
+    struct wall_time since, now;
     int count;
 };
 
@@ -78,40 +88,54 @@ static bool count_patch(void *user, const struct patch_record *patch)
     struct sought_patches *sought = user;
     sought->count += strcmp(patch->namespace, sought->service->namespace_) == 0 &&
                      strcmp(patch->name, sought->service->name) == 0 &&
-                     patch->at.ms >= sought->since.ms;
+                     patch->at.ms >= sought->since.ms && patch->at.ms <= sought->now.ms;
     return true;
 }
 
-// How often this build was put into the service since then.
+// How often this build was put into the service since then. Times to come do not count: the clock
+// was set back.
 static bool count_patches(struct work *work, const struct service *service,
                           const struct build *build, struct wall_time since, int *count)
 {
-    struct sought_patches sought = {.service = service, .since = since};
+    struct sought_patches sought = {.service = service, .since = since, .now = wall_now()};
     if (!store_patch_list(work->pipeline->parts.store, build->id, count_patch, &sought, &work->err))
         return false;
     *count = sought.count;
     return true;
 }
 
-// The service has this build's image. When we died between the patch and its record, the record is
-// made now; what the image was before is not known any more.
+// The service has this build's image. Another agent wrote it and has told of it; or else we died
+// between the patch and its record, which is made now. What the image was before is not known.
 static bool make_up_record(struct work *work, const struct service *service,
                            const struct build *build, const char *image)
 {
     int count;
-    return build->state == BUILD_DONE ||
-           (count_patches(work, service, build, (struct wall_time){0}, &count) &&
-            (count > 0 || record(work, service, build, "", image)));
+    if (build->state == BUILD_DONE || strcmp(service->image, image) != 0)
+        return true;
+    if (!count_patches(work, service, build, (struct wall_time){0}, &count))
+        return false;
+    if (count > 0)
+        return true;
+    return *service->patched_by && !identity_is_own(work->pipeline, service->patched_by)
+               ? store_record(work, service, build, "", image, service->patched_at)
+               : record(work, service, build, "", image);
+}
+
+// Its image is one that was built, and it is not the build's: the branch came back to that commit.
+static bool follows(const struct service *service, const char *image)
+{
+    return *service->commit && !pipeline_service_replaced(service) &&
+           strcmp(service->image, image) != 0;
 }
 
 // A finished build is put back into a service that lost it: one that was made anew, say. Not
 // without end, though: somebody else may put another image back each time.
 static enum verdict may_patch_again(struct work *work, const struct service *service,
-                                    const struct build *build)
+                                    const struct build *build, const char *image)
 {
     int64_t interval = work->config->sweep.interval_ms;
     int count;
-    if (build->state != BUILD_DONE)
+    if (build->state != BUILD_DONE || follows(service, image))
         return VERDICT_PATCHED;
     if (!count_patches(work, service, build, (struct wall_time){wall_now().ms - interval}, &count))
         return VERDICT_FAILED;
@@ -127,18 +151,25 @@ static bool was_undone(const struct service *service)
 static enum verdict decide(struct work *work, const struct service *service,
                            const struct build *build, const char *image)
 {
+    int64_t before;
     if (strcmp(service->image, image) == 0 && !service->lags)
         return VERDICT_ALREADY;
     if (pipeline_service_pinned(service))
         return VERDICT_PINNED;
     if (was_undone(service) && strcmp(service->put_back, image) == 0)
         return VERDICT_FOUGHT;
-    if (is_newer(work, service, build))
+    if (live_is_build(service, build) && !service->lags)
+        return VERDICT_ALREADY; // by another attempt
+    enum live_order order = live_order(work, service, &before);
+    if (is_newer(work, service, build, before))
         return VERDICT_NEWER;
     // Another agent may know of a newer head.
-    bool later = *service->commit && strcmp(service->commit, build->commit) != 0 &&
-                 service->patched_at.ms > work->head.checked.ms;
-    return later ? VERDICT_UNSURE : may_patch_again(work, service, build);
+    bool unsure = *service->commit && strcmp(service->commit, build->commit) != 0;
+    if (unsure && order == LIVE_UNKNOWN)
+        return VERDICT_UNSURE;
+    if (unsure && order == LIVE_ASKED)
+        return VERDICT_ASKED;
+    return may_patch_again(work, service, build, image);
 }
 
 // Its first run comes with each image; a draft's comes with its start.
@@ -163,15 +194,19 @@ static enum verdict patch_service(struct work *work, const struct service *known
             return verdict;
         const struct annotation annotations[] = {{ANNOTATION_COMMIT, build->commit},
                                                  {ANNOTATION_BUILD, id},
+                                                 {ANNOTATION_RECIPE, build->recipe},
+                                                 {ANNOTATION_PATCHED_BY, work->pipeline->identity},
                                                  {was_undone(service) ? ANNOTATION_PUT_BACK
                                                   : wants_first_run(service)
                                                       ? ANNOTATION_FIRST_RUN_DUE
                                                       : NULL,
                                                   was_undone(service) ? image : build->digest},
                                                  {0}};
+        CLEANUP(service_ptr) const struct service *updated = NULL;
         CRASH_POINT("before-image-patched");
-        if (cronjob_patch_image(kube, service, image, annotations, NULL, &work->err)) {
+        if (cronjob_patch_image(kube, service, image, annotations, &updated, &work->err)) {
             CRASH_POINT("after-image-patched");
+            live_written(work, updated, build);
             return record(work, service, build, service->image, image) ? VERDICT_PATCHED
                                                                        : VERDICT_FAILED;
         }
@@ -256,9 +291,13 @@ enum step step_patch(struct work *work, struct group *group, struct build *build
     for (size_t i = 0; i < group->count; i++) {
         enum verdict verdict = patch_service(work, group->services[i], build, image);
         if (verdict == VERDICT_UNSURE)
-            return head_again(work) ? STEP_WAIT : STEP_TRY;
+            return head_anew(work) ? STEP_WAIT : STEP_TRY;
+        if (verdict == VERDICT_ASKED) {
+            work_again(work, RECHECK_MS);
+            return STEP_WAIT;
+        }
         add_verdict(work, group->services[i], verdict, &tally);
-        if (verdict == VERDICT_PINNED && build->state != BUILD_DONE)
+        if (verdict == VERDICT_PINNED && build->state != BUILD_DONE && !work->others_job)
             tell_pinned(work, group->services[i], build);
         if (verdict == VERDICT_FAILED && tally.failed == 1)
             first = work->err;

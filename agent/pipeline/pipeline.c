@@ -6,13 +6,9 @@
 #include "agent/pipeline/steps.h"
 
 #include <ctype.h>
-#include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-
-#define WORKERS         4
-#define SWEEP_JITTER_MS 2000 // keys of one sweep are spread over that long
 
 // --- finding services by a hint ---
 
@@ -43,15 +39,22 @@ void pipeline_following(struct pipeline *pipeline, const char *repository, const
 
 // --- waking ---
 
-static void wake_branch(struct pipeline *pipeline, const struct service *service)
+// False: it is not built from a repository.
+static bool service_key(const struct service *service, char key[static KEY_SIZE])
 {
     char identity[REPOSITORY_MAX + 1];
-    char key[KEY_SIZE];
     struct error err;
     if (*service->repository == '\0' || !repository_identify(service->repository, identity, &err))
-        return;
+        return false;
     key_write(identity, service->branch, key);
-    work_queue_add(pipeline->queue, key);
+    return true;
+}
+
+static void wake_branch(struct pipeline *pipeline, const struct service *service)
+{
+    char key[KEY_SIZE];
+    if (service_key(service, key))
+        work_queue_add(pipeline->queue, key);
 }
 
 void pipeline_service_changed(struct pipeline *pipeline, const struct service *before,
@@ -61,9 +64,11 @@ void pipeline_service_changed(struct pipeline *pipeline, const struct service *b
     service_note_problem(pipeline, before, after);
     if (before)
         wake_branch(pipeline, before);
-    if (after) {
+    if (after && pipeline->started) { // those that were there before are the first sweep's
         wake_branch(pipeline, after);
         service_wake(pipeline, after);
+    } else {
+        live_forget(&pipeline->live, before);
     }
 }
 
@@ -81,64 +86,6 @@ void pipeline_wake(struct pipeline *pipeline, const char *repository, const char
     service_list_finish(&list);
 }
 
-struct wake_list {
-    struct pipeline *pipeline;
-    char **keys;
-    size_t count;
-};
-
-static bool collect_key(void *user, const char *repository, const char *branch)
-{
-    struct wake_list *list = user;
-    list->keys = xrealloc(list->keys, (list->count + 1) * sizeof *list->keys);
-    list->keys[list->count++] = xasprintf("%s %s", repository, branch);
-    return true;
-}
-
-static bool collect_build(void *user, const struct build *build)
-{
-    return collect_key(user, build->repository, build->branch);
-}
-
-// Work left over in the store: pending deliveries and unfinished builds.
-static void sweep_store(struct pipeline *pipeline)
-{
-    struct wake_list list = {.pipeline = pipeline};
-    struct build_filter filter = {.unfinished = true, .limit = STORE_PAGE_MAX};
-    struct error err;
-    if (!store_pending_keys(pipeline->parts.store, collect_key, &list, &err) ||
-        !store_build_list(pipeline->parts.store, &filter, collect_build, &list, &err))
-        log_line(LOG_WARNING, "the sweep cannot read the store", "error", err.text, NULL);
-    for (size_t i = 0; i < list.count; i++) {
-        char repository[STORE_REPOSITORY_SIZE];
-        char branch[STORE_BRANCH_SIZE];
-        if (key_read(list.keys[i], repository, branch))
-            pipeline_wake(pipeline, repository, branch);
-        free(list.keys[i]);
-    }
-    free(list.keys);
-}
-
-// Logs of builds that the store has no row of any more.
-static void sweep_logs(struct pipeline *pipeline)
-{
-    DIR *directory = opendir(pipeline->log_directory);
-    for (struct dirent *entry; directory && (entry = readdir(directory));) {
-        struct build build;
-        struct error err;
-        int64_t id;
-        if (!text_starts(entry->d_name, "b-") ||
-            !text_to_int(entry->d_name + 2, 1, INT64_MAX, &id) ||
-            store_build_get(pipeline->parts.store, id, &build, &err) || err.code != ERR_NOT_FOUND)
-            continue;
-        CLEANUP(free_ptr) char *path = build_log_directory(pipeline, id);
-        if (!directory_remove(path, &err))
-            log_line(LOG_WARNING, "an old log cannot be removed", "error", err.text, NULL);
-    }
-    if (directory)
-        closedir(directory);
-}
-
 void pipeline_settings_changed(struct pipeline *pipeline)
 {
     atomic_store(&pipeline->settings_changed, wall_now().ms);
@@ -149,48 +96,55 @@ void pipeline_settings_changed(struct pipeline *pipeline)
     service_list_finish(&list);
 }
 
-void pipeline_sweep(struct pipeline *pipeline)
+static void sweep_services(struct pipeline *pipeline, int64_t interval_ms)
 {
-    pipeline->swept = mono_now().ms;
-    sweep_store(pipeline);
+    CLEANUP(json_ptr) json_t *followed = json_object();
     struct service_list list = {0};
     service_cache_list(pipeline->parts.services, NULL, &list);
     for (size_t i = 0; i < list.count; i++) {
-        char identity[REPOSITORY_MAX + 1];
         char key[KEY_SIZE];
-        struct error err;
         service_wake(pipeline, list.items[i]);
-        if (*list.items[i]->repository == '\0' ||
-            !repository_identify(list.items[i]->repository, identity, &err))
-            continue;
-        key_write(identity, list.items[i]->branch, key);
-        work_queue_after(pipeline->queue, key, (int64_t)(i * 37 % SWEEP_JITTER_MS));
+        if (service_key(list.items[i], key))
+            json_object_set_new(followed, key, json_true());
     }
     service_list_finish(&list);
+    sweep_begin(pipeline->sweep, followed, interval_ms);
+    const char *key;
+    json_t *unused;
+    json_object_foreach(followed, key, unused)
+        work_queue_after(pipeline->queue, key, sweep_turn_ms(pipeline->sweep, key));
+}
+
+void pipeline_sweep(struct pipeline *pipeline)
+{
     CLEANUP(settings_drop_ptr)
     const struct config *config = settings_hold(pipeline->parts.settings);
-    struct error err;
-    if (!store_trim(pipeline->parts.store, config->retention.deliveries, config->retention.builds,
-                    &err))
-        log_line(LOG_WARNING, "old rows cannot be trimmed", "error", err.text, NULL);
-    sweep_logs(pipeline);
-    mirrors_sweep(pipeline);
-    spool_sweep(pipeline);
+    pipeline->swept = mono_now().ms;
+    metric_count(METRIC_SWEEPS, NULL, NULL);
+    housekeeping_ask(pipeline, CHORE_SWEEP);
+    sweep_services(pipeline, config->sweep.interval_ms);
 }
 
 // --- the cluster's side: Jobs and pods of builds wake their key ---
 
 static void build_item(void *user, enum kube_event event, const json_t *object)
 {
+    struct pipeline *pipeline = user;
+    char key[KEY_SIZE];
+    if (others_note(&pipeline->others, object, event == KUBE_DELETED, key))
+        work_queue_add(pipeline->queue, key);
+}
+
+static void pod_item(void *user, enum kube_event event, const json_t *object)
+{
     (void)event;
     struct pipeline *pipeline = user;
-    const char *repository =
-        json_text_at(object, "metadata", "annotations", KANIKO_ANNOTATION_REPO, NULL);
-    const char *branch =
-        json_text_at(object, "metadata", "annotations", KANIKO_ANNOTATION_BRANCH, NULL);
+    const json_t *marks = json_at(object, "metadata", "annotations", NULL);
+    const char *repository = json_text_at(marks, KANIKO_ANNOTATION_REPO, NULL);
+    const char *branch = json_text_at(marks, KANIKO_ANNOTATION_BRANCH, NULL);
+    char key[KEY_SIZE];
     if (!repository || !branch)
         return;
-    char key[KEY_SIZE];
     key_write(repository, branch, key);
     work_queue_add(pipeline->queue, key);
 }
@@ -205,14 +159,16 @@ static void watch_failed(void *user, const struct error *err, int64_t retry_ms)
 }
 
 static const struct kube_watch_events build_events = {.item = build_item, .failed = watch_failed};
+static const struct kube_watch_events pod_events = {.item = pod_item, .failed = watch_failed};
 
 // --- life ---
 
 static enum work_result run_key(void *user, const char *key, int tries)
 {
+    (void)tries; // each source counts its own
     struct pipeline *pipeline = user;
     struct reconciled reconciled =
-        strchr(key, ' ') ? reconcile(pipeline, key, tries) : reconcile_service(pipeline, key);
+        strchr(key, ' ') ? reconcile(pipeline, key) : reconcile_service(pipeline, key);
     if (reconciled.result != WORK_FAILED && reconciled.again_ms > 0)
         work_queue_after(pipeline->queue, key, reconciled.again_ms);
     return reconciled.result;
@@ -239,13 +195,20 @@ bool pipeline_create(const struct pipeline_parts *parts, struct pipeline **out, 
     pthread_mutex_init(&pipeline->places_lock, NULL);
     pipeline->places = places_create();
     spool_init(pipeline);
+    others_init(&pipeline->others);
+    live_init(&pipeline->live);
+    waits_init(&pipeline->waits);
+    pipeline->tries = tries_create();
+    housekeeping_init(&pipeline->housekeeping);
+    pipeline->sweep = sweep_create();
+    pipeline->probes = probes_create();
     CLEANUP(settings_drop_ptr) const struct config *config = settings_hold(parts->settings);
     pipeline->context_directory = make_empty_directory(config, "contexts", err);
     pipeline->mirror_directory = make_directory(config, "mirrors", err);
     pipeline->log_directory = make_directory(config, "logs/builds", err);
     pipeline->ssh_directory = make_empty_directory(config, "ssh", err);
     if (!pipeline->context_directory || !pipeline->mirror_directory || !pipeline->log_directory ||
-        !pipeline->ssh_directory) {
+        !pipeline->ssh_directory || !identity_read(pipeline, config->state_directory, err)) {
         pipeline_destroy(pipeline);
         return false;
     }
@@ -265,8 +228,10 @@ void pipeline_start(struct pipeline *pipeline)
                                        &build_events, pipeline);
     options.resource = &KUBE_PODS;
     pipeline->pods = kube_watch_create(pipeline->parts.kube, pipeline->parts.loop, &options,
-                                       &build_events, pipeline);
+                                       &pod_events, pipeline);
     turn_restore(pipeline);
+    housekeeping_start(pipeline);
+    pipeline->started = true;
     work_queue_start(pipeline->queue, WORKERS);
     pipeline_sweep(pipeline);
 }
@@ -293,10 +258,17 @@ void pipeline_destroy(struct pipeline *pipeline)
         return;
     kube_watch_destroy(pipeline->jobs);
     kube_watch_destroy(pipeline->pods);
+    housekeeping_finish(&pipeline->housekeeping);
     work_queue_destroy(pipeline->queue);
     pthread_mutex_destroy(&pipeline->places_lock);
     places_destroy(pipeline->places);
+    tries_destroy(pipeline->tries);
+    waits_finish(&pipeline->waits);
+    sweep_destroy(pipeline->sweep);
+    probes_destroy(pipeline->probes);
     spool_finish(pipeline);
+    others_finish(&pipeline->others);
+    live_finish(&pipeline->live);
     free(pipeline->context_directory);
     free(pipeline->mirror_directory);
     free(pipeline->log_directory);

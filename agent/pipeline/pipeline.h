@@ -65,7 +65,12 @@ void pipeline_settings_changed(struct pipeline *pipeline);
 void pipeline_queue(struct pipeline *pipeline, struct work_queue_figures *out);
 // Since the last sweep; 0 before the first.
 int64_t pipeline_sweep_age_ms(const struct pipeline *pipeline);
-// Asks for every branch that is followed or has unfinished work; due ones are looked up again.
+// Of all branches that are followed, how long ago the head was asked for that was asked longest
+// ago, whatever the answer, in ms; `key` becomes "repository branch", "" when there is none.
+int64_t pipeline_oldest_check(const struct pipeline *pipeline, char *key, size_t room);
+#define PIPELINE_KEY_SIZE (STORE_REPOSITORY_SIZE + STORE_BRANCH_SIZE)
+// Takes up unfinished work at once, and has every branch that is followed asked for its head, each
+// once however many services follow it, spread over a tenth of sweep.interval at most.
 void pipeline_sweep(struct pipeline *pipeline);
 
 // File of a build's Kaniko log (see podlog.h), of its newest pod; NULL when there is none yet. The
@@ -102,15 +107,33 @@ bool pipeline_service_replaced(const struct service *service);
 // cannot be built.
 bool pipeline_service_build(const struct pipeline *pipeline, const struct service *service,
                             struct build *out, struct error *err) MUST_CHECK;
+// The build that the image which was patched last is of, whichever agent did that, as far as this
+// agent knows it. False: it does not.
+bool pipeline_service_live(const struct pipeline *pipeline, const struct service *service,
+                           struct build *out);
+// Its number as this agent counts, "b-12"; "" when another agent built it and this one has none.
+#define PIPELINE_BUILD_SIZE 32
+void pipeline_service_live_id(const struct pipeline *pipeline, const struct service *service,
+                              char out[static PIPELINE_BUILD_SIZE]);
+// This agent, as others see it. Valid as long as the pipeline.
+const char *pipeline_identity(const struct pipeline *pipeline);
 // Whether its remote was asked for the branch's head and did not tell one: there is no such branch
 // or repository, or it cannot be reached.
 bool pipeline_head_untold(const struct pipeline *pipeline, const struct service *service);
+// Asks the remote of a service, which can be built, for its branch's head, and only that: nothing
+// is remembered. Blocks until the deadline at most. Errors as the Git child has them; `reason` is
+// its word, "branch-missing", or "".
+#define PIPELINE_REASON_SIZE STORE_REASON_SIZE
+bool pipeline_ask_head(struct pipeline *pipeline, const struct service *service,
+                       struct mono_time deadline, char reason[static PIPELINE_REASON_SIZE],
+                       struct error *err) MUST_CHECK;
 // Makes the first run that is due, once for all agents, and takes its mark away; out->run stays
 // NULL when none is due. Errors and `out` as run_create(). Blocks.
 bool pipeline_first_run(struct pipeline *pipeline, const char *namespace_, const char *name,
                         struct run_created *out, struct error *err) MUST_CHECK;
 // The image that it has, as a row of its history. `replaced`: it had another one before.
-void pipeline_service_image(const struct service *service, bool replaced, struct image_record *out);
+void pipeline_service_image(const struct pipeline *pipeline, const struct service *service,
+                            bool replaced, struct image_record *out);
 // Asks the registry whether it has that image by its digest. ERR_NOT_FOUND: it has not;
 // ERR_UNSUPPORTED: the reference has no digest; and as registry_confirm(). Blocks.
 bool pipeline_confirm_image(const struct pipeline *pipeline, const char *reference,

@@ -57,7 +57,7 @@ bool build_end(struct work *work, struct build *build, enum build_state state, c
     if (!again)
         count_build(build);
     const struct group *group = work_group(work, build->recipe);
-    if (state == BUILD_FAILED && group)
+    if (state == BUILD_FAILED && group && !work->others_job)
         group_tell(work, group, TOLD_BUILD_FAILED, "Build %s of commit %.12s failed (%s): %s", id,
                    build->commit, reason, detail);
     log_line(state == BUILD_FAILED ? LOG_WARNING : LOG_INFO, "build ended", "build", id,
@@ -109,9 +109,10 @@ static bool is_unfiltered(const struct work *work, const struct group *group)
     return group->asked || work_first_wanted(work, group).ms > 0;
 }
 
-// A build that failed is tried again when somebody asks again: by a delivery after its end. One
-// that was superseded is wanted again when its commit is the head again, and one that was filtered
-// in both cases, since other commits may be live by then.
+// A build that failed is tried again when somebody asks again, by a delivery after its end, or by
+// making its commit the head again, of which no webhook may have told. One that was superseded is
+// wanted again when its commit is the head again, and one that was filtered in both cases, since
+// other commits may be live by then.
 static bool wanted_again(const struct work *work, const struct group *group,
                          const struct build *build, bool moved)
 {
@@ -120,7 +121,7 @@ static bool wanted_again(const struct work *work, const struct group *group,
     case BUILD_SUPERSEDED:
         return true;
     case BUILD_FAILED:
-        return asked_again;
+        return asked_again || moved;
     case BUILD_FILTERED:
         return asked_again || moved || is_unfiltered(work, group);
     default:
@@ -128,8 +129,12 @@ static bool wanted_again(const struct work *work, const struct group *group,
     }
 }
 
-static bool add_build(struct work *work, struct group *group, int attempt)
+// `only_live`: only if its image is there already.
+static bool add_build(struct work *work, struct group *group, int attempt, bool only_live)
 {
+    int theirs = others_attempt(&work->pipeline->others, work->key, work->head.commit, group->hash);
+    if (theirs > attempt) // another agent is that far
+        attempt = theirs;
     struct build build = {.attempt = attempt - 1,
                           .created = wall_now(),
                           .fetch_ms = -1,
@@ -141,9 +146,19 @@ static bool add_build(struct work *work, struct group *group, int attempt)
     text_copy(build.commit, sizeof build.commit, work->head.commit);
     text_copy(build.recipe, sizeof build.recipe, group->hash);
     text_copy(build.credential, sizeof build.credential, work->credential);
+    bool taken;
     CRASH_POINT("before-build-wanted");
     if (!build_next_attempt(&build, &group->recipe, &work->err) ||
-        !store_build_put(work->pipeline->parts.store, &build, &work->err))
+        !live_take(work, group, &build, &taken))
+        return false;
+    if (only_live && !taken)
+        return true;
+    if (!taken && live_attempt(work, group) >= build.attempt) {
+        build.attempt = live_attempt(work, group); // its image is lost, and that attempt was made
+        if (!build_next_attempt(&build, &group->recipe, &work->err))
+            return false;
+    }
+    if (!store_build_put(work->pipeline->parts.store, &build, &work->err))
         return false;
     CRASH_POINT("after-build-wanted");
     char id[BUILD_ID_SIZE];
@@ -168,6 +183,14 @@ static bool reopen_missed(struct work *work)
     return true;
 }
 
+// Whether another agent is at a build, or a further attempt, that this one knows nothing of.
+static bool is_theirs(const struct work *work, const struct group *group, const struct build *known)
+{
+    int attempt =
+        others_attempt(&work->pipeline->others, work->key, work->head.commit, group->hash);
+    return attempt > 0 && (!known || (known->state > BUILD_DONE && attempt > known->attempt));
+}
+
 // Writes down the builds that the head wants. `moved`: it is not what it was.
 static bool want_builds(struct work *work, bool moved)
 {
@@ -180,9 +203,13 @@ static bool want_builds(struct work *work, bool moved)
             return false;
         bool wanted = known ? wanted_again(work, group, &build, moved)
                             : moved || work->newest > 0 || is_wanted_first(work, group);
-        if (!known && !wanted && !reopen_missed(work))
+        bool theirs = is_theirs(work, group, known ? &build : NULL);
+        if (!known && !wanted && !theirs && !reopen_missed(work))
             return false;
-        if (wanted && !add_build(work, group, known ? build.attempt + 1 : 1))
+        // Another agent deployed what did not come to that here.
+        bool missed = known && build.state > BUILD_DONE && live_attempt(work, group) > 0;
+        if ((wanted || theirs || missed) &&
+            !add_build(work, group, known ? build.attempt + 1 : 1, !wanted && !theirs))
             return false;
     }
     return true;
@@ -214,14 +241,43 @@ static enum step know_head(struct work *work)
 
 // --- advancing builds ---
 
+// Another agent may have deployed it: it is not built again.
+static enum step take_live(struct work *work, struct group *group, struct build *build)
+{
+    struct build before = *build;
+    bool taken;
+    if (strcmp(build->commit, work->head.commit) != 0)
+        return STEP_NEXT;
+    if (!live_take(work, group, build, &taken))
+        return STEP_TRY;
+    if (!taken)
+        return STEP_NEXT;
+    context_cancel(work, &before);
+    turn_drop(work->pipeline, build->recipe);
+    spool_forget(work->pipeline, &before);
+    if (before.state == BUILD_RUNNING && strcmp(before.job, build->job) != 0 &&
+        !cancel_job(work, &before, "another attempt is deployed"))
+        return STEP_TRY;
+    return store_build_put(work->pipeline->parts.store, build, &work->err) ? STEP_NEXT : STEP_TRY;
+}
+
+// Whether its Job exists, whoever made it.
+static bool is_there(const struct work *work, const struct build *build)
+{
+    return others_attempt(&work->pipeline->others, work->key, build->commit, build->recipe) >=
+           build->attempt;
+}
+
 // Runs a build's steps until one waits or fails.
 static enum step advance(struct work *work, struct group *group, struct build *build)
 {
-    enum step step = STEP_NEXT;
-    if (build->state == BUILD_WAITING)
-        step = turn_take(work, build);
+    enum step step = build->state < BUILD_PUSHED ? take_live(work, group, build) : STEP_NEXT;
+    if (step == STEP_NEXT && build->state == BUILD_WAITING)
+        step = is_there(work, build) ? turn_join(work, build) : turn_take(work, build);
     if (step == STEP_NEXT && build->state == BUILD_FETCHING) {
         step = step_context(work, group, build);
+        if (step == STEP_TRY)
+            turn_give_back(work, build);
         if (step == STEP_NEXT && build->state == BUILD_FETCHING)
             step = job_create(work, group, build);
     }
@@ -233,38 +289,6 @@ static enum step advance(struct work *work, struct group *group, struct build *b
 }
 
 // --- superseding ---
-
-struct last_ended {
-    const struct build *before;
-    bool cancelled;
-};
-
-// Builds that were superseded before they ran, or filtered, do not count.
-static bool is_last_ended(void *user, const struct build *build)
-{
-    struct last_ended *last = user;
-    if (build->id >= last->before->id || strcmp(build->recipe, last->before->recipe) != 0 ||
-        build->state < BUILD_DONE || build->state == BUILD_FILTERED ||
-        strcmp(build->reason, "superseded") == 0)
-        return true;
-    last->cancelled = strcmp(build->reason, "cancelled") == 0;
-    return false;
-}
-
-// A running build is cancelled at most once in a row, so that a branch that never rests still
-// deploys.
-static bool may_cancel(struct work *work, const struct build *build, bool *may)
-{
-    struct last_ended last = {.before = build};
-    struct build_filter filter = {.before = build->id,
-                                  .repository = work->repository,
-                                  .branch = work->branch,
-                                  .limit = STORE_PAGE_MAX};
-    if (!store_build_list(work->pipeline->parts.store, &filter, is_last_ended, &last, &work->err))
-        return false;
-    *may = !last.cancelled;
-    return true;
-}
 
 // An unfinished build of a commit that is not the head any more, or of a recipe that nobody has.
 // `going_on` is set when it is left to finish.
@@ -279,20 +303,18 @@ static enum step supersede(struct work *work, struct group *group, struct build 
     }
     bool running = build->state == BUILD_RUNNING;
     bool may = true;
-    if (running && group && !may_cancel(work, build, &may))
+    if (!running && build->started.ms > 0 && !job_was_made(work, build, &running))
+        return work_failed(work, "kubernetes");
+    bool fetching = build->state == BUILD_FETCHING && !head_is_missed(work);
+    if (group && (running || fetching) && !cancel_may(work, group, build, running, &may))
         return STEP_TRY;
-    if (running && !may) {
+    if (!may) {
         *going_on = true;
-        enum step step = step_job(work, group, build);
-        return step == STEP_NEXT ? step_patch(work, group, build) : step;
+        return advance(work, group, build);
     }
     context_cancel(work, build);
     if (!group) // else the newer one takes its turn over
         turn_drop(work->pipeline, build->recipe);
-    CRASH_POINT("before-job-cancelled");
-    if (running && !job_delete(work, build, &work->err))
-        return STEP_TRY;
-    CRASH_POINT("after-job-cancelled");
     char detail[STORE_DETAIL_SIZE];
     if (!group)
         text_copy(detail, sizeof detail, "no service wants it");
@@ -300,6 +322,10 @@ static enum step supersede(struct work *work, struct group *group, struct build 
         text_copy(detail, sizeof detail, "the branch has moved, and its head cannot be told");
     else
         snprintf(detail, sizeof detail, "the branch moved on to %.12s", work->head.commit);
+    CRASH_POINT("before-job-cancelled");
+    if (running && !cancel_job(work, build, detail))
+        return STEP_TRY;
+    CRASH_POINT("after-job-cancelled");
     return build_end(work, build, BUILD_SUPERSEDED, running ? "cancelled" : "superseded", detail,
                      &work->err)
                ? STEP_NEXT
@@ -316,13 +342,30 @@ struct pass {
     char detail[STORE_DETAIL_SIZE];
 };
 
+// Sentence: why, how often it was tried, and when it is again. Counts once in a pass.
+static void describe_trying(struct work *work, char detail[static STORE_DETAIL_SIZE])
+{
+    char again[RFC3339_SIZE], count[32] = "once";
+    work->last_try =
+        work->tried ? work->last_try : tries_failed(work->pipeline->tries, work->tries_key);
+    work->tried = work->tried_any = true;
+    work_again(work, mono_left(work->last_try.due) + 1);
+    if (work->last_try.count > 1)
+        snprintf(count, sizeof count, "%d times", work->last_try.count);
+    wall_format((struct wall_time){wall_now().ms + mono_left(work->last_try.due)}, false, again);
+    snprintf(detail, STORE_DETAIL_SIZE, "%.400s; tried %s, again at %s", work->err.text, count,
+             again);
+}
+
 // While a build's step is tried again, the build says why.
 static void explain_trying(struct work *work, struct build *build)
 {
     struct error why = work->err;
+    char detail[STORE_DETAIL_SIZE];
     if (build->id == 0 || build->state >= BUILD_DONE)
         return;
-    if (!build_explain(work, build, "", why.text))
+    describe_trying(work, detail);
+    if (!build_explain(work, build, "", detail))
         log_line(LOG_WARNING, "a build's state cannot be stored", "job", build->job, "error",
                  work->err.text, NULL);
     work->err = why;
@@ -385,6 +428,7 @@ static bool advance_unfinished(struct work *work, bool settled, struct pass *pas
         if (!settled && !missed && (!group || build->state < BUILD_RUNNING))
             continue;
         enum step step;
+        work->others_job = false;
         if (missed || (settled && !current))
             step = supersede(work, group, build, &going_on);
         else if ((going_on || (group && group->held)) && build->state == BUILD_WAITING)
@@ -518,7 +562,8 @@ static bool head_failed(struct work *work)
              work->branch, "reason", pass.reason, "error", work->err.text, NULL);
     work->head.checked = wall_now();
     work->head.seq = work->newest;
-    if (work->newest > 0) // what was pushed is built when the head can be told again
+    // What was pushed is built when the head can be told again, and so is a branch that is made.
+    if (work->newest > 0 || strcmp(work->reason, "branch-missing") == 0)
         text_copy(work->head.commit, sizeof work->head.commit, HEAD_MISSED);
     // The deliveries last: while they wait, the head is asked for again after a restart.
     CRASH_POINT("before-head-missed");
@@ -600,6 +645,30 @@ static bool reopen_refused(struct work *work)
     return true;
 }
 
+// So do the deliveries that wait for it; "" when it came further.
+static void explain_deliveries(struct work *work, const char *detail)
+{
+    struct error err;
+    if (work->newest > 0 &&
+        !store_deliveries_explain(work->pipeline->parts.store, work->repository, work->others,
+                                  work->branch, work->newest, detail, &err))
+        log_line(LOG_WARNING, "a delivery's state cannot be stored", "error", err.text, NULL);
+}
+
+// What becomes of a source's failures in a row.
+static void count_tries(struct work *work, bool good, const struct pass *pass)
+{
+    char detail[STORE_DETAIL_SIZE];
+    if (!good) {
+        describe_trying(work, detail);
+        explain_deliveries(work, detail);
+    } else if ((work->progressed || !pass->waiting) &&
+               tries_forget(work->pipeline->tries, work->tries_key) > 0) {
+        explain_deliveries(work, "");
+    }
+    work->further |= work->progressed;
+}
+
 // One source that cannot go on does not keep the others from it.
 static bool reconcile_sources(struct work *work)
 {
@@ -610,7 +679,9 @@ static bool reconcile_sources(struct work *work)
     for (size_t i = 0; i < work->source_count; i++) {
         struct pass pass = {0};
         work_select(work, i);
-        if (!reconcile_source(work, &pass) && good) {
+        bool went = reconcile_source(work, &pass);
+        count_tries(work, went, &pass);
+        if (!went && good) {
             first = work->err;
             good = false;
         }
@@ -624,24 +695,41 @@ static bool reconcile_sources(struct work *work)
     return good && reopen_refused(work) && (all.waiting || end_deliveries(work, upto, &all));
 }
 
-struct reconciled reconcile(struct pipeline *pipeline, const char *key, int tries)
+// How old what is known of the head is: of all sources, the oldest.
+static void note_check(const struct work *work)
+{
+    struct wall_time oldest = {0};
+    for (size_t i = 0; i < work->source_count; i++) {
+        const struct source *source = &work->sources[i];
+        struct wall_time checked =
+            source == work->source ? work->head.checked : source->head.checked;
+        if (i == 0 || checked.ms < oldest.ms)
+            oldest = checked;
+    }
+    if (work->source_count == 0 || oldest.ms > 0)
+        sweep_note(work->pipeline->sweep, work->key, oldest);
+}
+
+struct reconciled reconcile(struct pipeline *pipeline, const char *key)
 {
     CLEANUP(free_ptr) struct work *work = xalloc(sizeof *work);
     work->pipeline = pipeline;
     work->key = key;
-    work->tries = tries;
     bool good = work_load(work, &work->err);
     if (good) {
         cancel_unwanted_heads(work);
         good = work->source_count > 0 ? reconcile_sources(work) : reconcile_nobody(work);
+        note_check(work);
     }
     if (!good)
         log_line(LOG_WARNING, "will be tried again", "delivery",
                  *work->delivery ? work->delivery : NULL, "repository", work->repository, "branch",
                  work->branch, "error", work->err.text, NULL);
+    // A source that failed has its own time for the next try.
+    bool timed = good || work->tried_any;
     work_finish(work);
-    enum work_result result = !good                                ? WORK_FAILED
-                              : work->waiting && !work->progressed ? WORK_WAITING
-                                                                   : WORK_DONE;
+    enum work_result result = !timed                            ? WORK_FAILED
+                              : work->waiting && !work->further ? WORK_WAITING
+                                                                : WORK_DONE;
     return (struct reconciled){.result = result, .again_ms = work->again_ms};
 }

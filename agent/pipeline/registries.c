@@ -71,8 +71,8 @@ void registries_put(const struct config *config, const struct registries *regist
     settings->no_proxy = registries->no_proxy;
 }
 
-bool registries_confirm(const struct config *config, const struct image_reference *image,
-                        const char *digest, struct error *err)
+static struct registry_access access_to(const struct config *config,
+                                        const struct image_reference *image)
 {
     const struct config_registry *registry = config_registry(config, image->registry);
     struct registry_access access = {0};
@@ -83,5 +83,26 @@ bool registries_confirm(const struct config *config, const struct image_referenc
         access.plain_http = registry->plain_http;
     }
     access.plain_http |= config->builds.insecure;
+    return access;
+}
+
+bool registries_confirm(const struct config *config, const struct image_reference *image,
+                        const char *digest, struct error *err)
+{
+    struct registry_access access = access_to(config, image);
     return registry_confirm(image, digest, &access, REGISTRY_TIMEOUT_MS, err);
+}
+
+bool registries_confirm_tag(const struct config *config, const struct image_reference *image,
+                            struct error *err)
+{
+    struct registry_access access = access_to(config, image);
+    return registry_confirm_tag(image, image->digest, &access, REGISTRY_TIMEOUT_MS, err);
+}
+
+bool registries_reach(const struct config *config, const struct image_reference *image,
+                      const char *tag, int64_t timeout_ms, bool *there, struct error *err)
+{
+    struct registry_access access = access_to(config, image);
+    return registry_reach(image, tag, &access, timeout_ms, there, err);
 }

@@ -27,5 +27,13 @@ void registries_put(const struct config *config, const struct registries *regist
 // registry_confirm() by the settings of the image's registry.
 bool registries_confirm(const struct config *config, const struct image_reference *image,
                         const char *digest, struct error *err) MUST_CHECK;
+// registry_confirm_tag() of a reference that has both.
+bool registries_confirm_tag(const struct config *config, const struct image_reference *image,
+                            struct error *err) MUST_CHECK;
+
+// registry_reach() likewise; `timeout_ms` in all.
+bool registries_reach(const struct config *config, const struct image_reference *image,
+                      const char *tag, int64_t timeout_ms, bool *there,
+                      struct error *err) MUST_CHECK;
 
 #endif

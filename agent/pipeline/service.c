@@ -134,7 +134,8 @@ void service_note_problem(struct pipeline *pipeline, const struct service *befor
 
 // --- history of images ---
 
-void pipeline_service_image(const struct service *service, bool replaced, struct image_record *out)
+void pipeline_service_image(const struct pipeline *pipeline, const struct service *service,
+                            bool replaced, struct image_record *out)
 {
     bool ours = *service->patched_image && strcmp(service->image, service->patched_image) == 0;
     *out = (struct image_record){0};
@@ -144,7 +145,7 @@ void pipeline_service_image(const struct service *service, bool replaced, struct
         // An image of somebody's own that was accepted by a resume has no commit.
         out->kind = *service->pinned ? IMAGE_ROLLBACK : *service->commit ? IMAGE_BUILT : IMAGE_HAND;
         text_copy(out->commit, sizeof out->commit, service->commit);
-        text_copy(out->build, sizeof out->build, service->build);
+        pipeline_service_live_id(pipeline, service, out->build);
         text_copy(out->by, sizeof out->by, service->pinned);
         out->at = service->patched_at;
     } else if (replaced || *service->patched_image) {
@@ -170,7 +171,7 @@ static void note_image(struct pipeline *pipeline, const struct service *service,
     struct image_record image;
     if (service_not_built(service) || !*service->image)
         return;
-    pipeline_service_image(service, replaced, &image);
+    pipeline_service_image(pipeline, service, replaced, &image);
     if (replaced && image.at.ms == 0)
         image.at = wall_now();
     if (!pipeline_service_credential(pipeline, service, image.credential))

@@ -2,8 +2,11 @@
 #ifndef CRONWRIGHT_PIPELINE_STEPS_H
 #define CRONWRIGHT_PIPELINE_STEPS_H
 
+#include "agent/base/threads.h"
 #include "agent/pipeline/pipeline.h"
 #include "agent/pipeline/places.h"
+#include "agent/pipeline/tries.h"
+#include "agent/pipeline/waits.h"
 #include "build/kaniko.h"
 #include "build/recipe.h"
 #include "deploy/kube/watch.h"
@@ -15,23 +18,31 @@
 #define BUILD_ATTEMPTS_MAX 3 // of one commit when nobody asks again
 #define HEAD_TRIES         5 // then a head that cannot be told ends the deliveries that wait for it
 #define RECHECK_MS         30000 // a Job is looked at this often even when no watch speaks
-#define HEAD_AGAIN_MS      5000
-#define SPOOL_FAILURES_MAX 16 // of contexts packed again, kept until the pod asks for them
-#define GROUPS_MAX         64 // different recipes on one branch
+#define HEAD_AGAIN_MS      5000  // when what was told of a head turns out to be doubtful at once
+#define SPOOL_FAILURES_MAX 16    // of contexts packed again, kept until the pod asks for them
+#define GROUPS_MAX         64    // different recipes on one branch
 
 // In the place of a branch's head: it was pushed to, but the remote could not be asked. Whatever
 // the head is when it can be told again, it has moved.
 #define HEAD_MISSED "missed"
 
+#define IDENTITY_SIZE 96
+
 struct pipeline {
     struct pipeline_parts parts;
+    char identity[IDENTITY_SIZE]; // this agent, as others see it: see identity.c
     struct work_queue *queue;
     struct kube_watch *jobs;
     struct kube_watch *pods;
     _Atomic int64_t settings_changed; // wall time in ms of the start, or of the last reload
     pthread_mutex_t places_lock; // held while the builds under way are counted and one is added
     struct places *places;       // under that lock
-    _Atomic int64_t swept;       // the last sweep, in monotonic ms; 0: none yet
+    struct tries *tries;
+    struct waits waits;
+    struct sweep *sweep;
+    struct probes *probes;
+    _Atomic int64_t swept; // the last sweep, in monotonic ms; 0: none yet
+    atomic_bool started;
     char *context_directory;
     char *log_directory; // of builds: a directory each, a file for each pod
     char *mirror_directory;
@@ -45,6 +56,24 @@ struct pipeline {
         } failures[SPOOL_FAILURES_MAX];
         size_t failure_count;
     } spool;
+    struct others {           // the build Jobs in the cluster: see others.c
+        pthread_mutex_t lock; // guards what follows
+        json_t *by_key;       // key → Job's name → what it builds
+        json_t *keys;         // Job's name → key
+    } others;
+    struct live {             // what services had live when heads were asked for: see live.c
+        pthread_mutex_t lock; // guards what follows
+        json_t *sights;
+    } live;
+    struct housekeeping {
+        pthread_t thread;
+        bool runs;
+        pthread_mutex_t lock; // guards what follows
+        pthread_cond_t news;
+        unsigned asked;       // enum chores
+        atomic_bool stopping; // read without it too
+    } housekeeping;
+    _Atomic int64_t mirror_count, mirror_bytes; // as they were last walked
 };
 
 // How a step ended.
@@ -83,7 +112,6 @@ struct work {
     const char *key;
     char repository[STORE_REPOSITORY_SIZE];
     char branch[STORE_BRANCH_SIZE];
-    int tries; // failed ones in a row, before this one
 
     struct service_list services; // all that follow the branch
     char *others; // repositories that differ in letter case only: see store_deliveries_finish()
@@ -104,9 +132,15 @@ struct work {
     const char *url;
     struct branch_head head;
     struct group *groups; // of all_groups
+    char *tries_key;      // in pipeline.tries
     size_t group_count;
 
-    bool progressed;                      // some step came to its end in this pass
+    bool others_job;                      // the build's Job was made by another agent
+    bool progressed;                      // a step of the source came to its end in this pass
+    bool further;                         // one of any source did
+    bool tried;                           // the source's failure of this pass is noted
+    bool tried_any;                       // some source's is
+    struct tried last_try;                // of the source
     bool waiting;                         // for something that will wake the key
     int64_t again_ms;                     // look again after that long at most; 0: when woken
     char context_sha256[SHA256_HEX_SIZE]; // of the archive that step_context() left
@@ -116,7 +150,7 @@ struct work {
 };
 
 // --- work.c: what is wanted ---
-#define KEY_SIZE (STORE_REPOSITORY_SIZE + STORE_BRANCH_SIZE)
+#define KEY_SIZE PIPELINE_KEY_SIZE
 void key_write(const char *repository, const char *branch, char out[static KEY_SIZE]);
 bool key_read(const char *key, char repository[static STORE_REPOSITORY_SIZE],
               char branch[static STORE_BRANCH_SIZE]);
@@ -136,7 +170,7 @@ struct group *work_group(struct work *work, const char *recipe_hash);
 void group_tell(const struct work *work, const struct group *group, enum told what, const char *fmt,
                 ...) PRINTF_LIKE(4, 5);
 // Whether what a service has live was built in another way than its group wants now, apart from
-// paths. Only told when the build is still known.
+// paths. Only told when that is known.
 bool work_recipe_changed(const struct work *work, const struct group *group,
                          const struct service *service);
 // Notes a look again after at most `ms`.
@@ -160,10 +194,16 @@ bool head_is_missed(const struct work *work);
 void head_cancel(struct work *work, const char *credential);
 // What is known of the head is not to be relied on: it is asked for again soon.
 bool head_again(struct work *work) MUST_CHECK;
+// The same, at once, and what is being asked already does not count.
+bool head_anew(struct work *work) MUST_CHECK;
 // Has the build context packed: STEP_NEXT when the archive is at build_context_path(), or when the
 // paths of the group have not changed, and the build has ended as filtered.
 enum step step_context(struct work *work, struct group *group, struct build *build);
 void context_cancel(struct work *work, const struct build *build);
+// How the work's url and branch are reached with its credential. Borrows. False: work.reason and
+// work.err say why.
+struct git_remote_branch;
+bool git_remote(struct work *work, struct git_remote_branch *out) MUST_CHECK;
 // What a child is asked: to pack a group's context at a commit into `output`. `since` and `paths`
 // as in struct git_context_request. False: work.err, and work.reason when that is final.
 bool context_request(struct work *work, const struct group *group, const char *commit,
@@ -173,18 +213,23 @@ bool context_request(struct work *work, const struct group *group, const char *c
 struct git_answers;
 enum child_state git_take(struct pipeline *pipeline, const char *name, int64_t *tag,
                           struct git_answers *answers);
-// Has a child run for a name; `wake` as in struct child_request, with the pipeline as its user.
-void git_ask(struct pipeline *pipeline, const char *name, int64_t tag, const struct buffer *input,
+// Has a child run for a name and the key's repository; `wake` as in struct child_request, with the
+// pipeline as its user.
+void git_ask(struct work *work, const char *name, int64_t tag, const struct buffer *input,
              void (*wake)(void *pipeline, const char *name));
 
 // --- job.c, patch.c: the other steps of a build. Each stores the build's next state. ---
 enum step step_job(struct work *work, struct group *group, struct build *build);
 enum step step_patch(struct work *work, struct group *group, struct build *build);
 
+// The reason of a build that waits for its next attempt, since a registry or a network failed the
+// one before; and how long that is yet. Its `started` says since when.
+#define BUILD_RESTS "retrying"
+int64_t job_rest_ms(const struct build *build);
 // Reads the finished child's archive and makes Job and Secret of it.
 enum step job_create(struct work *work, struct group *group, struct build *build);
-// Deletes a build's Job and pods; a Job that is gone is fine.
-bool job_delete(struct work *work, const struct build *build, struct error *err) MUST_CHECK;
+// Whether a build has a Job already although it does not say so: we died before it was stored.
+bool job_was_made(struct work *work, const struct build *build, bool *made) MUST_CHECK;
 char *build_log_directory(const struct pipeline *pipeline, int64_t build);
 // Names of the next attempt.
 bool build_next_attempt(struct build *build, const struct recipe *recipe,
@@ -193,15 +238,69 @@ bool build_next_attempt(struct build *build, const struct recipe *recipe,
 bool build_explain(struct work *work, struct build *build, const char *reason,
                    const char *detail) MUST_CHECK;
 // "b-51", as people see it.
-#define BUILD_ID_SIZE 32
+#define BUILD_ID_SIZE PIPELINE_BUILD_SIZE
 void build_id(int64_t build, char out[static BUILD_ID_SIZE]);
 // Ends a build and stores it.
 bool build_end(struct work *work, struct build *build, enum build_state state, const char *reason,
                const char *detail, struct error *err) MUST_CHECK;
 
+// --- cancel.c ---
+// Whether a build that had its turn may be taken back for a newer one: not when the one before was.
+// Of one that is `running` it is on record in the cluster then. False: work.err.
+bool cancel_may(struct work *work, const struct group *group, const struct build *build,
+                bool running, bool *may) MUST_CHECK;
+// Ends a build's Job and its pods; one that is gone is fine. `why` is for people. False: work.err.
+bool cancel_job(struct work *work, const struct build *build, const char *why) MUST_CHECK;
+
+// --- others.c: the build Jobs in the cluster, whichever agent made them ---
+void others_init(struct others *others);
+void others_finish(struct others *others);
+// What the watch told of a Job; `gone`: it was deleted. False when it is no build's, or else its
+// key. The watch's thread.
+bool others_note(struct others *others, const json_t *job, bool gone, char key[static KEY_SIZE]);
+// The newest attempt that there is a Job of; 0: none.
+int others_attempt(struct others *others, const char *key, const char *commit, const char *recipe);
+// Whether there is one for the source that this agent knows nothing of, and has not asked for the
+// head since: the branch may have moved.
+bool others_are_unheard(struct work *work);
+void others_heard(struct work *work); // the head is asked for now
+
+// --- live.c: what the services have live, by whichever agent ---
+void live_init(struct live *live);
+void live_finish(struct live *live);
+void live_forget(struct live *live, const struct service *service);
+// Which attempt's image of the head, built as the group wants, some service of it has; 0: none has.
+int live_attempt(const struct work *work, const struct group *group);
+// Whether this is what the service has, in this or another attempt.
+bool live_is_build(const struct service *service, const struct build *build);
+// Takes such an image for the build, which has been pushed then; not stored yet. False: work.err.
+bool live_take(struct work *work, const struct group *group, struct build *build,
+               bool *taken) MUST_CHECK;
+// The head of the source is asked for now; and was answered. False: work.err.
+void live_asked(struct work *work);
+bool live_answered(struct work *work) MUST_CHECK;
+// A patch of ours was written; `service` as it is then.
+void live_written(struct work *work, const struct service *service, const struct build *build);
+enum live_order {
+    LIVE_OLDER,   // than the head that is known, and than builds of ids greater than *before
+    LIVE_ASKED,   // an answer that is on its way will tell
+    LIVE_UNKNOWN, // the head must be asked for
+};
+enum live_order live_order(struct work *work, const struct service *service, int64_t *before);
+
+// --- identity.c ---
+bool identity_read(struct pipeline *pipeline, const char *state_directory,
+                   struct error *err) MUST_CHECK;
+bool identity_is_own(const struct pipeline *pipeline, const char *identity);
+
 // --- turns.c: how many builds run at once ---
 // STEP_NEXT: the build is under way now. STEP_WAIT: it says what it waits for.
 enum step turn_take(struct work *work, struct build *build);
+// The build's Job is there, made by another agent: it is under way whatever the bounds.
+enum step turn_join(struct work *work, struct build *build);
+// The build is tried again after a while, and until then another may have its place. It comes back
+// to the turn it had. When that cannot be stored it keeps the place.
+void turn_give_back(struct work *work, struct build *build);
 // Nothing of this recipe waits any more.
 void turn_drop(struct pipeline *pipeline, const char *recipe);
 // A place may have become free: the one whose turn it is asks for it.
@@ -221,7 +320,40 @@ void spool_trim(const struct pipeline *pipeline, const char *keep);
 // Removes what no Job can need any more.
 void spool_sweep(struct pipeline *pipeline);
 
-// --- mirrors.c: the Git mirrors on disk ---
+// --- sweep.c: when each branch is asked for its head though nobody pushed. Any thread ---
+struct sweep *sweep_create(void);
+void sweep_destroy(struct sweep *sweep); // NULL is fine
+// A round begins, over the keys that `followed` has as its members. Their turns are spread over a
+// tenth of the interval at most, so that no remote is asked for all of them at once.
+void sweep_begin(struct sweep *sweep, json_t *followed, int64_t interval_ms);
+// How long after the round's beginning a key's turn is: the same in each round of that length.
+int64_t sweep_turn_ms(struct sweep *sweep, const char *key);
+// Whether the key's turn in this round has come, and the head was asked for neither since nor
+// shortly before. A head that was never asked for is always due.
+bool sweep_is_due(struct sweep *sweep, const char *key, struct wall_time checked);
+// When the key's head was asked for, whatever the answer; unset: nobody follows it.
+void sweep_note(struct sweep *sweep, const char *key, struct wall_time checked);
+
+// --- probe.c: heads that somebody waits for ---
+struct probes *probes_create(void);
+void probes_destroy(struct probes *probes); // NULL is fine
+
+// --- housekeeping.c: what takes long and nobody waits for, on a thread of its own ---
+enum chores {
+    CHORE_NONE = 0,
+    CHORE_SWEEP = 1 << 0,   // looks for what is left over, and for what is beyond its bounds
+    CHORE_MIRRORS = 1 << 1, // trims the mirrors alone
+};
+void housekeeping_init(struct housekeeping *housekeeping);
+void housekeeping_start(struct pipeline *pipeline);
+// Returns at once; asked twice, it is done once. Any thread.
+void housekeeping_ask(struct pipeline *pipeline, enum chores chore);
+// False when what is being done is to be left as it is: the agent is being stopped.
+bool housekeeping_goes_on(struct pipeline *pipeline);
+// Waits for what is being done.
+void housekeeping_finish(struct housekeeping *housekeeping);
+
+// --- mirrors.c: the Git mirrors on disk; on the thread of housekeeping.c ---
 // None that is in use is removed.
 // Removes those that were not used for longest beyond the settings' bound.
 void mirrors_trim(struct pipeline *pipeline);
@@ -237,7 +369,7 @@ struct reconciled {
     enum work_result result;
     int64_t again_ms; // look again after that long; 0: when woken
 };
-struct reconciled reconcile(struct pipeline *pipeline, const char *key, int tries);
+struct reconciled reconcile(struct pipeline *pipeline, const char *key);
 
 // --- service.c: the reconciler of one service; its key is "namespace/name" ---
 // Adds its key, if there is something to do.

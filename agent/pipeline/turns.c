@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define PLACE_RECHECK_MS (PLACES_PATIENCE_MS / 3) // a build that waits for a place asks so often
+#define QUEUED           "queued"                 // what it says meanwhile
 
 struct under_way {
     char **repositories;
@@ -60,13 +61,18 @@ static bool explain_wait(struct work *work, struct build *build, const struct pl
         snprintf(detail, sizeof detail,
                  "not until fewer than %" PRId64 " builds are under way (builds.maxConcurrent)%s",
                  taken->max, before);
-    return build_explain(work, build, "queued", detail);
+    return build_explain(work, build, QUEUED, detail);
 }
 
 // Counting and taking are one under the lock: workers of other keys do the same.
 enum step turn_take(struct work *work, struct build *build)
 {
     struct pipeline *pipeline = work->pipeline;
+    int64_t rest = job_rest_ms(build);
+    if (rest > 0) {
+        work_again(work, rest);
+        return STEP_WAIT;
+    }
     CLEANUP(under_way_finish) struct under_way under_way = {0};
     struct place_request request = request_of(build);
     struct place_answer answer;
@@ -81,7 +87,8 @@ enum step turn_take(struct work *work, struct build *build)
     if (stored && answer.may_start) {
         build->state = BUILD_FETCHING;
         build->started = wall_now();
-        build->reason[0] = build->detail[0] = '\0';
+        if (strcmp(build->reason, QUEUED) == 0)
+            build->reason[0] = build->detail[0] = '\0';
         CRASH_POINT("before-turn-taken");
         stored = store_build_put(pipeline->parts.store, build, &work->err);
         CRASH_POINT("after-turn-taken");
@@ -95,6 +102,15 @@ enum step turn_take(struct work *work, struct build *build)
     return explain_wait(work, build, &taken, &answer) ? STEP_WAIT : STEP_TRY;
 }
 
+enum step turn_join(struct work *work, struct build *build)
+{
+    turn_drop(work->pipeline, build->recipe);
+    build->state = BUILD_FETCHING;
+    build->started = wall_now();
+    build->reason[0] = build->detail[0] = '\0';
+    return store_build_put(work->pipeline->parts.store, build, &work->err) ? STEP_NEXT : STEP_TRY;
+}
+
 void turn_drop(struct pipeline *pipeline, const char *recipe)
 {
     pthread_mutex_lock(&pipeline->places_lock);
@@ -102,7 +118,7 @@ void turn_drop(struct pipeline *pipeline, const char *recipe)
     pthread_mutex_unlock(&pipeline->places_lock);
 }
 
-void turn_wake(struct pipeline *pipeline)
+static void wake_first(struct pipeline *pipeline, const char *except)
 {
     CLEANUP(settings_drop_ptr)
     const struct config *config = settings_hold(pipeline->parts.settings);
@@ -116,10 +132,32 @@ void turn_wake(struct pipeline *pipeline)
     if (known && places_first(pipeline->places, &taken, mono_now(), &next))
         key_write(next.repository, next.branch, key);
     pthread_mutex_unlock(&pipeline->places_lock);
-    if (*key)
+    if (*key && !(except && strcmp(key, except) == 0))
         work_queue_add(pipeline->queue, key);
     if (!known)
         log_line(LOG_WARNING, "whose turn it is cannot be told", "error", err.text, NULL);
+}
+
+void turn_wake(struct pipeline *pipeline)
+{
+    wake_first(pipeline, NULL);
+}
+
+// It is not noted as waiting: nobody is to wait for it, nor to wake it, before its time. Nor is its
+// own branch to be woken: the others of that are looked at in the same pass.
+void turn_give_back(struct work *work, struct build *build)
+{
+    struct build waiting = *build;
+    struct error err;
+    waiting.state = BUILD_WAITING;
+    waiting.started = (struct wall_time){0}; // it had no turn
+    if (!store_build_put(work->pipeline->parts.store, &waiting, &err)) {
+        log_line(LOG_WARNING, "a build keeps its place", "job", build->job, "error", err.text,
+                 NULL);
+        return;
+    }
+    *build = waiting;
+    wake_first(work->pipeline, work->key);
 }
 
 static bool note_waiting(void *user, const struct build *build)

@@ -74,12 +74,10 @@ bool work_recipe_changed(const struct work *work, const struct group *group,
                          const struct service *service)
 {
     struct build live;
-    struct error err;
-    int64_t id;
-    return text_starts(service->build, "b-") &&
-           text_to_int(service->build + 2, 1, INT64_MAX, &id) &&
-           store_build_get(work->pipeline->parts.store, id, &live, &err) &&
-           strcmp(live.commit, service->commit) == 0 &&
+    if (*service->recipe)
+        return !recipe_same_image(service->recipe, group->hash);
+    // Earlier versions did not write it down.
+    return pipeline_service_live(work->pipeline, service, &live) &&
            !recipe_same_image(live.recipe, group->hash);
 }
 
@@ -387,6 +385,9 @@ void work_select(struct work *work, size_t source)
     work->head = work->source->head;
     work->groups = &work->all_groups[work->source->first];
     work->group_count = work->source->count;
+    free(work->tries_key);
+    work->tries_key = xasprintf("%s %s", work->key, work->credential);
+    work->progressed = work->tried = false;
 }
 
 // --- all of it ---
@@ -421,5 +422,6 @@ void work_finish(struct work *work)
         group_finish(&work->all_groups[i]);
     service_list_finish(&work->services);
     free(work->others);
+    free(work->tries_key);
     settings_drop(work->config);
 }

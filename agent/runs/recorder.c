@@ -19,8 +19,7 @@
 #define PODS_LAG_MS      10000 // at most, behind the end of their Job
 #define PODS_END_MS      45000 // at most, after their Job was deleted
 #define UNTOLD_MS        300000
-#define CREATED_GRAIN_MS 1000  // Kubernetes gives times of creation in whole seconds
-#define LATELY_MS        60000 // only then may they lag
+#define CREATED_GRAIN_MS 1000 // Kubernetes gives times of creation in whole seconds
 #define SEEN_EVERY_MS    20000
 #define SWEEP_EVERY_MS   600000
 #define ADOPT_AFTER_MS   500 // of many new services, one list finds the Jobs
@@ -202,8 +201,6 @@ static bool is_whole(struct recorder *recorder, const struct run *run, const str
         return false;
     if (attempts_are_over(run) && (json_int_t)run->attempt_count >= pods)
         return true;
-    if (wall_now().ms - run->finished.ms > LATELY_MS)
-        return true; // long ago: they are gone
     struct mono_time since = jobs_over(recorder->jobs, run->uid);
     return mono_now().ms - since.ms > (view->gone ? PODS_END_MS : PODS_LAG_MS);
 }
@@ -358,6 +355,22 @@ static bool is_left_over(const struct recorder *recorder, const struct space *sp
             !kube_watch_failing(space->jobs, NULL));
 }
 
+// Of what is left over by its times, which our clock may be wrong about, Kubernetes has the word.
+static bool is_there(struct recorder *recorder, const struct run_record *before, bool *there,
+                     struct error *err)
+{
+    struct kube_request request = {
+        .resource = &KUBE_JOBS, .namespace_ = before->namespace, .name = before->name};
+    struct kube_reply reply;
+    *there = false;
+    if (!kube_request(recorder->parts.kube, &request, &reply, err))
+        return err->code == ERR_NOT_FOUND;
+    const char *uid = json_text_at(reply.body, "metadata", "uid", NULL);
+    *there = uid && strcmp(uid, before->uid) == 0;
+    kube_reply_finish(&reply);
+    return true;
+}
+
 // The Job went while no agent was there, or is recorded but for its logs.
 static enum work_result record_rest(struct recorder *recorder, enum job_standing standing,
                                     const struct run_record *before)
@@ -367,6 +380,12 @@ static enum work_result record_rest(struct recorder *recorder, enum job_standing
     bool over = run_state_is_over(run->state);
     if (!over && (standing != JOB_ABSENT || !is_left_over(recorder, space, before)))
         return WORK_DONE; // its Job will be told
+    bool there = false;
+    struct error err;
+    if (!over && !is_there(recorder, before, &there, &err))
+        return fail("a run cannot be looked at", before->name, &err);
+    if (there)
+        return WORK_DONE;
     end_attempts(run, NULL, true);
     if (!over)
         end_run(run, RUN_UNKNOWN, "its Job was deleted while the agent was away");

@@ -123,6 +123,27 @@ bool store_build_find(struct store *store, const char *commit, const char *recip
     return true;
 }
 
+bool store_build_turn_before(struct store *store, const struct build *build, struct build *out,
+                             struct error *err)
+{
+    static const char sql[] =
+        "SELECT id, " COLUMNS " FROM builds WHERE repository = ?1 AND branch = ?2 AND recipe = ?3 "
+        "AND id < ?4 AND state IN " DB_BUILD_ENDED " AND state != 'filtered' "
+        "AND NOT (state = 'superseded' AND started = 0) ORDER BY id DESC LIMIT 1";
+    CLEANUP(store_reader_release) struct db *db = store_reader(store);
+    CLEANUP(db_reset) struct statement *statement = db_prepare(db, sql, err);
+    if (!statement)
+        return false;
+    db_bind_text(statement, 1, build->repository);
+    db_bind_text(statement, 2, build->branch);
+    db_bind_text(statement, 3, build->recipe);
+    db_bind_int(statement, 4, build->id);
+    if (!db_one(statement, err))
+        return error_wrap(err, "build before b-%" PRId64, build->id);
+    read_build(statement, out);
+    return true;
+}
+
 bool store_build_list(struct store *store, const struct build_filter *filter,
                       bool (*each)(void *user, const struct build *), void *user, struct error *err)
 {

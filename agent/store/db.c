@@ -4,6 +4,7 @@
 #include "agent/base/file.h"
 #include "agent/base/text.h"
 #include "agent/base/threads.h"
+#include "agent/store/check.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,11 +15,11 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#define DATABASE_NAME   "cronwright.db"
-#define GROUP_MAX       1024 // changes in one commit
-#define STATEMENTS_MAX  64   // per connection
-#define BUSY_TIMEOUT_MS 5000 // waiting for the other connection to recover the WAL
-#define PROBE_MS        1000 // a store that could not be written is tried again this often
+#define GROUP_MAX       1024  // changes in one commit
+#define STATEMENTS_MAX  128   // per connection
+#define BUSY_TIMEOUT_MS 5000  // waiting for the other connection to recover the WAL
+#define PROBE_MS        1000  // a store that could not be written is tried again this often
+#define STOP_STEPS      10000 // of SQLite's machine, between looks whether to stop
 
 // A checkpoint every 250 pages by the writer itself: one made beside a busy writer never catches
 // up, and the WAL grows without bound.
@@ -283,7 +284,7 @@ void db_read_record(const struct statement *statement, int first_column,
 
 // --- the writer ---
 
-static bool execute(struct db *db, const char *sql, struct error *err)
+bool db_execute(struct db *db, const char *sql, struct error *err)
 {
     if (sqlite3_exec(db->sqlite, sql, NULL, NULL, NULL) == SQLITE_OK)
         return true;
@@ -327,7 +328,7 @@ static bool renew_wal(struct db *db, struct error *err)
 static bool write_probe(struct db *db, struct error *err)
 {
     CLEANUP(free_ptr) char *sql = xasprintf("PRAGMA user_version = %" PRId64, SCHEMA_VERSION);
-    return execute(db, sql, err);
+    return db_execute(db, sql, err);
 }
 
 // Without changes, it sees whether the store can be written.
@@ -517,7 +518,7 @@ void store_reader_release(struct db **db)
 
 // --- opening and closing ---
 
-static bool lock_directory(const char *directory, int *out, struct error *err)
+bool store_hold(const char *directory, int *out, struct error *err)
 {
     CLEANUP(close_fd) int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
@@ -561,25 +562,51 @@ static bool schema_version(struct db *db, int64_t *version, struct error *err)
     return true;
 }
 
-static bool migrate(struct db *db, struct error *err)
+void db_leave_wal(struct db *db)
+{
+    sqlite3_db_config(db->sqlite, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+}
+
+// What a newer version wrote is left as it is, to the byte.
+bool db_version(struct db *db, int64_t *out, struct error *err)
 {
     int64_t version;
     if (!schema_version(db, &version, err))
         return false;
-    if (version > SCHEMA_VERSION)
-        return error_set(err, ERR_UNSUPPORTED,
-                         "made by a newer cronwright (schema %" PRId64 ", this one knows %" PRId64
-                         ")",
-                         version, SCHEMA_VERSION);
-    for (; version < SCHEMA_VERSION; version++) {
-        CLEANUP(free_ptr)
-        char *sql = xasprintf("BEGIN IMMEDIATE; %s; PRAGMA user_version = %" PRId64 "; COMMIT",
-                              migrations[version], version + 1);
-        CRASH_POINT("before-migration");
-        if (!execute(db, sql, err))
-            return error_wrap(err, "schema %" PRId64, version + 1);
-        CRASH_POINT("after-migration");
+    if (version >= 0 && version <= SCHEMA_VERSION) {
+        *out = version;
+        return true;
     }
+    db_leave_wal(db);
+    return error_set(err, ERR_UNSUPPORTED,
+                     "made by a newer cronwright (schema %" PRId64 ", this one knows %" PRId64
+                     "): start that version, or this one with a backup from before its upgrade",
+                     version, SCHEMA_VERSION);
+}
+
+int64_t db_newest_version(void)
+{
+    return SCHEMA_VERSION;
+}
+
+// Who is killed on the way leaves the old one.
+bool db_upgrade(struct db *db, int64_t upto, struct error *err)
+{
+    int64_t version;
+    if (!schema_version(db, &version, err))
+        return false;
+    if (version >= upto)
+        return true;
+    if (!db_execute(db, "BEGIN IMMEDIATE", err))
+        return error_wrap(err, "upgrade");
+    for (; version < upto; version++)
+        if (!db_execute(db, migrations[version], err))
+            return error_wrap(err, "upgrade to schema %" PRId64, version + 1);
+    CLEANUP(free_ptr) char *done = xasprintf("PRAGMA user_version = %" PRId64 "; COMMIT", upto);
+    CRASH_POINT("before-migration");
+    if (!db_execute(db, done, err))
+        return error_wrap(err, "upgrade");
+    CRASH_POINT("after-migration");
     return true;
 }
 
@@ -606,16 +633,90 @@ static bool use_wal(struct db *db, struct error *err)
 static bool open_database(struct store *store, const char *path, struct error *err)
 {
     struct db *writer = &store->writer;
+    int64_t version;
     return make_private(path, err) && connect_db(writer, path, SQLITE_OPEN_READWRITE, err) &&
-           use_wal(writer, err) && execute(writer, writer_settings, err) && migrate(writer, err) &&
+           db_version(writer, &version, err) && use_wal(writer, err) &&
+           db_execute(writer, writer_settings, err) && db_upgrade(writer, SCHEMA_VERSION, err) &&
            connect_db(&store->reader, path, SQLITE_OPEN_READONLY, err);
+}
+
+// --- a file without a store ---
+
+bool db_open(const char *path, enum db_mode mode, struct db **out, struct error *err)
+{
+    struct db *db = xalloc(sizeof *db);
+    bool write = mode == DB_WRITE;
+    if ((write && !make_private(path, err)) ||
+        !connect_db(db, path, write ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY, err)) {
+        db_close(&db);
+        return false;
+    }
+    *out = db;
+    return true;
+}
+
+void db_close(struct db **db)
+{
+    if (*db)
+        disconnect_db(*db);
+    free(*db);
+    *db = NULL;
+}
+
+bool db_is_damaged(struct db *db)
+{
+    int code = sqlite3_errcode(db->sqlite);
+    return code == SQLITE_CORRUPT || code == SQLITE_NOTADB;
+}
+
+static int is_to_stop(void *stop)
+{
+    return *(const atomic_bool *)stop;
+}
+
+void db_stop_when(struct db *db, const atomic_bool *stop)
+{
+    sqlite3_progress_handler(db->sqlite, STOP_STEPS, is_to_stop, (void *)(uintptr_t)stop);
+}
+
+struct statement *db_prepare_once(struct db *db, const char *sql, struct error *err)
+{
+    sqlite3_stmt *prepared = NULL;
+    if (sqlite3_prepare_v2(db->sqlite, sql, -1, &prepared, NULL) != SQLITE_OK) {
+        sqlite_error(db->sqlite, err);
+        return NULL;
+    }
+    return (struct statement *)prepared;
+}
+
+void db_discard(struct statement **statement)
+{
+    if (*statement)
+        sqlite3_finalize(stmt_of(*statement));
+}
+
+int db_columns(const struct statement *statement)
+{
+    return sqlite3_column_count(stmt_of(statement));
+}
+
+const char *db_column_name(const struct statement *statement, int column)
+{
+    return sqlite3_column_name(stmt_of(statement), column);
+}
+
+void db_bind_row(struct statement *into, const struct statement *row)
+{
+    for (int i = 0; i < db_columns(row); i++)
+        check_bound(
+            sqlite3_bind_value(stmt_of(into), i + 1, sqlite3_column_value(stmt_of(row), i)));
 }
 
 static bool start(struct store *store, const char *directory, struct error *err)
 {
     if (!directory_make(directory, err))
         return false;
-    if (!lock_directory(directory, &store->directory, err))
+    if (!store_hold(directory, &store->directory, err))
         return error_wrap(err, "%s", directory);
     CLEANUP(free_ptr) char *path = xasprintf("%s/" DATABASE_NAME, directory);
     if (!open_database(store, path, err))

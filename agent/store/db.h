@@ -7,6 +7,8 @@
 #include "agent/base/clock.h"
 #include "agent/store/store.h"
 
+#include <stdatomic.h>
+
 struct db;        // a connection; one thread at a time
 struct statement; // a prepared statement of a connection
 
@@ -78,6 +80,34 @@ void db_bind_record(struct statement *statement, int first_parameter,
                     const struct db_record *record, const void *from);
 void db_read_record(const struct statement *statement, int first_column,
                     const struct db_record *record, void *into);
+
+// --- a file without a store ---
+
+#define DATABASE_NAME "cronwright.db" // in the state directory
+
+enum db_mode { DB_READ, DB_WRITE }; // the latter makes it when it is missing, with mode 0600
+bool db_open(const char *path, enum db_mode mode, struct db **out, struct error *err) MUST_CHECK;
+void db_close(struct db **db); // for CLEANUP; NULL is fine
+// What is in the WAL stays there when it is closed.
+void db_leave_wal(struct db *db);
+// Whether what failed last did since the file is no database, or a damaged one.
+bool db_is_damaged(struct db *db);
+// Whatever runs on it ends soon after that was set.
+void db_stop_when(struct db *db, const atomic_bool *stop);
+bool db_execute(struct db *db, const char *sql, struct error *err) MUST_CHECK;
+// ERR_UNSUPPORTED: newer than this program.
+bool db_version(struct db *db, int64_t *version, struct error *err) MUST_CHECK;
+int64_t db_newest_version(void);
+// From the version it has up to that one, in one transaction.
+bool db_upgrade(struct db *db, int64_t version, struct error *err) MUST_CHECK;
+
+// As db_prepare(), but for texts that are made, and used once.
+struct statement *db_prepare_once(struct db *db, const char *sql, struct error *err) MUST_CHECK;
+void db_discard(struct statement **statement); // for CLEANUP; NULL is fine
+int db_columns(const struct statement *statement);
+const char *db_column_name(const struct statement *statement, int column);
+// The row's values become the parameters.
+void db_bind_row(struct statement *into, const struct statement *row);
 
 // --- changes: on the writer's thread, in a transaction with others ---
 

@@ -201,6 +201,38 @@ bool store_deliveries_finish(struct store *store, const char *repository, const 
     return true;
 }
 
+static bool apply_explaining(struct db *db, void *data, struct error *err)
+{
+    static const char sql[] =
+        "UPDATE deliveries SET detail = ?1 WHERE seq IN (SELECT seq FROM deliveries "
+        "WHERE pending = 1 AND repository = ?2 AND branch = ?3 AND seq <= ?4 "
+        "AND instr(?5, char(10) || repository || char(10)) = 0 ORDER BY seq DESC LIMIT ?6)";
+    const struct ending *ending = data;
+    CLEANUP(db_reset) struct statement *statement = db_prepare(db, sql, err);
+    if (!statement)
+        return false;
+    db_bind_text(statement, 1, ending->detail);
+    db_bind_text(statement, 2, ending->repository);
+    db_bind_text(statement, 3, ending->branch);
+    db_bind_int(statement, 4, ending->upto);
+    db_bind_text(statement, 5, ending->others ? ending->others : "");
+    db_bind_int(statement, 6, STORE_PAGE_MAX);
+    return db_run(statement, err);
+}
+
+bool store_deliveries_explain(struct store *store, const char *repository, const char *others,
+                              const char *branch, int64_t upto, const char *detail,
+                              struct error *err)
+{
+    struct ending waiting = {.repository = repository,
+                             .others = others,
+                             .branch = branch,
+                             .upto = upto,
+                             .detail = detail};
+    return store_change(store, apply_explaining, &waiting, err) ||
+           error_wrap(err, "explain deliveries of %s %s", repository, branch);
+}
+
 struct reopening {
     const char *repository, *branch, *reason;
     struct wall_time since;

@@ -113,6 +113,12 @@ bool store_deliveries_finish(struct store *store, const char *repository, const 
                              const char *detail, bool failed, int64_t build,
                              struct deliveries_ended *ended, struct error *err) MUST_CHECK;
 
+// Says of the newest of those that would end what they wait for; STORE_PAGE_MAX at most. Blocks
+// until committed.
+bool store_deliveries_explain(struct store *store, const char *repository, const char *others,
+                              const char *branch, int64_t upto, const char *detail,
+                              struct error *err) MUST_CHECK;
+
 // Makes those of the newest deliveries pending again that came since then and ended for that
 // reason, which holds no more ("no-match": their service had not been seen yet). Only the
 // STORE_REOPEN_MAX newest of all are looked at.
@@ -216,6 +222,11 @@ bool store_build_get(struct store *store, int64_t id, struct build *out,
 // The newest attempt for a commit and recipe. ERR_NOT_FOUND.
 bool store_build_find(struct store *store, const char *commit, const char *recipe,
                       struct build *out, struct error *err) MUST_CHECK;
+
+// The newest one of its recipe that had its turn before `build`: what was superseded while it
+// waited, or filtered, does not count. ERR_NOT_FOUND.
+bool store_build_turn_before(struct store *store, const struct build *build, struct build *out,
+                             struct error *err) MUST_CHECK;
 
 struct build_filter {
     int64_t before; // only id < before; 0: from the newest

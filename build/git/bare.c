@@ -35,6 +35,20 @@ static bool wait_for_lock(int lock, const char *path, struct answers *answers, s
     return true;
 }
 
+// Whatever else is in the place of the lock nobody can have locked.
+static int open_lock(const char *path)
+{
+    struct error err;
+    int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (lock >= 0 || (errno != EISDIR && errno != ELOOP))
+        return lock;
+    int why = errno;
+    if (why == EISDIR ? directory_remove(path, &err) : unlink(path) == 0)
+        return open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    errno = why;
+    return -1;
+}
+
 // The agent removes the locks of mirrors that it removes: one that was waited for may be gone. Its
 // time says when the mirror was used last.
 static bool take_lock(struct bare *bare, struct answers *answers, struct fault *fault)
@@ -42,7 +56,7 @@ static bool take_lock(struct bare *bare, struct answers *answers, struct fault *
     CLEANUP(free_ptr) char *path = xasprintf("%s.lock", bare->path);
     do {
         close_fd(&bare->lock);
-        bare->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        bare->lock = open_lock(path);
         if (bare->lock < 0)
             return io_fault(fault, "open", path);
         if (!wait_for_lock(bare->lock, path, answers, fault))
@@ -162,6 +176,42 @@ bool bare_has(const struct bare *bare, const git_oid *commit)
     bool there = git_commit_lookup(&found, bare->repository, commit) == 0;
     git_commit_free(found);
     return there;
+}
+
+struct walk {
+    git_odb *objects;
+    size_t count;
+};
+
+// libgit2 compares what it reads with its name.
+static int read_object(const git_oid *id, void *user)
+{
+    struct walk *walk = user;
+    git_odb_object *object = NULL;
+    int failed = git_odb_read(&object, walk->objects, id);
+    git_odb_object_free(object);
+    walk->count++;
+    return failed;
+}
+
+bool bare_verify(const char *path, struct answers *answers, struct bare *out, size_t *objects,
+                 struct fault *fault)
+{
+    struct walk walk = {0};
+    *out = (struct bare){.path = path, .lock = -1};
+    if (!take_lock(out, answers, fault))
+        return false;
+    if (git_repository_open_ext(&out->repository, path,
+                                GIT_REPOSITORY_OPEN_NO_SEARCH | GIT_REPOSITORY_OPEN_NO_DOTGIT,
+                                NULL) != 0 ||
+        git_repository_odb(&walk.objects, out->repository) != 0)
+        return fault_mirror(fault, "open the mirror");
+    int failed = git_odb_foreach(walk.objects, read_object, &walk);
+    if (failed)
+        fault_mirror(fault, "object %zu of the mirror", walk.count);
+    git_odb_free(walk.objects);
+    *objects = walk.count;
+    return !failed;
 }
 
 void bare_close(struct bare *bare)

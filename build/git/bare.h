@@ -30,6 +30,10 @@ bool bare_open(const char *path, int64_t max_bytes, struct answers *answers, str
 bool bare_remake(struct bare *bare, const char *why, struct answers *answers, struct fault *fault);
 // Is the commit there?
 bool bare_has(const struct bare *bare, const git_oid *commit);
+// Opens the one that is there, without making it anew, and reads every object; a fault that is
+// `damaged` says what cannot be read. The caller closes it.
+bool bare_verify(const char *path, struct answers *answers, struct bare *out, size_t *objects,
+                 struct fault *fault);
 void bare_close(struct bare *bare);
 
 #endif

@@ -46,7 +46,7 @@ static bool fetch(const struct git_request *request, struct bare *bare, const gi
     if (!bare_has(bare, commit)) {
         if (!remote_open(request, bare->repository, &remote, fault) ||
             !remote_head(remote, &head, fault) ||
-            !remote_fetch(remote, answers, &head, &bytes, fault))
+            !remote_fetch(remote, answers, &head, bare->fresh, &bytes, fault))
             return false;
         if (!bare_has(bare, commit) && git_oid_equal(&head, commit))
             return fault_mirror(fault, "commit %s is not in the mirror although it was fetched",
@@ -119,16 +119,35 @@ static bool run_context(const struct git_request *request, struct answers *answe
            fetch_and_write(request, &bare, answers, fault);
 }
 
+static bool run_verify(const struct git_request *request, struct answers *answers,
+                       struct fault *fault)
+{
+    CLEANUP(bare_close) struct bare bare = {.lock = -1};
+    struct mono_time start = mono_now();
+    size_t objects;
+    limits_watch_mirror(request->mirror);
+    if (!bare_verify(request->mirror, answers, &bare, &objects, fault))
+        return false;
+    answer_line(answers, json_pack("{s:s, s:I, s:I}", "event", "verified", "objects",
+                                   (json_int_t)objects, "ms", since(start)));
+    return true;
+}
+
 int git_child_run(const char *bytes, size_t len, bool allow_local, int out)
 {
     struct answers answers = {.fd = out};
     struct fault fault;
     CLEANUP(git_request_finish) struct git_request request = {0};
+    static bool (*const operations[])(const struct git_request *request, struct answers *answers,
+                                      struct fault *fault) = {
+        [GIT_OPERATION_HEAD] = run_head,
+        [GIT_OPERATION_CONTEXT] = run_context,
+        [GIT_OPERATION_VERIFY] = run_verify,
+    };
     bool done = git_request_read(bytes, len, allow_local, &request, &fault) &&
                 limits_set_request(&request, out, &fault);
     if (done)
-        done = request.operation == GIT_OPERATION_HEAD ? run_head(&request, &answers, &fault)
-                                                       : run_context(&request, &answers, &fault);
+        done = operations[request.operation](&request, &answers, &fault);
     if (!done)
         answer_error(&answers, &fault);
     return done ? 0 : 1;

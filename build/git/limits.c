@@ -16,9 +16,13 @@
 
 #if defined(__SANITIZE_ADDRESS__)
 #define SANITIZED 1
+#elif defined(__SANITIZE_THREAD__)
+#define SANITIZED_THREADS 1
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer)
 #define SANITIZED 1
+#elif __has_feature(thread_sanitizer)
+#define SANITIZED_THREADS 1
 #endif
 #endif
 
@@ -76,11 +80,14 @@ void limits_set_process(void)
         int resource;
         rlim_t most;
     } limits[] = {
-#ifndef SANITIZED // whose shadow is larger than any sensible limit
+#if !defined(SANITIZED) &&                                                                         \
+    !defined(SANITIZED_THREADS) // whose shadow is larger than any sensible limit
         {RLIMIT_AS, ADDRESS_SPACE_MAX},
 #endif
-        {RLIMIT_FSIZE, FILE_SIZE_MAX},   {RLIMIT_CPU, CPU_SECONDS_MAX},
-        {RLIMIT_NOFILE, OPEN_FILES_MAX}, {RLIMIT_CORE, 0},
+        {RLIMIT_FSIZE, FILE_SIZE_MAX},
+        {RLIMIT_CPU, CPU_SECONDS_MAX},
+        {RLIMIT_NOFILE, OPEN_FILES_MAX},
+        {RLIMIT_CORE, 0},
     };
     for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
         struct rlimit now;
@@ -99,6 +106,20 @@ void limits_set_process(void)
     umask(077);
     signal(SIGPIPE, SIG_IGN); // a broken connection or a reader that is gone shows as EPIPE
     signal(SIGXFSZ, SIG_IGN); // and a file that grows too large as EFBIG
+}
+
+void limits_set_listing(bool listing)
+{
+#ifdef SANITIZED
+    (void)listing;
+#else
+    struct rlimit now;
+    if (getrlimit(RLIMIT_DATA, &now) != 0)
+        return;
+    now.rlim_cur = listing && now.rlim_max > (rlim_t)LIMITS_REFS_BYTES ? (rlim_t)LIMITS_REFS_BYTES
+                                                                       : now.rlim_max;
+    (void)setrlimit(RLIMIT_DATA, &now);
+#endif
 }
 
 bool limits_set_libgit2(struct fault *fault)

@@ -17,6 +17,11 @@ bool limits_set_libgit2(struct fault *fault);
 // with status 1) and its CA file.
 bool limits_set_request(const struct git_request *request, int fd, struct fault *fault);
 
+// While a remote's refs are read: memory for as many as any sensible repository has, since a remote
+// may list them without end. Not under sanitizers, which need more for themselves.
+#define LIMITS_REFS_BYTES ((int64_t)256 << 20)
+void limits_set_listing(bool listing);
+
 // From here on a crash within the mirror at `path` is answered for: libgit2 maps its packs, and
 // both a full disk and a damaged pack show as a signal. The answer is an "io" line, and
 // BARE_DAMAGED is left in a mirror that is to be made anew.

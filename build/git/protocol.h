@@ -1,8 +1,8 @@
 // What the agent and the program cronwright-git say to each other.
 //
 // cronwright-git reads one JSON object on stdin up to its end, and writes one JSON object a line on
-// stdout; the last line is "head", "context", "unchanged" or "error". It exits 1 after "error",
-// else 0. It may be killed at any moment; its next run repairs what that left behind.
+// stdout; the last line is "head", "context", "unchanged", "verified" or "error". It exits 1 after
+// "error", else 0. It may be killed at any moment; its next run repairs what that left behind.
 //
 // Requests:
 //   {"op": "head", …remote…}
@@ -13,6 +13,8 @@
 //   With both of the last two: when between each of those commits and "commit" no file differs that
 //   matches a pattern, the answer is "unchanged" and nothing is packed. A commit that the mirror
 //   does not have differs. Patterns mean what Git's ":(glob)" pathspecs do; see changes.h.
+//   {"op": "verify", "mirror": "<directory>", "seconds": N}
+//   Reads every object of a mirror; the answer is "verified", or "error" where it is damaged.
 //   remote: "url", "branch", "seconds" (deadline; the program ends itself by SIGALRM), and
 //     for http and https  "username"? with "password", "ca_file"?
 //     for https           "proxy"?, "proxy_username"? with "proxy_password"
@@ -30,6 +32,7 @@
 //    "ignored": N (by .dockerignore), "ms": N, "tree": "<hex>", "subject": "…", "author": "…"}
 //   {"event": "unchanged", "since": "<hex>", "subject": "…", "author": "…"}      the first of
 //   "since"
+//   {"event": "verified", "objects": N, "ms": N}
 //   {"event": "error", "code": "<word>", "text": "…"}
 #ifndef CRONWRIGHT_BUILD_GIT_PROTOCOL_H
 #define CRONWRIGHT_BUILD_GIT_PROTOCOL_H

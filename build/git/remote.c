@@ -4,6 +4,7 @@
 #include "agent/base/crypto.h"
 #include "agent/base/text.h"
 #include "build/git/hostkey.h"
+#include "build/git/limits.h"
 #include "build/git/tunnel.h"
 
 #include <stdio.h>
@@ -115,6 +116,8 @@ static bool network_fault(const struct remote *remote, int code, struct fault *f
     const char *url = remote->request->url;
     if (strstr(error->message, "cannot redirect"))
         return redirect_fault(url, error->message, fault);
+    if (strstr(error->message, "too many redirects"))
+        return fault_set(fault, GIT_ERROR_WORD_REDIRECT, "%s redirects again and again", url);
     if (text_starts(error->message, SSH_LOGIN_FAILS))
         return fault_set(fault, GIT_ERROR_WORD_UNAUTHORIZED,
                          "the SSH key that is configured for %s cannot be used: %s", url,
@@ -233,6 +236,16 @@ static bool prepare(struct remote *remote, struct fault *fault)
     return true;
 }
 
+static bool connect_fault(const struct remote *remote, int code, struct fault *fault)
+{
+    const git_error *last = git_error_last();
+    if (last && last->klass == GIT_ERROR_NOMEMORY)
+        return fault_set(fault, GIT_ERROR_WORD_TOO_LARGE,
+                         "%s lists more refs than fit into %lld MiB of memory",
+                         remote->request->url, (long long)LIMITS_REFS_BYTES >> 20);
+    return network_fault(remote, code, fault);
+}
+
 bool remote_open(const struct git_request *request, git_repository *repository, struct remote **out,
                  struct fault *fault)
 {
@@ -248,12 +261,14 @@ bool remote_open(const struct git_request *request, git_repository *repository, 
     set_callbacks(remote, &options.callbacks);
     options.proxy_opts.type = GIT_PROXY_NONE; // tunnel.c's matter
     options.follow_redirects = GIT_REMOTE_REDIRECT_NONE;
+    limits_set_listing(true);
     int code = repository ? git_remote_create_anonymous(&remote->remote, repository, request->url)
                           : git_remote_create_detached(&remote->remote, request->url);
     if (code == 0)
         code = git_remote_connect_ext(remote->remote, GIT_DIRECTION_FETCH, &options);
+    limits_set_listing(false);
     if (code < 0) {
-        network_fault(remote, code, fault);
+        connect_fault(remote, code, fault);
         remote_close(remote);
         return false;
     }
@@ -311,7 +326,26 @@ static bool is_local_trouble(void)
     return false;
 }
 
-bool remote_fetch(struct remote *remote, struct answers *answers, const git_oid *head,
+// What came is to blame, if what it was put into was empty.
+static bool is_broken_pack(void)
+{
+    const git_error *last = git_error_last();
+    return last && (last->klass == GIT_ERROR_INDEXER || last->klass == GIT_ERROR_ZLIB ||
+                    last->klass == GIT_ERROR_ODB || last->klass == GIT_ERROR_OBJECT);
+}
+
+static bool fetch_fault(const struct remote *remote, bool fresh, int code, struct fault *fault)
+{
+    const char *url = remote->request->url;
+    if (!is_local_trouble())
+        return network_fault(remote, code, fault);
+    if (fresh && is_broken_pack())
+        return fault_set(fault, GIT_ERROR_WORD_PROTOCOL, "%s sends a broken pack: %s", url,
+                         fault_libgit2_text());
+    return fault_mirror(fault, "fetching %s", url);
+}
+
+bool remote_fetch(struct remote *remote, struct answers *answers, const git_oid *head, bool fresh,
                   uint64_t *bytes, struct fault *fault)
 {
     char local[LOCAL_REF_SIZE];
@@ -337,8 +371,7 @@ bool remote_fetch(struct remote *remote, struct answers *answers, const git_oid 
                          "%s has more than %lld objects (git.maxObjects)", remote->request->url,
                          (long long)remote->request->max_objects);
     if (code < 0)
-        return is_local_trouble() ? fault_mirror(fault, "fetching %s", remote->request->url)
-                                  : network_fault(remote, code, fault);
+        return fetch_fault(remote, fresh, code, fault);
     *bytes = git_remote_stats(remote->remote)->received_bytes;
     git_reference *reference = NULL;
     code = git_reference_create(&reference, remote->repository, local, head, 1, NULL);

@@ -19,8 +19,8 @@ void remote_close(struct remote *remote); // NULL is fine
 bool remote_head(struct remote *remote, git_oid *out, struct fault *fault);
 
 // Fetches the branch with all that its commit needs, and keeps it under a ref of its own in the
-// repository. *bytes: received. Writes progress.
-bool remote_fetch(struct remote *remote, struct answers *answers, const git_oid *head,
+// repository; `fresh`: there was nothing in it. *bytes: received. Writes progress.
+bool remote_fetch(struct remote *remote, struct answers *answers, const git_oid *head, bool fresh,
                   uint64_t *bytes, struct fault *fault);
 
 #endif

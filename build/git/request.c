@@ -104,28 +104,29 @@ static const struct {
     const char *name;
     size_t offset;
     bool (*check)(const char *text);
-    bool for_head, for_context; // required by
+    unsigned for_operations; // required by
     const char *must;
 } texts[] = {
-#define TEXT(member) #member, offsetof(struct git_request, member)
-    {TEXT(url), NULL, true, true, "a text"}, // checked last, by what is allowed
-    {TEXT(branch), is_branch, true, true, "a branch's short name"},
-    {TEXT(username), is_credential, false, false, "one line"},
-    {TEXT(password), is_credential, false, false, "one line"},
-    {TEXT(ca_file), is_absolute, false, false, "an absolute path"},
-    {TEXT(proxy), is_proxy, false, false, "an http URL"},
-    {TEXT(proxy_username), is_credential, false, false, "one line"},
-    {TEXT(proxy_password), is_credential, false, false, "one line"},
-    {TEXT(ssh_key), is_ssh_key, false, false, "the text of a key's file"},
-    {TEXT(ssh_passphrase), is_credential, false, false, "one line"},
-    {TEXT(known_hosts), is_known_hosts, false, false, "the text of a known_hosts file"},
-    {TEXT(ssh_directory), is_absolute, false, false, "an absolute path"},
-    {TEXT(commit), is_commit, false, true, "40 lower-case hex digits"},
-    {TEXT(mirror), is_absolute, false, true, "an absolute path"},
-    {TEXT(subdirectory), is_directory_path, false, true, "a plain path in the repository"},
-    {TEXT(dockerfile), is_tree_path, false, true, "a plain path in the repository"},
-    {TEXT(output), is_absolute, false, true, "an absolute path"},
-    {TEXT(max_bytes_setting), is_word, false, false, "a word of at most 64 characters"},
+#define FOR(operation) (1U << GIT_OPERATION_##operation)
+#define TEXT(member)   #member, offsetof(struct git_request, member)
+    {TEXT(url), NULL, FOR(HEAD) | FOR(CONTEXT), "a text"}, // checked last, by what is allowed
+    {TEXT(branch), is_branch, FOR(HEAD) | FOR(CONTEXT), "a branch's short name"},
+    {TEXT(username), is_credential, 0, "one line"},
+    {TEXT(password), is_credential, 0, "one line"},
+    {TEXT(ca_file), is_absolute, 0, "an absolute path"},
+    {TEXT(proxy), is_proxy, 0, "an http URL"},
+    {TEXT(proxy_username), is_credential, 0, "one line"},
+    {TEXT(proxy_password), is_credential, 0, "one line"},
+    {TEXT(ssh_key), is_ssh_key, 0, "the text of a key's file"},
+    {TEXT(ssh_passphrase), is_credential, 0, "one line"},
+    {TEXT(known_hosts), is_known_hosts, 0, "the text of a known_hosts file"},
+    {TEXT(ssh_directory), is_absolute, 0, "an absolute path"},
+    {TEXT(commit), is_commit, FOR(CONTEXT), "40 lower-case hex digits"},
+    {TEXT(mirror), is_absolute, FOR(CONTEXT) | FOR(VERIFY), "an absolute path"},
+    {TEXT(subdirectory), is_directory_path, FOR(CONTEXT), "a plain path in the repository"},
+    {TEXT(dockerfile), is_tree_path, FOR(CONTEXT), "a plain path in the repository"},
+    {TEXT(output), is_absolute, FOR(CONTEXT), "an absolute path"},
+    {TEXT(max_bytes_setting), is_word, 0, "a word of at most 64 characters"},
 #undef TEXT
 };
 
@@ -133,14 +134,17 @@ static const struct {
     const char *name;
     size_t offset;
     int64_t max;
-    bool for_head;
+    unsigned for_operations; // required by
 } numbers[] = {
-    {"seconds", offsetof(struct git_request, seconds), GIT_SECONDS_MAX, true},
-    {"max_bytes", offsetof(struct git_request, max_bytes), INT64_MAX, false},
-    {"max_repository_bytes", offsetof(struct git_request, max_repository_bytes), INT64_MAX, false},
-    {"max_objects", offsetof(struct git_request, max_objects), GIT_OBJECTS_MAX, false},
-    {"max_file_bytes", offsetof(struct git_request, max_file_bytes), GIT_FILE_MAX, false},
-    {"max_tree_depth", offsetof(struct git_request, max_tree_depth), GIT_TREE_DEPTH_MAX, false},
+    {"seconds", offsetof(struct git_request, seconds), GIT_SECONDS_MAX,
+     FOR(HEAD) | FOR(CONTEXT) | FOR(VERIFY)},
+    {"max_bytes", offsetof(struct git_request, max_bytes), INT64_MAX, FOR(CONTEXT)},
+    {"max_repository_bytes", offsetof(struct git_request, max_repository_bytes), INT64_MAX,
+     FOR(CONTEXT)},
+    {"max_objects", offsetof(struct git_request, max_objects), GIT_OBJECTS_MAX, FOR(CONTEXT)},
+    {"max_file_bytes", offsetof(struct git_request, max_file_bytes), GIT_FILE_MAX, FOR(CONTEXT)},
+    {"max_tree_depth", offsetof(struct git_request, max_tree_depth), GIT_TREE_DEPTH_MAX,
+     FOR(CONTEXT)},
 };
 
 static const struct {
@@ -157,11 +161,11 @@ static const struct {
 
 static bool read_texts(struct git_request *request, struct fault *fault)
 {
-    bool head = request->operation == GIT_OPERATION_HEAD;
+    unsigned operation = 1U << request->operation;
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         const json_t *value = json_object_get(request->root, texts[i].name);
         const char *text = json_string_value(value);
-        if (!value && !(head ? texts[i].for_head : texts[i].for_context))
+        if (!value && !(texts[i].for_operations & operation))
             continue;
         if (!text || (texts[i].check && !texts[i].check(text)))
             return invalid(fault, texts[i].name, texts[i].must);
@@ -172,9 +176,10 @@ static bool read_texts(struct git_request *request, struct fault *fault)
 
 static bool read_numbers(struct git_request *request, struct fault *fault)
 {
+    unsigned operation = 1U << request->operation;
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         const json_t *value = json_object_get(request->root, numbers[i].name);
-        if (!value && request->operation == GIT_OPERATION_HEAD && !numbers[i].for_head)
+        if (!value && !(numbers[i].for_operations & operation))
             continue;
         json_int_t number = json_int_or(value, 0);
         if (number < 1 || number > numbers[i].max)
@@ -228,8 +233,10 @@ static bool read_operation(struct git_request *request, struct fault *fault)
         request->operation = GIT_OPERATION_HEAD;
     else if (op && strcmp(op, "context") == 0)
         request->operation = GIT_OPERATION_CONTEXT;
+    else if (op && strcmp(op, "verify") == 0)
+        request->operation = GIT_OPERATION_VERIFY;
     else
-        return invalid(fault, "op", "\"head\" or \"context\"");
+        return invalid(fault, "op", "\"head\", \"context\" or \"verify\"");
     return true;
 }
 
@@ -259,6 +266,10 @@ static bool check_login(const struct git_request *request, struct fault *fault)
 static bool check_whole(struct git_request *request, bool allow_local, struct fault *fault)
 {
     struct error err;
+    if (request->operation == GIT_OPERATION_VERIFY) { // of no remote
+        snprintf(request->host, sizeof request->host, "the mirror");
+        return true;
+    }
     bool local = allow_local && is_local_url(request->url);
     if (!local && !git_url_parse(request->url, &request->remote, &err))
         return invalid(fault, "url", err.text);

@@ -8,7 +8,7 @@
 #include <jansson.h>
 #include <stdint.h>
 
-enum git_operation { GIT_OPERATION_HEAD, GIT_OPERATION_CONTEXT };
+enum git_operation { GIT_OPERATION_HEAD, GIT_OPERATION_CONTEXT, GIT_OPERATION_VERIFY };
 
 // Texts belong to `root`; optional ones are NULL when not given.
 struct git_request {

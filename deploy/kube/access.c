@@ -16,6 +16,8 @@ struct identity {
     char *cert_pem;
     char *key_pem;
     char *authorization;
+    char *ca_file;
+    char *ca_pem;
 };
 
 struct kube_access {
@@ -50,6 +52,8 @@ void kube_identity_release(const struct kube_identity *identity)
     free(own->cert_pem);
     secret_free(own->key_pem);
     secret_free(own->authorization);
+    free(own->ca_file);
+    free(own->ca_pem);
     free(own);
 }
 
@@ -67,9 +71,19 @@ static bool check_token(const char *token, struct error *err)
     return *token || error_set(err, ERR_INVALID, "token: empty");
 }
 
-// Makes `credentials` (taken apart) the present identity, unless nothing is new. Called locked.
+static bool is_present(const struct identity *present, const struct exec_credentials *credentials,
+                       const char *authorization, const struct kube_source *from)
+{
+    return present && same_text(present->authorization, authorization) &&
+           same_text(present->cert_pem, credentials->cert_pem) &&
+           same_text(present->key_pem, credentials->key_pem) &&
+           same_text(present->ca_file, from->ca_file) && same_text(present->ca_pem, from->ca_pem);
+}
+
+// Makes `credentials` (taken apart) and the authority of `from` the present identity, unless
+// nothing is new. Called locked.
 static bool adopt(struct kube_access *access, struct exec_credentials *credentials,
-                  struct error *err)
+                  const struct kube_source *from, struct error *err)
 {
     const struct kube_source *source = &access->source;
     if (credentials->token && !check_token(credentials->token, err))
@@ -78,20 +92,20 @@ static bool adopt(struct kube_access *access, struct exec_credentials *credentia
     if (credentials->token)
         authorization = xasprintf("Authorization: Bearer %s", credentials->token);
     struct identity *old = access->current;
-    if (old && same_text(old->authorization, authorization) &&
-        same_text(old->cert_pem, credentials->cert_pem) &&
-        same_text(old->key_pem, credentials->key_pem))
+    if (is_present(old, credentials, authorization, from))
         return true;
     struct identity *identity = xalloc(sizeof *identity);
     identity->references = 1;
     identity->authorization = TAKE(authorization);
     identity->cert_pem = TAKE(credentials->cert_pem);
     identity->key_pem = TAKE(credentials->key_pem);
+    identity->ca_file = from->ca_file ? xstrdup(from->ca_file) : NULL;
+    identity->ca_pem = from->ca_pem ? xstrdup(from->ca_pem) : NULL;
     identity->public = (struct kube_identity){
         .generation = old ? old->public.generation + 1 : 1,
         .authorization = identity->authorization,
-        .trust = {.ca_file = source->ca_file,
-                  .ca_pem = source->ca_pem,
+        .trust = {.ca_file = identity->ca_file,
+                  .ca_pem = identity->ca_pem,
                   .cert_pem = identity->cert_pem,
                   .key_pem = identity->key_pem,
                   .server_name = source->server_name,
@@ -107,6 +121,14 @@ static bool adopt(struct kube_access *access, struct exec_credentials *credentia
 
 // --- from the source and its files ---
 
+// Changes the text itself.
+static const char *without_end_slashes(char *url)
+{
+    for (size_t len = strlen(url); len > 0 && url[len - 1] == '/'; len--)
+        url[len - 1] = '\0';
+    return url;
+}
+
 // The file's text if there is a file, else a copy of `data` (which may be NULL).
 static bool load_text(const char *file, const char *data, char **out, struct error *err)
 {
@@ -121,9 +143,8 @@ static bool load_text(const char *file, const char *data, char **out, struct err
     return true;
 }
 
-static bool load(struct kube_access *access, struct error *err)
+static bool load(struct kube_access *access, const struct kube_source *source, struct error *err)
 {
-    const struct kube_source *source = &access->source;
     CLEANUP(exec_credentials_finish) struct exec_credentials found = {0};
     if (!load_text(source->cert_file, source->cert_pem, &found.cert_pem, err) ||
         !load_text(source->key_file, source->key_pem, &found.key_pem, err))
@@ -131,12 +152,25 @@ static bool load(struct kube_access *access, struct error *err)
     if (source->token_file ? !secret_file_read(source->token_file, &found.token, err)
                            : !load_text(NULL, source->token, &found.token, err))
         return false;
-    return adopt(access, &found, err);
+    return adopt(access, &found, source, err);
 }
 
 static bool has_files(const struct kube_source *source)
 {
-    return source->cert_file || source->key_file || source->token_file;
+    return !source->exec &&
+           (source->kubeconfig || source->cert_file || source->key_file || source->token_file);
+}
+
+// What the kubeconfig file says now, if it still speaks of this server and of no plugin.
+static bool load_again(struct kube_access *access)
+{
+    const struct kube_source *source = &access->source;
+    CLEANUP(kube_source_finish) struct kube_source fresh = {0};
+    if (!source->kubeconfig)
+        return load(access, source, NULL);
+    return kube_source_read(source->kubeconfig, source->context, &fresh, NULL) && !fresh.exec &&
+           strcmp(without_end_slashes(fresh.server), source->server) == 0 &&
+           load(access, &fresh, NULL);
 }
 
 // Reads files again when it is time to. Called locked.
@@ -146,7 +180,7 @@ static void reload(struct kube_access *access)
     if (!has_files(&access->source) || !(renew || mono_past(access->reread)))
         return;
     // A file that is being replaced right now keeps the last credentials.
-    (void)load(access, NULL);
+    (void)load_again(access);
     access->reread = mono_after(KUBE_TOKEN_REREAD_MS);
     if (renew)
         access->not_before = mono_after(KUBE_REJECTED_PAUSE_MS);
@@ -187,7 +221,7 @@ static void plugin_answered(struct kube_access *access, bool ok,
                             struct exec_credentials *credentials, struct error *failure)
 {
     access->not_before = mono_after(KUBE_REJECTED_PAUSE_MS);
-    if (ok && adopt(access, credentials, failure)) {
+    if (ok && adopt(access, credentials, &access->source, failure)) {
         int64_t life = credentials->expires.ms - wall_now().ms;
         int64_t early = life / 5 < RENEW_EARLY_MAX_MS ? life / 5 : RENEW_EARLY_MAX_MS;
         access->rejected = false;
@@ -233,12 +267,11 @@ bool kube_access_create(struct kube_source *source, struct kube_access **out, st
     *source = (struct kube_source){0};
 
     struct kube_source *own = &access->source;
-    for (size_t len = strlen(own->server); own->server[len - 1] == '/'; len--)
-        own->server[len - 1] = '\0';
+    without_end_slashes(own->server);
     access->reread = mono_after(KUBE_TOKEN_REREAD_MS);
     // The CA's file stays a file, so that a new one is found; but a missing one is told now.
     CLEANUP(free_ptr) char *ca = NULL;
-    bool ok = load_text(own->ca_file, NULL, &ca, err) && (own->exec || load(access, err));
+    bool ok = load_text(own->ca_file, NULL, &ca, err) && (own->exec || load(access, own, err));
     if (!ok) {
         error_wrap(err, "%s", own->origin);
         exec_plugin_destroy(TAKE(own->exec)); // its thread has not been started

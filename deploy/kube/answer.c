@@ -37,8 +37,29 @@ static enum error_code code_of(int status)
     return status >= 500 ? ERR_UNAVAILABLE : ERR_PROTOCOL;
 }
 
-static enum kube_reason reason_of(int status, const char *word, const json_t *details)
+// Of a 403 only the text tells what stood against it: RBAC (RespondWithForbidden), the quota's
+// admission, that of namespaces, or any other.
+static enum kube_reason forbidden_by(const char *message)
 {
+    static const struct {
+        const char *mark;
+        enum kube_reason reason;
+    } marks[] = {
+        {"exceeded quota: ", KUBE_REASON_QUOTA},
+        {"because it is being terminated", KUBE_REASON_TERMINATING},
+        {" is forbidden: User \"", KUBE_REASON_NO_RIGHT},
+    };
+    for (size_t i = 0; message && i < sizeof marks / sizeof *marks; i++)
+        if (strstr(message, marks[i].mark))
+            return marks[i].reason;
+    return KUBE_REASON_OTHER;
+}
+
+static enum kube_reason reason_of(int status, const char *word, const char *message,
+                                  const json_t *details)
+{
+    if (status == 403)
+        return forbidden_by(message);
     if (status == 409)
         return word && strcmp(word, "AlreadyExists") == 0 ? KUBE_REASON_ALREADY_EXISTS
                                                           : KUBE_REASON_CONFLICT;
@@ -64,8 +85,12 @@ void kube_refusal(int status, const char *body, size_t len, enum kube_reason *re
     } else {
         message = body; // of a proxy, or of the kubelet
     }
-    *reason = reason_of(status, word, json_at(answer, "details", NULL));
+    *reason = reason_of(status, word, message, json_at(answer, "details", NULL));
     enum error_code code = code_of(status);
+    // The API gives a reason; without one somebody before it knows nothing of the path, and what
+    // was asked for may well be there.
+    if (status == 404 && !word)
+        code = ERR_UNAVAILABLE;
     if (*reason == KUBE_REASON_TEST_FAILED) {
         error_set(err, ERR_CONFLICT, "%d: the patch does not fit what is there now", status);
         return;
@@ -121,15 +146,21 @@ json_t *kube_warnings(const struct buffer *headers)
 
 bool kube_reply_read(struct http_response *response, struct kube_reply *reply, struct error *err)
 {
-    *reply =
-        (struct kube_reply){.status = response->status, .retry_after_ms = response->retry_after_ms};
+    *reply = (struct kube_reply){.status = response->status,
+                                 .retry_after_ms = response->retry_after_ms,
+                                 .date = response->date};
     const struct buffer *body = &response->body;
     if (response->status < 200 || response->status > 299) {
         kube_refusal(response->status, buffer_text(body), body->len, &reply->reason, err);
         return false;
     }
-    if (body->len && !kube_json_read(buffer_text(body), body->len, &reply->body, err))
+    // All that the API says is an object: nothing, or another value, is somebody else's word.
+    CLEANUP(json_ptr) json_t *value = NULL;
+    if (!kube_json_read(buffer_text(body), body->len, &value, err))
         return false;
+    if (!json_is_object(value))
+        return error_set(err, ERR_PROTOCOL, "not an object of the Kubernetes API");
+    reply->body = TAKE(value);
     reply->warnings = kube_warnings(&response->headers);
     return true;
 }

@@ -2,8 +2,6 @@
 #include "agent/base/text.h"
 #include "deploy/kube/request.h"
 
-#define RETRY_AFTER_MAX_S 3600
-
 struct kube_call {
     struct kube_client *client;
     const char *verb;
@@ -34,10 +32,10 @@ int64_t kube_retry_after_ms(const struct buffer *headers)
 {
     char text[16];
     int64_t seconds;
-    return http_header(headers, "Retry-After", text, sizeof text) &&
-                   text_to_int(text, 0, RETRY_AFTER_MAX_S, &seconds)
-               ? seconds * 1000
-               : -1;
+    if (!http_header(headers, "Retry-After", text, sizeof text) ||
+        !text_to_int(text, 0, INT32_MAX, &seconds))
+        return -1;
+    return seconds < KUBE_RETRY_AFTER_MAX_MS / 1000 ? seconds * 1000 : KUBE_RETRY_AFTER_MAX_MS;
 }
 
 static void head(void *user, int status, const struct buffer *headers)

@@ -24,6 +24,7 @@ const struct kube_resource KUBE_CONFIG_MAPS = {"/api/v1", "configmaps"};
 const struct kube_resource KUBE_SERVICE_ACCOUNTS = {"/api/v1", "serviceaccounts"};
 const struct kube_resource KUBE_VOLUME_CLAIMS = {"/api/v1", "persistentvolumeclaims"};
 const struct kube_resource KUBE_EVENTS = {"/api/v1", "events"};
+const struct kube_resource KUBE_LEASES = {"/apis/coordination.k8s.io/v1", "leases"};
 
 struct kube_client *kube_client_create(struct kube_access *access)
 {

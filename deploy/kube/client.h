@@ -10,6 +10,7 @@
 #define KUBE_PAGE_SIZE          100                // objects a list asks for at once
 #define KUBE_ANSWER_MAX         ((size_t)32 << 20) // bytes of one answer or page
 #define KUBE_QUERY_MAX          8
+#define KUBE_RETRY_AFTER_MAX_MS 60000 // no longer, whatever the server says
 #define KUBE_FIELD_MANAGER      "cronwright"
 
 struct kube_client; // any number of threads
@@ -28,6 +29,7 @@ extern const struct kube_resource KUBE_CONFIG_MAPS;
 extern const struct kube_resource KUBE_SERVICE_ACCOUNTS;
 extern const struct kube_resource KUBE_VOLUME_CLAIMS;
 extern const struct kube_resource KUBE_EVENTS;
+extern const struct kube_resource KUBE_LEASES;
 
 struct kube_query {
     const char *name;
@@ -63,13 +65,17 @@ enum kube_reason {
                              // a path is not there
     KUBE_REASON_INVALID,     // ERR_INVALID: the object is not valid
     KUBE_REASON_EXPIRED,     // ERR_CONFLICT: 410, list again
+    KUBE_REASON_NO_RIGHT,    // ERR_FORBIDDEN: the account may not do that, whatever the object
+    KUBE_REASON_QUOTA,       // ERR_FORBIDDEN: a quota is used up
+    KUBE_REASON_TERMINATING, // ERR_FORBIDDEN: the namespace is being deleted
 };
 
 struct kube_reply {
     int status;              // also after a failure; 0 when there was no answer
     enum kube_reason reason; // also after a failure
     int64_t retry_after_ms;  // also after a failure; -1 when the server did not say
-    json_t *body;            // NULL when empty, or after a failure
+    struct wall_time date;   // the server's clock, also after a failure; unset: it did not say
+    json_t *body;            // an object; NULL after a failure
     json_t *warnings;        // array of texts from Warning headers; NULL when there were none
 };
 void kube_reply_finish(struct kube_reply *reply);
@@ -85,10 +91,12 @@ struct kube_access *kube_client_access(struct kube_client *client);
 void kube_client_on_answer(struct kube_client *client, void (*told)(const char *verb, int status));
 
 // Sends and waits. `reply` (NULL: not wanted) needs no preparation; after a failure only its first
-// three members are set. Text: "409 AlreadyExists: jobs.batch \"x\" already exists". Codes:
+// four members are set. Text: "409 AlreadyExists: jobs.batch \"x\" already exists". Codes:
 //     400 422 ERR_INVALID   401 ERR_UNAUTHORIZED   403 ERR_FORBIDDEN   404 ERR_NOT_FOUND
 //     409 410 ERR_CONFLICT  413 ERR_TOO_LARGE      429 5xx ERR_UNAVAILABLE   504 ERR_TIMEOUT
 //     405 406 415 ERR_UNSUPPORTED; see also enum kube_reason; names that are none: ERR_INVALID
+// A 404 that is not the API's own word is ERR_UNAVAILABLE, a good answer that is no object
+// ERR_PROTOCOL: a gateway before the API server may not make objects vanish.
 // Writes carry fieldManager. 401 renews the credentials once; 429 waits as Retry-After says, if the
 // timeout allows. Any thread but an http_loop's.
 bool kube_request(struct kube_client *client, const struct kube_request *request,

@@ -209,7 +209,7 @@ static char *directory_of(const char *path)
     return slash == path ? xstrdup("/") : xstrndup(path, (size_t)(slash - path));
 }
 
-static bool read_file(const char *path, const char *context, struct kube_source *source,
+bool kube_source_read(const char *path, const char *context, struct kube_source *source,
                       struct error *err)
 {
     CLEANUP(buffer_wipe) struct buffer text = {.cap = KUBECONFIG_MAX};
@@ -220,6 +220,8 @@ static bool read_file(const char *path, const char *context, struct kube_source 
         return error_wrap(err, "%s", path);
     if (!json_is_object(reader.document.root))
         return error_set(err, ERR_INVALID, "%s: not a kubeconfig file", path);
+    source->kubeconfig = xstrdup(path);
+    source->context = context ? xstrdup(context) : NULL;
     return read_context(&reader, context, source, err);
 }
 
@@ -227,7 +229,7 @@ bool kube_access_from_file(const char *path, const char *context, struct kube_ac
                            struct error *err)
 {
     CLEANUP(kube_source_finish) struct kube_source source = {0};
-    return read_file(path, context, &source, err) && kube_access_create(&source, out, err);
+    return kube_source_read(path, context, &source, err) && kube_access_create(&source, out, err);
 }
 
 // "https://10.0.0.1:443", "https://[fd00::1]:443".
@@ -262,6 +264,8 @@ bool kube_access_in_cluster(const char *directory, struct kube_access **out, str
 
 void kube_source_finish(struct kube_source *source)
 {
+    free(source->kubeconfig);
+    free(source->context);
     free(source->origin);
     free(source->server);
     free(source->ca_file);

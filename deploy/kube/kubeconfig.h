@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #define KUBECONFIG_MAX           ((size_t)4 << 20) // bytes of a kubeconfig file
-#define KUBE_TOKEN_REREAD_MS     60000             // a token file is read again after this long
+#define KUBE_TOKEN_REREAD_MS     60000             // files are read again after this long
 #define KUBE_EXEC_TIMEOUT_MS     30000             // for an exec plugin's answer
 #define KUBE_EXEC_OUTPUT_MAX     ((size_t)1 << 20) // bytes of it
 #define KUBE_REJECTED_PAUSE_MS   5000              // least time between two renewals after 401
@@ -28,7 +28,8 @@ struct kube_identity {
 // to: certificate data goes before a path, a token file before a token, relative paths start at the
 // file's directory. Errors (ERR_INVALID, ERR_IO) name file and key:
 //     /etc/kube/config: users[2] "ci": client-key: No such file or directory
-// An exec plugin is not run yet.
+// An exec plugin is not run yet. Without one the file is read again now and then, and after a 401,
+// for other credentials and another certificate authority; another server is not followed.
 bool kube_access_from_file(const char *path, const char *context, struct kube_access **out,
                            struct error *err) MUST_CHECK;
 
@@ -44,8 +45,8 @@ void kube_access_destroy(struct kube_access *access);
 
 const char *kube_access_server(const struct kube_access *access); // URL without a final '/'
 
-// The present identity. A token file older than KUBE_TOKEN_REREAD_MS is read again here (a file
-// that cannot be read now keeps the last token). With an exec plugin, which runs on a thread of its
+// The present identity. Files older than KUBE_TOKEN_REREAD_MS are read again here (one that cannot
+// be read now keeps the last credentials). With an exec plugin, which runs on a thread of its
 // own ahead of the expiry, this waits until there are credentials: ERR_TIMEOUT at the deadline, or
 // the plugin's own error. A deadline that is past never waits. The caller releases *out.
 bool kube_access_identity(struct kube_access *access, struct mono_time deadline,

@@ -36,6 +36,10 @@
 #define ANNOTATION_PATCHED_IMAGE      CRONWRIGHT_PREFIX "patched-image"
 // Which containers got it, "a,b", where the pod has several.
 #define ANNOTATION_PATCHED_CONTAINERS CRONWRIGHT_PREFIX "patched-containers"
+// Hash of how it was built (build/recipe.h), and which agent wrote it: an agent's own number for a
+// build means nothing to another.
+#define ANNOTATION_RECIPE             CRONWRIGHT_PREFIX "recipe"
+#define ANNOTATION_PATCHED_BY         CRONWRIGHT_PREFIX "patched-by"
 // The image that was put back after a GitOps owner had undone it; not a second time.
 #define ANNOTATION_PUT_BACK           CRONWRIGHT_PREFIX "put-back"
 

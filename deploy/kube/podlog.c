@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define DELAY_MIN_MS   500  // before the pod is looked at again, doubled up to
@@ -164,7 +165,7 @@ static void finish(struct follower *follower, enum podlog_state state, const cha
     follower_leave(follower);
 }
 
-// The hub goes: the file stays as it is, to be followed on.
+// The hub goes, and the file stays as it is, to be followed on; or the file was removed.
 static void abandon(struct follower *follower)
 {
     struct podlog_file *file = follower->file;
@@ -175,15 +176,23 @@ static void abandon(struct follower *follower)
     follower_leave(follower);
 }
 
+// False when its file was removed: then a log that cannot be had is not asked for any longer.
+static bool is_kept(const struct follower *follower)
+{
+    struct stat status;
+    return fstat(follower->fd, &status) != 0 || status.st_nlink > 0;
+}
+
 // True when there is to be no next step.
 static bool over(struct follower *follower)
 {
     pthread_mutex_lock(&follower->hub->mutex);
     bool closing = follower->hub->closing;
     pthread_mutex_unlock(&follower->hub->mutex);
-    if (closing)
+    bool ends = closing || !is_kept(follower);
+    if (ends)
         abandon(follower);
-    return closing;
+    return ends;
 }
 
 static void look_again(struct follower *follower, int64_t delay_max_ms)

@@ -24,11 +24,13 @@ const char *kube_verb(const struct kube_request *request);
 // Tells who wants to know.
 void kube_tell_answer(const struct kube_client *client, const char *verb, int status);
 
-// Judges an HTTP answer. On failure only status, reason and retry_after_ms of `reply` are set.
+// Judges an HTTP answer. On failure only status, reason, retry_after_ms and date of `reply`
+// are set.
 bool kube_reply_read(struct http_response *response, struct kube_reply *reply,
                      struct error *err) MUST_CHECK;
 
-// Of an answer's header lines; -1 when it says nothing that can be used.
+// Of an answer's header lines, at most KUBE_RETRY_AFTER_MAX_MS; -1 when it says nothing that can be
+// used.
 int64_t kube_retry_after_ms(const struct buffer *headers);
 
 // The texts of all Warning headers; NULL when there are none.

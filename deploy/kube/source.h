@@ -8,8 +8,10 @@
 
 // Texts are owned, and NULL when not given. Of a file and its data at most one is set.
 struct kube_source {
-    char *origin; // for error texts: `/etc/kube/config: user "ci"`
-    char *server; // without a final '/'
+    char *kubeconfig; // the file it is from, to be read again; with its context
+    char *context;    // NULL: the file's current one
+    char *origin;     // for error texts: `/etc/kube/config: user "ci"`
+    char *server;     // without a final '/'
     char *ca_file;
     char *ca_pem;
     char *server_name;
@@ -27,6 +29,10 @@ struct kube_source {
 };
 
 void kube_source_finish(struct kube_source *source);
+
+// From a kubeconfig file. The caller finishes *source, also on failure.
+bool kube_source_read(const char *path, const char *context, struct kube_source *source,
+                      struct error *err) MUST_CHECK;
 
 // Takes what `source` holds, also on failure. The files it names are read once here, so that what
 // is missing is told at start.

@@ -91,7 +91,7 @@ static void send_more(struct connection *connection)
 
 static void begin(struct connection *connection, int64_t number)
 {
-    char delivery[DELIVERY_SIZE + 1];
+    char delivery[2 * DELIVERY_SIZE];
     snprintf(delivery, sizeof delivery, "00000000-%04d-4000-8000-%012" PRId64, getpid() % 10000,
              number % 1000000000000);
     memcpy(connection->request + connection->delivery_at, delivery, DELIVERY_SIZE);

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 
+import agents
 import many
 import recovery
 from figures import PROGRAMS, answers, env, load, memory_row, row, run, second_agent
@@ -90,16 +91,16 @@ def git(*arguments):
     return run("git", "-C", env["REPOSITORY_DIR"], *arguments).strip()
 
 
-def push(number):
+def push(number, addresses=(env["WEBHOOK_URL"],)):
     script = pathlib.Path(env["REPOSITORY_DIR"]) / "report.sh"
     script.write_text(re.sub("edition .*", f'edition bench {number}"', script.read_text()))
     git("commit", "-qam", f"Bench {number}")
     git("push", "-q")
     commit = git("rev-parse", "HEAD")
     began = time.monotonic()
-    run(env["CRONWRIGHT"], "sign", "--secret-file", env["GITHUB_SECRET_FILE"], "--repository",
-        env["REPOSITORY"], "--branch", "main", "--commit", commit,
-        f"{env['WEBHOOK_URL']}/webhooks/github")
+    for address in addresses:
+        run(env["CRONWRIGHT"], "sign", "--secret-file", env["GITHUB_SECRET_FILE"], "--repository",
+            env["REPOSITORY"], "--branch", "main", "--commit", commit, f"{address}/webhooks/github")
     while time.monotonic() - began < DEADLINE:
         builds = json.loads(run(env["CRONWRIGHT"], "builds", "-o", "json"))["builds"]
         build = next((build for build in builds if build["commit"] == commit), None)
@@ -154,6 +155,7 @@ program_sizes()
 memory_row("memory when idle", env["AGENT_PID"])
 ready_time()
 push_to_patched()
+agents.measure(lambda number, addresses: push(number, addresses)[0], env["WEBHOOK_URL"], PUSHES)
 pushes_accepted()
 memory_row("memory after the load", env["AGENT_PID"])
 recovery.measure()

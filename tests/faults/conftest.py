@@ -21,6 +21,7 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     if config.option.seed is None:
         config.option.seed = secrets.randbelow(2**32)
+    config.addinivalue_line("markers", "disruptive: disturbs whatever else uses the cluster")
 
 
 def pytest_report_header(config):

@@ -88,6 +88,12 @@ class Place:
         return [job for job in self.cluster.list("jobs", self.builds_namespace)
                 if job["metadata"]["annotations"].get(ANNOTATION + "repository") == identity]
 
+    def unfinished_build_jobs(self, repository):
+        """A cancelled one is kept, too, but has failed."""
+        return [job for job in self.build_jobs(repository)
+                if not any(condition["type"] in ("Complete", "Failed") and condition["status"] == "True"
+                           for condition in job["status"].get("conditions", []))]
+
     def own_build_jobs(self):
         """Name → repository of the Kaniko Jobs for repositories of this place."""
         prefixes = tuple(url.split("//")[1] + "/" for url in (self.git_url, self.private_git_url, self.locked_git_url))

@@ -7,7 +7,7 @@ import pytest
 
 import forges
 from agents import FORGE_SECRETS, Agent
-from places import dockerfile, report
+from places import ANNOTATION, dockerfile, report
 from registry import Image
 from repositories import git
 from waiting import eventually
@@ -337,7 +337,7 @@ def test_cronjob_deleted_during_the_build(agent, place):
     assert agent.outcome(delivery)["reason"] == "no-match"
     ended = agent.build_reaches(repository, commit, "superseded")
     assert "no service" in ended["detail"]
-    eventually(lambda: not place.build_jobs(repository), "its Job is gone")
+    eventually(lambda: not place.unfinished_build_jobs(repository), "its Job has ended")
     eventually(lambda: not place.cluster.live_pods(place.builds_namespace,
                                                    f"batch.kubernetes.io/job-name={build['job']}"), "its pod is gone")
 
@@ -383,7 +383,10 @@ def test_newest_push_wins_and_a_restless_branch_still_deploys(agent, place):
     patches = [agent.get(f"/v1/builds/{build['build']}")["patches"] for build in (second, third)]
     assert patches[0][0]["newImage"] == patches[1][0]["oldImage"] and patches[1][0]["newImage"] == service.image()
     assert all(not agent.get(f"/v1/deliveries/{delivery.id}")["pending"] for delivery in deliveries)
-    eventually(lambda: len(place.build_jobs(repository)) == 2, "the cancelled Job is gone")
+    cancelled = [job["metadata"]["name"] for job in place.build_jobs(repository)
+                 if ANNOTATION + "cancelled" in job["metadata"]["annotations"]]
+    assert cancelled == [first["job"]]
+    eventually(lambda: not place.unfinished_build_jobs(repository), "the cancelled Job has ended")
 
 
 def test_two_pushes_at_once_end_with_the_newest(agent, place):

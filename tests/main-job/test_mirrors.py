@@ -85,7 +85,7 @@ def test_a_full_disk_is_told_and_overcome(new_place):
                 builds = agent.builds_of(repository)
                 return builds and "the disk is full" in (builds[0]["detail"] or "") and builds[0]
             build = eventually(told, "the build says that the disk is full", 60)
-            assert build["state"] == "fetching" and str(disk) in build["detail"], build
+            assert build["state"] == "waiting" and str(disk) in build["detail"], build
             subprocess.run([*AS_ROOT, "mount", "-o", "remount,size=100m", disk], check=True)
             agent.outcome_of(delivery, "deployed", 180)
     finally:

@@ -155,7 +155,7 @@ def test_entry_of_the_allow_table_comes_and_goes(agent, place):
 
 
 def test_who_loses_the_right_loses_the_build(agent, place):
-    """Its Job is taken away, and the service stays as it is."""
+    """Its Job is ended, and the service stays as it is."""
     repository = place.repository("losing")
     service = place.service("losing", repository=repository).seen_by(agent)
     commit = repository.push(report(place.cluster, "never", 'RUN ["/bin/busybox", "sleep", "30"]'))
@@ -166,7 +166,7 @@ def test_who_loses_the_right_loses_the_build(agent, place):
     build = agent.build_reaches(repository, commit, "superseded")
     assert build["reason"] == "cancelled", build
     agent.outcome_of(delivery, "not-allowed")
-    eventually(lambda: not place.build_jobs(repository), "the Job is gone")
+    eventually(lambda: not place.unfinished_build_jobs(repository), "the Job has ended")
     assert service.annotation("commit") is None and "not-built" in service.image()
 
 

@@ -3,7 +3,7 @@
 import time
 
 
-def eventually(condition, what, seconds=30):
+def eventually(condition, what, seconds=30, every=0.05):
     """What `condition` gives as soon as that is true; fails with the last answer at the deadline."""
     deadline = time.monotonic() + seconds
     while True:
@@ -11,4 +11,4 @@ def eventually(condition, what, seconds=30):
         if found:
             return found
         assert time.monotonic() < deadline, f"not within {seconds} s: {what} (last: {found!r})"
-        time.sleep(0.05)
+        time.sleep(every)

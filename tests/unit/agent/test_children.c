@@ -68,7 +68,7 @@ static void test_gives_input_and_takes_output(void **state)
 {
     (void)state;
     struct woken woken = woken_init();
-    struct children *children = children_create(2);
+    struct children *children = children_create((struct children_bounds){2, 2, 2});
     struct child_result result = {0};
     assert_int_equal(children_take(children, "a", &result), CHILD_UNKNOWN);
     struct child_request ask = request("/bin/cat", "what is asked", &woken);
@@ -93,7 +93,7 @@ static void test_exit_status_and_errors_are_told(void **state)
     char path[64];
     script(path, "#!/bin/sh\necho why >&2\nexit 3\n");
     struct woken woken = woken_init();
-    struct children *children = children_create(1);
+    struct children *children = children_create((struct children_bounds){1, 1, 1});
     struct child_request ask = request(path, "", &woken);
     children_ask(children, "a", &ask);
     run_until_woken(children, &woken);
@@ -113,7 +113,7 @@ static void expect_failure(const char *text, int64_t timeout_ms, enum error_code
     char path[64];
     script(path, text);
     struct woken woken = woken_init();
-    struct children *children = children_create(1);
+    struct children *children = children_create((struct children_bounds){1, 1, 1});
     struct child_request ask = request(path, "", &woken);
     ask.timeout_ms = timeout_ms;
     children_ask(children, "a", &ask);
@@ -144,7 +144,7 @@ static void test_a_program_that_is_not_there(void **state)
 {
     (void)state;
     struct woken woken = woken_init();
-    struct children *children = children_create(1);
+    struct children *children = children_create((struct children_bounds){1, 1, 1});
     struct child_request ask = request("/nonexistent/program", "", &woken);
     children_ask(children, "a", &ask);
     run_until_woken(children, &woken);
@@ -165,7 +165,7 @@ static void test_no_more_than_the_places_run_at_once(void **state)
     snprintf(text, sizeof text, "#!/bin/sh\nmkdir %s || echo two\nrmdir %s\n", lock, lock);
     script(path, text);
     struct woken woken = woken_init();
-    struct children *children = children_create(1);
+    struct children *children = children_create((struct children_bounds){1, 1, 1});
     const char *const names[] = {"a", "b", "c"};
     for (size_t i = 0; i < 3; i++) {
         struct child_request ask = request(path, "", &woken);
@@ -186,13 +186,58 @@ static void test_no_more_than_the_places_run_at_once(void **state)
     close(woken.fd);
 }
 
+// What waits for a silent host, or a silent repository on it, lets the others past.
+static void test_a_silent_host_holds_up_its_own_alone(void **state)
+{
+    (void)state;
+    char path[64];
+    script(path, "#!/bin/sh\nexec sleep 1000\n");
+    struct woken woken = woken_init(), unwoken = woken_init();
+    struct children *children = children_create((struct children_bounds){4, 2, 1});
+    static const struct {
+        const char *name, *host, *repository;
+    } silent[] = {{"a", "one", "one/a"},
+                  {"a again", "one", "one/a"}, // waits for its repository
+                  {"b", "one", "one/b"},
+                  {"c", "one", "one/c"}}; // waits for its host
+    for (size_t i = 0; i < sizeof silent / sizeof *silent; i++) {
+        struct child_request ask = request(path, "", &unwoken);
+        ask.host = silent[i].host;
+        ask.repository = silent[i].repository;
+        children_ask(children, silent[i].name, &ask);
+    }
+    static const char *const others[] = {"two", "three", NULL};
+    for (size_t i = 0; i < 3; i++) {
+        struct child_request ask = request("/bin/cat", "", &woken);
+        ask.host = ask.repository = others[i];
+        children_ask(children, others[i] ? others[i] : "nobody", &ask);
+    }
+    while (woken.count < 3)
+        run_until_woken(children, &woken);
+    size_t running, waiting;
+    children_count(children, &running, &waiting);
+    assert_int_equal(running, 2);
+    assert_int_equal(waiting, 2);
+    // The place of one that ends goes to the one that has waited for it.
+    children_cancel(children, "a");
+    assert_false(children_run(children, woken.fd, mono_after(50)));
+    children_count(children, &running, &waiting);
+    assert_int_equal(running, 2);
+    assert_int_equal(waiting, 1);
+    assert_int_equal(unwoken.count, 0);
+    children_destroy(children);
+    unlink(path);
+    close(woken.fd);
+    close(unwoken.fd);
+}
+
 static void test_a_cancelled_child_wakes_nobody(void **state)
 {
     (void)state;
     char path[64];
     script(path, "#!/bin/sh\nexec sleep 1000\n");
     struct woken woken = woken_init();
-    struct children *children = children_create(1);
+    struct children *children = children_create((struct children_bounds){1, 1, 1});
     struct child_request ask = request(path, "", &woken);
     children_ask(children, "a", &ask);
     assert_false(children_run(children, woken.fd, mono_after(50)));
@@ -220,6 +265,7 @@ int main(void)
         cmocka_unit_test(test_a_child_that_says_too_much_is_killed),
         cmocka_unit_test(test_a_program_that_is_not_there),
         cmocka_unit_test(test_no_more_than_the_places_run_at_once),
+        cmocka_unit_test(test_a_silent_host_holds_up_its_own_alone),
         cmocka_unit_test(test_a_cancelled_child_wakes_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

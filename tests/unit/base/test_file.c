@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -196,6 +197,34 @@ static void test_removal_follows_no_link(void **state)
     assert_int_equal(access(kept, F_OK), 0);
 }
 
+// Root may do everything, so that somebody else does it.
+static void test_removal_opens_what_is_closed(void **state)
+{
+    (void)state;
+    struct error err;
+    CLEANUP(free_ptr) char *top = in_directory("closed");
+    assert_true(directory_make(top, &err));
+    assert_int_equal(chmod(directory, 0711), 0);
+    assert_int_equal(chmod(top, 0777), 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        if (geteuid() == 0 && setuid(65534) != 0)
+            _exit(2);
+        CLEANUP(free_ptr) char *tree = xasprintf("%s/tree", top);
+        CLEANUP(free_ptr) char *sub = xasprintf("%s/sub", tree);
+        CLEANUP(free_ptr) char *deep = xasprintf("%s/deep", sub);
+        CLEANUP(free_ptr) char *file = xasprintf("%s/file", deep);
+        bool made = directory_make(deep, &err) && file_write(file, 0600, "x", 1, &err);
+        bool closed = chmod(deep, 0500) == 0 && chmod(sub, 0) == 0 && chmod(tree, 0100) == 0;
+        _exit(made && closed && directory_remove(tree, &err) && access(tree, F_OK) != 0 ? 0 : 1);
+    }
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    assert_true(directory_remove(top, &err));
+}
+
 static void test_open_file_is_at_its_name(void **state)
 {
     (void)state;
@@ -224,6 +253,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_secret_cap, make, clean),
         cmocka_unit_test_setup_teardown(test_directories, make, clean),
         cmocka_unit_test_setup_teardown(test_removal_follows_no_link, make, clean),
+        cmocka_unit_test_setup_teardown(test_removal_opens_what_is_closed, make, clean),
         cmocka_unit_test_setup_teardown(test_open_file_is_at_its_name, make, clean),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

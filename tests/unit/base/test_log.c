@@ -166,6 +166,29 @@ static void test_lines_do_not_mix(void **state)
     assert_int_equal(lines, 400);
 }
 
+// Nobody reads: no line waits, and those that found no room are counted later.
+static void test_full_pipe(void **state)
+{
+    (void)state;
+    enum { MANY = 2000 };
+    log_setup(LOG_INFO, LOG_TEXT);
+    assert_int_equal(fcntl(pipe_fds[1], F_SETFL, 0), 0); // a write would block
+    for (int i = 0; i < MANY; i++)
+        log_line(LOG_INFO, "of many", "text", "as long as usual, so that few fit into the pipe",
+                 NULL);
+    int kept = 0;
+    for (const char *text; *(text = written());)
+        for (; (text = strstr(text, "of many")); text++)
+            kept++;
+    assert_in_range(kept, 100, MANY - 1);
+    log_line(LOG_INFO, "read again", NULL);
+    char lost[64];
+    snprintf(lost, sizeof lost, "log lines were lost: nobody took them count=%d\n", MANY - kept);
+    const char *text = written();
+    assert_non_null(strstr(text, "read again\n"));
+    assert_non_null(strstr(text, lost));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -175,6 +198,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_json, capture, release),
         cmocka_unit_test_setup_teardown(test_long_lines, capture, release),
         cmocka_unit_test_setup_teardown(test_lines_do_not_mix, capture, release),
+        cmocka_unit_test_setup_teardown(test_full_pipe, capture, release),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

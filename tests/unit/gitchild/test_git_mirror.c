@@ -146,6 +146,11 @@ static const struct {
     {"a link in its place", "cd ..; rm -rf mirror; ln -s /nowhere mirror"},
     {"an empty directory in its place", "cd ..; rm -rf mirror; mkdir mirror"},
     {"refs garbled", "for r in $(find refs/cronwright -type f); do printf 'x' > $r; done"},
+    {"HEAD a directory", "rm HEAD; mkdir -p HEAD/x"},
+    {"objects a file", "rm -rf objects; printf x > objects"},
+    {"closed to its owner", "chmod -R 0 ."},
+    {"a directory in its lock's place", "rm -f ../mirror.lock; mkdir -p ../mirror.lock/x"},
+    {"a link in its lock's place", "ln -sf /nowhere ../mirror.lock"},
     {"its last use crashed", "touch " BARE_DAMAGED},
     {"many packs", "for i in $(seq 50); do touch objects/pack/pack-$i.pack; done"},
 };
@@ -177,24 +182,26 @@ static void damage_heals_itself(void **state)
     }
 }
 
-// Wherever bytes of a pack change, the same context comes of it.
+// Wherever bytes of a pack or of its index change, the same context comes of it.
 static void changed_bytes_heal_themselves(void **state)
 {
     (void)state;
+    static const char *const kinds[] = {"pack", "idx"};
     repository_make();
     sh("cd tree; for i in 1 2 3 4 5 6; do head -c 3000 /dev/urandom > big$i; done");
     commit_to("main", "First", commit);
     char *first = context_sha256(context_request("main", commit));
     sh("cd mirror; git repack -q -a -d; cd ..; cp -a mirror sound");
-    for (unsigned seed = 1; seed <= 40; seed++) {
+    for (unsigned seed = 1; seed <= 60; seed++) {
+        const char *kind = kinds[seed % 2];
         sh("rm -rf mirror; cp -a sound mirror; cd mirror; chmod -R u+w .;"
-           "p=$(ls objects/pack/*.pack); size=$(stat -c %%s $p); seed=%u;"
+           "p=$(ls objects/pack/*.%s); size=$(stat -c %%s $p); seed=%u;"
            "for i in 1 2 3; do seed=$(( (seed * 1103515245 + 12345) %% 2147483648 ));"
            "printf '\\252' | dd of=$p bs=1 seek=$((seed %% size)) conv=notrunc 2>/dev/null; done",
-           seed);
+           kind, seed);
         char *again = context_sha256(context_request("main", commit));
         if (strcmp(first, again) != 0)
-            fail_msg("seed %u: another context", seed);
+            fail_msg("seed %u, %s: another context", seed, kind);
         free(again);
     }
     free(first);

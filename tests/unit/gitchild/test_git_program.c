@@ -25,25 +25,31 @@ static const char CONFIGURATION[] =
     "auth.require = (\"/git/private\" => (\"method\" => \"basic\", \"realm\" => \"git\", "
     "\"require\" => \"valid-user\"))\n"
     "url.redirect = (\"^/elsewhere/(.*)\" => \"http://localhost:%d/git/$1\",\n"
-    "    \"^/moved/(.*)\" => \"/git/$1\")\n"
+    "    \"^/moved/(.*)\" => \"/git/$1\", \"^/circle/(.*)\" => \"/circle/$1\")\n"
     "$HTTP[\"url\"] =~ \"^/git/\" {\n"
     "    alias.url = (\"/git/\" => \"/usr/lib/git-core/git-http-backend/\")\n"
     "    cgi.assign = (\"\" => \"\")\n"
     "}\n"
     "$HTTP[\"url\"] =~ \"^/forbidden/\" { url.access-deny = (\"\") }\n"
-    "$HTTP[\"url\"] =~ \"^/(busy|torn|hung)/\" {\n"
-    "    alias.url = (\"/busy/\" => \"%s/busy/\", \"/torn/\" => \"%s/torn/\", \"/hung/\" => "
-    "\"%s/hung/\")\n"
+    "$HTTP[\"url\"] =~ \"^/(busy|torn|hung|flipped|endless)/\" {\n"
+    "    alias.url = (\"/\" => \"%s/\")\n"
     "    cgi.assign = (\"\" => \"/bin/sh\")\n"
     "}\n";
 
-// Answers as the real server does, but breaks off in the midst of the pack, or stays silent there.
+// Answers as the real server does up to the midst of the pack, and then does something else.
 static const char BROKEN[] =
     "export PATH_TRANSLATED=%s$PATH_INFO; unset PATH_INFO GIT_PROJECT_ROOT\n"
     "case $PATH_TRANSLATED in\n"
-    "*/git-upload-pack) /usr/lib/git-core/git-http-backend | head -c 300000; %s ;;\n"
+    "*/git-upload-pack) /usr/lib/git-core/git-http-backend | (head -c 300000; %s) ;;\n"
     "*) exec /usr/lib/git-core/git-http-backend ;;\n"
     "esac\n";
+
+// Lists refs for as long as somebody reads.
+static const char ENDLESS[] =
+    "printf 'Content-Type: application/x-git-upload-pack-advertisement\\r\\n\\r\\n'\n"
+    "printf '001e# service=git-upload-pack\\n0000'\n"
+    "printf '0059%%040d HEAD\\000side-band-64k ofs-delta agent=git/test\\n' 1\n"
+    "exec awk 'BEGIN { for (i = 1; ; i++) printf \"0045%%040d refs/heads/%%012d\\n\", i, i }'\n";
 
 static int server_start(void **state)
 {
@@ -55,12 +61,15 @@ static int server_start(void **state)
         return 0;
     }
     close(socket_on_free_port(false, &port));
-    write_text("lighttpd.conf", CONFIGURATION, port, w, w, w, w, port, w, w, w);
+    write_text("lighttpd.conf", CONFIGURATION, port, w, w, w, w, port, w);
     write_text("users", "builder:correct horse\n");
-    sh("mkdir -p busy torn hung");
+    sh("mkdir -p busy torn hung flipped endless");
     write_text("busy/git", "printf 'Status: 503\\r\\nContent-Type: text/plain\\r\\n\\r\\nbusy'\n");
     write_text("torn/git", BROKEN, w, "true");
     write_text("hung/git", BROKEN, w, "exec sleep 30");
+    write_text("flipped/git", BROKEN, w,
+               "head -c 9 | LC_ALL=C tr '\\000-\\377' '\\001-\\377\\000'; cat");
+    write_text("endless/git", ENDLESS);
     start("/usr/sbin/lighttpd",
           (const char *const[]){"lighttpd", "-D", "-f", "lighttpd.conf", NULL});
     wait_until_it_answers(port);
@@ -164,6 +173,7 @@ static void each_failure_has_its_word(void **state)
         {"/busy/git", GIT_ERROR_WORD_UNAVAILABLE, "503"},
         {"/dumb.git", GIT_ERROR_WORD_PROTOCOL, "content-type"},
         {"/elsewhere/origin.git", GIT_ERROR_WORD_REDIRECT, "from 127.0.0.1 to localhost"},
+        {"/circle/origin.git", GIT_ERROR_WORD_REDIRECT, "redirects again and again"},
     };
     for (size_t i = 0; i < sizeof failures / sizeof failures[0]; i++)
         assert_error(ask_program(head_request(failures[i].path)), failures[i].word,
@@ -311,6 +321,36 @@ static void a_torn_answer_is_told_and_forgotten(void **state)
     assert_done(&reply);
     assert_null(event(&reply, "remake"));
     reply_finish(&reply);
+}
+
+// A mirror that was in order goes for it, since it could have been to blame; it comes back.
+static void a_broken_pack_is_the_remotes_fault(void **state)
+{
+    (void)state;
+    need_server();
+    repository_with_weight();
+    for (int turn = 0; turn < 2; turn++) {
+        assert_error(ask_program(fetch_request("/flipped/git/origin.git")), GIT_ERROR_WORD_PROTOCOL,
+                     "/flipped/git/origin.git sends a broken pack", NULL);
+        struct reply reply = ask_program(fetch_request("/git/origin.git"));
+        assert_done(&reply);
+        reply_finish(&reply);
+        sh("cd tree; head -c 500000 /dev/urandom > big");
+        commit_to("main", "Next", commit);
+    }
+}
+
+static void an_endless_list_of_refs_ends(void **state)
+{
+    (void)state;
+    need_server();
+#ifdef __SANITIZE_ADDRESS__
+    fprintf(stderr, "SKIPPED: the address sanitizer leaves no limit on memory\n");
+    skip();
+#endif
+    json_t *request = head_request("/endless/git");
+    json_object_set_new(request, "seconds", json_integer(120));
+    assert_error(ask_program(request), GIT_ERROR_WORD_TOO_LARGE, "lists more refs than fit", NULL);
 }
 
 // Half a pack is in the mirror, and the server says no more.
@@ -483,6 +523,8 @@ int main(void)
         cmocka_unit_test(only_http_is_spoken),
         cmocka_unit_test(a_repository_over_its_cap_is_not_fetched),
         cmocka_unit_test(a_torn_answer_is_told_and_forgotten),
+        cmocka_unit_test(a_broken_pack_is_the_remotes_fault),
+        cmocka_unit_test(an_endless_list_of_refs_ends),
         cmocka_unit_test(killed_in_mid_fetch),
         cmocka_unit_test(nobody_waits_for_an_answer),
         cmocka_unit_test(limits_are_set),

@@ -194,18 +194,19 @@ static void errors_have_code_and_reason(void **state)
         const char *word;
         enum error_code code;
         const char *reason;
+        bool refused;
     } cases[] = {
-        {GIT_ERROR_WORD_BRANCH, ERR_NOT_FOUND, "branch-missing"},
-        {GIT_ERROR_WORD_NOT_FOUND, ERR_NOT_FOUND, "repository-missing"},
-        {GIT_ERROR_WORD_UNAUTHORIZED, ERR_UNAUTHORIZED, "repository-login"},
-        {GIT_ERROR_WORD_HOST_KEY, ERR_FORBIDDEN, "repository-host-key"},
-        {GIT_ERROR_WORD_PROXY, ERR_UNAUTHORIZED, "repository-proxy"},
-        {GIT_ERROR_WORD_REDIRECT, ERR_INVALID, "repository-redirect"},
-        {GIT_ERROR_WORD_TIMEOUT, ERR_TIMEOUT, "repository-timeout"},
-        {GIT_ERROR_WORD_SUPERSEDED, ERR_CONFLICT, "superseded"},
-        {GIT_ERROR_WORD_DOCKERFILE, ERR_NOT_FOUND, "dockerfile-missing"},
-        {GIT_ERROR_WORD_CONTEXT_SIZE, ERR_TOO_LARGE, "context-too-large"},
-        {GIT_ERROR_WORD_IO, ERR_IO, "fetch-failed"},
+        {GIT_ERROR_WORD_BRANCH, ERR_NOT_FOUND, "branch-missing", true},
+        {GIT_ERROR_WORD_NOT_FOUND, ERR_NOT_FOUND, "repository-missing", true},
+        {GIT_ERROR_WORD_UNAUTHORIZED, ERR_UNAUTHORIZED, "repository-login", true},
+        {GIT_ERROR_WORD_HOST_KEY, ERR_FORBIDDEN, "repository-host-key", true},
+        {GIT_ERROR_WORD_PROXY, ERR_UNAUTHORIZED, "repository-proxy", true},
+        {GIT_ERROR_WORD_REDIRECT, ERR_INVALID, "repository-redirect", true},
+        {GIT_ERROR_WORD_TIMEOUT, ERR_TIMEOUT, "repository-timeout", false},
+        {GIT_ERROR_WORD_SUPERSEDED, ERR_CONFLICT, "superseded", false},
+        {GIT_ERROR_WORD_DOCKERFILE, ERR_NOT_FOUND, "dockerfile-missing", false},
+        {GIT_ERROR_WORD_CONTEXT_SIZE, ERR_TOO_LARGE, "context-too-large", false},
+        {GIT_ERROR_WORD_IO, ERR_IO, "fetch-failed", false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct git_answers answers;
@@ -219,6 +220,7 @@ static void errors_have_code_and_reason(void **state)
         assert_int_equal(answers.error.code, cases[i].code);
         assert_string_equal(answers.error.text, "because");
         assert_string_equal(answers.reason, cases[i].reason);
+        assert_int_equal(answers.refused, cases[i].refused);
         git_answers_finish(&answers);
     }
 }

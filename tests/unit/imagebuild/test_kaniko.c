@@ -391,6 +391,18 @@ static void an_existing_job_means(void **state)
         json_t *job = job_of(&settings, &build);
         json_object_set_new(job, "status", json_loads(cases[i].status, 0, NULL));
         assert_int_equal(kaniko_existing(job, &build), cases[i].meaning);
+        assert_int_equal(kaniko_job_is_live(job), cases[i].meaning == KANIKO_EXISTING_LIVE);
+        json_t *patch = kaniko_cancel_patch("the branch moved on");
+        json_t *annotations = json_object_get(json_object_get(job, "metadata"), "annotations");
+        assert_false(kaniko_job_is_cancelled(job));
+        json_object_update(annotations,
+                           json_unconst(json_at(patch, "metadata", "annotations", NULL)));
+        assert_int_equal(json_integer_value(json_at(patch, "spec", "activeDeadlineSeconds", NULL)),
+                         1);
+        json_decref(patch);
+        assert_true(kaniko_job_is_cancelled(job));
+        assert_false(kaniko_job_is_live(job));
+        assert_int_equal(kaniko_existing(job, &build), KANIKO_EXISTING_CANCELLED);
         json_object_set_new(json_object_get(job, "metadata"), "deletionTimestamp",
                             json_string("2026-11-24T08:01:10Z"));
         assert_int_equal(kaniko_existing(job, &build), KANIKO_EXISTING_VANISHING);

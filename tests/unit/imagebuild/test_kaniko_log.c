@@ -172,6 +172,11 @@ static void some_causes_pass(void **state)
     assert_true(
         kaniko_cause_is_transient("push to r/x: dial tcp r:1: connect: connection refused"));
     assert_true(kaniko_cause_is_transient("push to r/x: TOOMANYREQUESTS: slow down"));
+    assert_true(kaniko_cause_is_transient("push to r/x: unexpected status code 429 Too Many "
+                                          "Requests: wait"));
+    assert_true(kaniko_cause_is_transient("push to r/x: UNSUPPORTED: The operation is "
+                                          "unsupported."));
+    assert_false(kaniko_cause_is_transient("push to r/x: UNAUTHORIZED: authentication required"));
     assert_false(kaniko_cause_is_transient("FROM python:3.99: not found"));
     assert_false(kaniko_cause_is_transient("RUN curl http://x: connection refused: exit 7"));
 }

@@ -11,6 +11,9 @@
 #define TIMEOUT_MS 10000
 
 #define NO_DIGEST "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define MANIFEST  "{}" // as far as the look-up is concerned
+#define ITS_DIGEST                                                                                 \
+    "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a" // of MANIFEST
 
 // --- parsers ---
 
@@ -312,6 +315,27 @@ static void an_open_registry(void **state)
     assert_int_not_equal(ask(open_port, "acme/report", digest, &access, &err), ERR_NONE);
 }
 
+static enum error_code ask_tag(const char *tag, const char *wanted)
+{
+    struct registry_access access = {.plain_http = true};
+    struct image_reference image;
+    struct error err;
+    char *text = xasprintf("localhost:%d/acme/report:%s", open_port, tag);
+    assert_true(image_parse(text, &image, &err));
+    free(text);
+    return registry_confirm_tag(&image, wanted, &access, TIMEOUT_MS, &err) ? ERR_NONE : err.code;
+}
+
+static void what_a_tag_means(void **state)
+{
+    (void)state;
+    if (!have_registry)
+        skip();
+    assert_int_equal(ask_tag("1", digest), ERR_NONE);
+    assert_int_equal(ask_tag("1", NO_DIGEST), ERR_PROTOCOL);
+    assert_int_equal(ask_tag("2", digest), ERR_NOT_FOUND);
+}
+
 static void a_registry_with_a_password(void **state)
 {
     (void)state;
@@ -424,17 +448,30 @@ static pid_t scripted(const char *const answers[], int *port)
 static void odd_answers(void **state)
 {
     (void)state;
-#define END "Connection: close\r\nContent-Length: 0\r\n\r\n"
+#define END  "Connection: close\r\nContent-Length: 0\r\n\r\n"
+#define GOOD "Connection: close\r\nContent-Length: 2\r\n\r\n" MANIFEST
     static const struct {
         const char *answers[4];
         enum error_code code;
         const char *text;
     } cases[] = {
-        {{"HTTP/1.1 200 OK\r\n" END}, ERR_NONE, ""},
-        {{"HTTP/1.1 200 OK\r\nDocker-Content-Digest: sha256:ab\r\n" END},
+        {{"HTTP/1.1 200 OK\r\n" GOOD}, ERR_NONE, ""},
+        {{"HTTP/1.1 200 OK\r\nDocker-Content-Digest: " ITS_DIGEST "\r\n" GOOD}, ERR_NONE, ""},
+        {{"HTTP/1.1 200 OK\r\nDocker-Content-Digest: sha256:ab\r\n" GOOD},
+         ERR_CONFLICT,
+         "it speaks of sha256:ab"},
+        {{"HTTP/1.1 200 OK\r\nDocker-Content-Digest: " ITS_DIGEST "\r\n" END},
+         ERR_CONFLICT,
+         "it gives what has the digest sha256:e3b0c44298fc"},
+        {{"HTTP/1.1 200 OK\r\nDocker-Content-Digest: " ITS_DIGEST "\r\n"
+          "Content-Length: 3\r\n\r\n{ }"},
+         ERR_CONFLICT,
+         "it gives what has the digest"},
+        {{"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n" MANIFEST}, ERR_UNAVAILABLE, ""},
+        {{"HTTP/1.1 302 Found\r\nLocation: http://localhost:1/?secret\r\n" END},
          ERR_PROTOCOL,
-         "sha256:ab"},
-        {{"HTTP/1.1 302 Found\r\nLocation: http://localhost:1/\r\n" END}, ERR_PROTOCOL, "302"},
+         "302, to go to http://localhost:1/, which is not followed"},
+        {{"HTTP/1.1 307 Temporary Redirect\r\n" END}, ERR_PROTOCOL, "it answers 307"},
         {{"HTTP/1.1 403 Forbidden\r\n" END}, ERR_FORBIDDEN, "not allowed"},
         {{"HTTP/1.1 429 Too Many Requests\r\n" END}, ERR_UNAVAILABLE, "429"},
         {{"HTTP/1.1 503 Service Unavailable\r\n" END}, ERR_UNAVAILABLE, "503"},
@@ -454,17 +491,35 @@ static void odd_answers(void **state)
         {{"nonsense\r\n\r\n"}, ERR_PROTOCOL, ""},
     };
 #undef END
+#undef GOOD
     struct registry_access access = {.plain_http = true};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         int port;
         struct error err;
         pid_t pid = scripted(cases[i].answers, &port);
-        enum error_code code = ask(port, "acme/report", NO_DIGEST, &access, &err);
+        enum error_code code = ask(port, "acme/report", ITS_DIGEST, &access, &err);
         if (code != cases[i].code || !strstr(err.text, cases[i].text))
             fail_msg("%zu: %s: %s", i, error_word(code), err.text);
         kill(pid, SIGTERM);
         waitpid(pid, NULL, 0);
     }
+}
+
+static void what_is_too_large_is_no_manifest(void **state)
+{
+    (void)state;
+    size_t size = ((size_t)4 << 20) + 1;
+    CLEANUP(free_ptr) char *body = xalloc(size + 1);
+    memset(body, ' ', size);
+    CLEANUP(free_ptr)
+    char *answer = xasprintf("HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n%s", size, body);
+    struct registry_access access = {.plain_http = true};
+    struct error err;
+    int port;
+    pid_t pid = scripted((const char *const[]){answer, NULL}, &port);
+    assert_int_equal(ask(port, "acme/report", ITS_DIGEST, &access, &err), ERR_PROTOCOL);
+    kill(pid, SIGTERM);
+    waitpid(pid, NULL, 0);
 }
 
 static void an_identity_token_is_exchanged(void **state)
@@ -483,7 +538,7 @@ static void an_identity_token_is_exchanged(void **state)
         token_server);
     pid_t pid = scripted((const char *const[]){challenge,
                                                "HTTP/1.1 200 OK\r\nConnection: close\r\n"
-                                               "Content-Length: 0\r\n\r\n",
+                                               "Content-Length: 2\r\n\r\n" MANIFEST,
                                                NULL},
                          &registry);
     char *auth = xasprintf("{\"auths\": {\"localhost:%d\": {\"auth\": \"eDp5\", "
@@ -491,7 +546,7 @@ static void an_identity_token_is_exchanged(void **state)
                            registry);
     struct registry_access access = {.plain_http = true, .auth = auth};
     struct error err;
-    assert_int_equal(ask(registry, "acme/report", NO_DIGEST, &access, &err), ERR_NONE);
+    assert_int_equal(ask(registry, "acme/report", ITS_DIGEST, &access, &err), ERR_NONE);
     waitpid(pid, NULL, 0);
     waitpid(giver, NULL, 0);
     char *requests = sh_output("cat requests");
@@ -531,10 +586,12 @@ int main(void)
         cmocka_unit_test(malformed_challenges_are_refused),
         cmocka_unit_test(logins_are_found),
         cmocka_unit_test(an_open_registry),
+        cmocka_unit_test(what_a_tag_means),
         cmocka_unit_test(a_registry_with_a_password),
         cmocka_unit_test(a_registry_with_tokens),
         cmocka_unit_test(a_registry_with_tls),
         cmocka_unit_test(odd_answers),
+        cmocka_unit_test(what_is_too_large_is_no_manifest),
         cmocka_unit_test(an_identity_token_is_exchanged),
         cmocka_unit_test(nobody_there_and_nothing_said),
     };

@@ -36,6 +36,29 @@ static void statuses_are_told_apart(void **state)
                    KUBE_REASON_OTHER, "404 NotFound: m");
     assert_refusal(403, "{\"reason\":\"Forbidden\",\"message\":\"m\"}", ERR_FORBIDDEN,
                    KUBE_REASON_OTHER, "403 Forbidden: m");
+    assert_refusal(
+        403,
+        "{\"reason\":\"Forbidden\",\"message\":\"jobs.batch is forbidden: User \\\"u\\\" "
+        "cannot create resource \\\"jobs\\\" in API group \\\"batch\\\" in the namespace "
+        "\\\"n\\\"\"}",
+        ERR_FORBIDDEN, KUBE_REASON_NO_RIGHT,
+        "403 Forbidden: jobs.batch is forbidden: User \"u\" cannot create resource "
+        "\"jobs\" in API group \"batch\" in the namespace \"n\"");
+    assert_refusal(
+        403,
+        "{\"reason\":\"Forbidden\",\"message\":\"jobs.batch \\\"x\\\" is forbidden: exceeded "
+        "quota: q, requested: count/jobs.batch=1, used: count/jobs.batch=0, limited: "
+        "count/jobs.batch=0\"}",
+        ERR_FORBIDDEN, KUBE_REASON_QUOTA,
+        "403 Forbidden: jobs.batch \"x\" is forbidden: exceeded quota: q, requested: "
+        "count/jobs.batch=1, used: count/jobs.batch=0, limited: count/jobs.batch=0");
+    assert_refusal(
+        403,
+        "{\"reason\":\"Forbidden\",\"message\":\"jobs.batch \\\"x\\\" is forbidden: unable to "
+        "create new content in namespace n because it is being terminated\"}",
+        ERR_FORBIDDEN, KUBE_REASON_TERMINATING,
+        "403 Forbidden: jobs.batch \"x\" is forbidden: unable to create new content in "
+        "namespace n because it is being terminated");
     assert_refusal(401, "{\"reason\":\"Unauthorized\",\"message\":\"m\"}", ERR_UNAUTHORIZED,
                    KUBE_REASON_OTHER, "401 Unauthorized: m");
 }
@@ -64,6 +87,8 @@ static void others_may_answer_too(void **state)
     assert_refusal(503, "", ERR_UNAVAILABLE, KUBE_REASON_OTHER, "503: no reason given");
     assert_refusal(429, "{\"reason\":7}", ERR_UNAVAILABLE, KUBE_REASON_OTHER,
                    "429: no reason given");
+    assert_refusal(404, "default backend - 404", ERR_UNAVAILABLE, KUBE_REASON_OTHER,
+                   "404: default backend - 404");
     assert_refusal(302, "[]", ERR_PROTOCOL, KUBE_REASON_OTHER, "302: no reason given");
     char long_text[2000];
     struct error err;

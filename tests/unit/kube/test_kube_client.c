@@ -76,6 +76,9 @@ static void torn_and_foreign_answers_are_errors(void **state)
     } cases[] = {
         {STEP(NULL, OK "{\"items\":["), ERR_PROTOCOL},
         {STEP(NULL, OK "<html>hello</html>"), ERR_PROTOCOL},
+        {STEP(NULL, OK), ERR_PROTOCOL},
+        {STEP(NULL, OK "null"), ERR_PROTOCOL},
+        {STEP(NULL, ANSWER("404 Not Found", "X-A: b") "no such page"), ERR_UNAVAILABLE},
         {STEP(NULL, ANSWER("200 OK", "Content-Length: 100") "{}"), ERR_UNAVAILABLE},
         {STEP(NULL, ANSWER("302 Found", "Location: http://127.0.0.1:1/")), ERR_PROTOCOL},
         {STEP(NULL, ANSWER("503 Service Unavailable", "X-A: b")), ERR_UNAVAILABLE},

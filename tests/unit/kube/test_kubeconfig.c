@@ -22,10 +22,8 @@ static void put(const char *name, const char *text)
 }
 
 // A kubeconfig of one context with this cluster and this user, in YAML's flow style.
-static struct kube_access *open_config(const char *about, const char *user, struct error *err)
+static void put_config(const char *about, const char *user)
 {
-    struct kube_access *access = NULL;
-    CLEANUP(free_ptr) char *path = xasprintf("%s/config", directory);
     CLEANUP(free_ptr)
     char *text = xasprintf("clusters:\n- {name: c, cluster: %s}\n"
                            "users:\n- {name: u, user: %s}\n"
@@ -34,6 +32,13 @@ static struct kube_access *open_config(const char *about, const char *user, stru
                            "current-context: x\n",
                            about, user);
     put("config", text);
+}
+
+static struct kube_access *open_config(const char *about, const char *user, struct error *err)
+{
+    struct kube_access *access = NULL;
+    CLEANUP(free_ptr) char *path = xasprintf("%s/config", directory);
+    put_config(about, user);
     return kube_access_from_file(path, NULL, &access, err) ? access : NULL;
 }
 
@@ -123,6 +128,42 @@ static void refused_token_is_read_again(void **state)
     kube_access_rejected(access, 2);
     assert_authorization(access, "Authorization: Bearer new"); // the last good one
     kube_access_destroy(access);
+}
+
+static void assert_authority(struct kube_access *access, const char *wanted)
+{
+    CLEANUP(kube_identity_ptr) const struct kube_identity *identity = identity_of(access);
+    assert_string_equal(identity->trust.ca_pem, wanted);
+}
+
+static void refused_credentials_are_looked_up_in_the_file_itself(void **state)
+{
+    (void)state;
+    CLEANUP(free_ptr) char *path = xasprintf("%s/config", directory);
+    struct kube_access *access = must_open(CLUSTER, "{token: old}");
+    put_config(CLUSTER, "{token: new}");
+    assert_authorization(access, "Authorization: Bearer old");
+    kube_access_rejected(access, 1);
+    assert_authorization(access, "Authorization: Bearer new");
+    kube_access_destroy(access);
+
+    access = must_open("{server: 'https://one/', certificate-authority-data: b2xk}", "{token: t}");
+    assert_authority(access, "old");
+    put_config("{server: 'https://one', certificate-authority-data: bmV3}", "{token: t}");
+    kube_access_rejected(access, 1);
+    assert_authority(access, "new");
+    kube_access_destroy(access);
+
+    // Of another server, or unreadable, it changes nothing.
+    static const char *const no_successors[] = {"{server: 'https://one.more'}", "{server: ["};
+    for (size_t i = 0; i < sizeof no_successors / sizeof *no_successors; i++) {
+        access = must_open("{server: 'https://one'}", "{token: old}");
+        put_config(no_successors[i], "{token: new}");
+        kube_access_rejected(access, 1);
+        assert_authorization(access, "Authorization: Bearer old");
+        kube_access_destroy(access);
+    }
+    unlink(path);
 }
 
 static void context_may_be_named(void **state)
@@ -378,6 +419,7 @@ int main(void)
         cmocka_unit_test(all_of_a_cluster_and_a_user),
         cmocka_unit_test(token_file_goes_before_token),
         cmocka_unit_test(refused_token_is_read_again),
+        cmocka_unit_test(refused_credentials_are_looked_up_in_the_file_itself),
         cmocka_unit_test(context_may_be_named),
         cmocka_unit_test(in_cluster),
         cmocka_unit_test(errors_name_file_and_key),

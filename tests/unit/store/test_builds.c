@@ -143,6 +143,53 @@ static void test_attempts_collide(void **state)
     assert_true(store_healthy(store, NULL)); // none of this is the store's fault
 }
 
+static int64_t ended(int attempt, enum build_state end, int64_t started, const char *reason)
+{
+    struct build build = make("c1", attempt);
+    build.state = end;
+    build.started.ms = started;
+    snprintf(build.reason, sizeof build.reason, "%s", reason);
+    assert_true(store_build_put(store, &build, NULL));
+    return build.id;
+}
+
+static void test_the_one_that_had_its_turn_before(void **state)
+{
+    (void)state;
+    struct build out;
+    struct error err;
+    struct build other = make("c1", 1);
+    snprintf(other.recipe, sizeof other.recipe, "other");
+    assert_true(store_build_put(store, &other, NULL));
+    int64_t cancelled = ended(1, BUILD_SUPERSEDED, 2000, "cancelled");
+    for (int attempt = 2; attempt < 12; attempt++)
+        ended(attempt, BUILD_SUPERSEDED, 0, "superseded");
+    ended(12, BUILD_FILTERED, 2000, "filtered");
+    struct build going = make("c1", 13);
+    assert_true(store_build_put(store, &going, NULL));
+    assert_true(store_build_turn_before(store, &going, &out, NULL));
+    assert_int_equal(out.id, cancelled);
+    assert_string_equal(out.reason, "cancelled");
+    assert_false(store_build_turn_before(store, &other, &out, &err));
+    assert_int_equal(err.code, ERR_NOT_FOUND);
+
+    // It is known for as long as that matters, and no longer.
+    assert_true(store_trim(store, 1, 1, NULL));
+    assert_true(store_build_turn_before(store, &going, &out, NULL));
+    assert_int_equal(out.id, cancelled);
+    going.state = BUILD_DONE;
+    assert_true(store_build_put(store, &going, NULL));
+    assert_true(store_trim(store, 1, 1, NULL));
+    assert_false(store_build_get(store, cancelled, &out, &err));
+
+    // One that came too late ran all the same.
+    int64_t late = ended(14, BUILD_DONE, 2000, "superseded");
+    going = make("c1", 15);
+    assert_true(store_build_put(store, &going, NULL));
+    assert_true(store_build_turn_before(store, &going, &out, NULL));
+    assert_int_equal(out.id, late);
+}
+
 static void test_lists(void **state)
 {
     (void)state;
@@ -286,6 +333,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_every_state_has_a_word, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_what_has_ended, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_attempts_collide, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_the_one_that_had_its_turn_before, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_lists, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_patches_go_with_their_build, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_places, set_up, tear_down),

@@ -1,0 +1,154 @@
+// What takes long and nobody waits for, on a thread of its own with little priority: walking
+// directories and trimming tables must hold up neither children nor signals nor webhooks.
+#include "agent/base/file.h"
+#include "agent/base/log.h"
+#include "agent/base/text.h"
+#include "agent/pipeline/steps.h"
+
+#include <dirent.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#define NICE 10 // where the system allows it
+
+// --- what is left over in the store ---
+
+struct wake_list {
+    char **keys;
+    size_t count;
+};
+
+static bool collect_key(void *user, const char *repository, const char *branch)
+{
+    struct wake_list *list = user;
+    list->keys = xrealloc(list->keys, (list->count + 1) * sizeof *list->keys);
+    list->keys[list->count++] = xasprintf("%s %s", repository, branch);
+    return true;
+}
+
+static bool collect_build(void *user, const struct build *build)
+{
+    return collect_key(user, build->repository, build->branch);
+}
+
+// Pending deliveries and unfinished builds.
+static void wake_unfinished(struct pipeline *pipeline)
+{
+    struct wake_list list = {0};
+    struct build_filter filter = {.unfinished = true, .limit = STORE_PAGE_MAX};
+    struct error err;
+    if (!store_pending_keys(pipeline->parts.store, collect_key, &list, &err) ||
+        !store_build_list(pipeline->parts.store, &filter, collect_build, &list, &err))
+        log_line(LOG_WARNING, "the sweep cannot read the store", "error", err.text, NULL);
+    for (size_t i = 0; i < list.count; i++) {
+        char repository[STORE_REPOSITORY_SIZE];
+        char branch[STORE_BRANCH_SIZE];
+        if (key_read(list.keys[i], repository, branch))
+            pipeline_wake(pipeline, repository, branch);
+        free(list.keys[i]);
+    }
+    free(list.keys);
+}
+
+static void trim_store(struct pipeline *pipeline)
+{
+    CLEANUP(settings_drop_ptr)
+    const struct config *config = settings_hold(pipeline->parts.settings);
+    struct error err;
+    if (!store_trim(pipeline->parts.store, config->retention.deliveries, config->retention.builds,
+                    &err))
+        log_line(LOG_WARNING, "old rows cannot be trimmed", "error", err.text, NULL);
+}
+
+// Logs of builds that the store has no row of any more.
+static void sweep_logs(struct pipeline *pipeline)
+{
+    DIR *directory = opendir(pipeline->log_directory);
+    for (struct dirent *entry;
+         directory && housekeeping_goes_on(pipeline) && (entry = readdir(directory));) {
+        struct build build;
+        struct error err;
+        int64_t id;
+        if (!text_starts(entry->d_name, "b-") ||
+            !text_to_int(entry->d_name + 2, 1, INT64_MAX, &id) ||
+            store_build_get(pipeline->parts.store, id, &build, &err) || err.code != ERR_NOT_FOUND)
+            continue;
+        CLEANUP(free_ptr) char *path = build_log_directory(pipeline, id);
+        if (!directory_remove(path, &err))
+            log_line(LOG_WARNING, "an old log cannot be removed", "error", err.text, NULL);
+    }
+    if (directory)
+        closedir(directory);
+}
+
+// --- the thread ---
+
+static const struct {
+    enum chores chore;
+    void (*run)(struct pipeline *pipeline);
+} chores[] = {
+    {CHORE_SWEEP, wake_unfinished}, // first: somebody may wait for that
+    {CHORE_SWEEP, trim_store},      {CHORE_SWEEP, sweep_logs},     {CHORE_SWEEP, spool_sweep},
+    {CHORE_SWEEP, mirrors_sweep},   {CHORE_MIRRORS, mirrors_trim},
+};
+
+bool housekeeping_goes_on(struct pipeline *pipeline)
+{
+    return !atomic_load(&pipeline->housekeeping.stopping);
+}
+
+// What was asked since it was last called; CHORE_NONE when it is to end.
+static unsigned take_asked(struct housekeeping *housekeeping)
+{
+    pthread_mutex_lock(&housekeeping->lock);
+    while (!housekeeping->asked && !housekeeping->stopping)
+        pthread_cond_wait(&housekeeping->news, &housekeeping->lock);
+    unsigned asked = housekeeping->stopping ? CHORE_NONE : housekeeping->asked;
+    housekeeping->asked = CHORE_NONE;
+    pthread_mutex_unlock(&housekeeping->lock);
+    return asked & CHORE_SWEEP ? CHORE_SWEEP : asked; // which trims the mirrors too
+}
+
+static void *keep_house(void *user)
+{
+    struct pipeline *pipeline = user;
+    (void)setpriority(PRIO_PROCESS, 0, NICE); // of this thread alone
+    for (unsigned asked; (asked = take_asked(&pipeline->housekeeping));)
+        for (size_t i = 0; i < sizeof chores / sizeof *chores; i++)
+            if (asked & chores[i].chore && housekeeping_goes_on(pipeline))
+                chores[i].run(pipeline);
+    return NULL;
+}
+
+void housekeeping_init(struct housekeeping *housekeeping)
+{
+    pthread_mutex_init(&housekeeping->lock, NULL);
+    pthread_cond_init(&housekeeping->news, NULL);
+}
+
+void housekeeping_start(struct pipeline *pipeline)
+{
+    thread_start(&pipeline->housekeeping.thread, "housekeeping", keep_house, pipeline);
+    pipeline->housekeeping.runs = true;
+}
+
+void housekeeping_ask(struct pipeline *pipeline, enum chores chore)
+{
+    struct housekeeping *housekeeping = &pipeline->housekeeping;
+    pthread_mutex_lock(&housekeeping->lock);
+    housekeeping->asked |= chore;
+    pthread_cond_signal(&housekeeping->news);
+    pthread_mutex_unlock(&housekeeping->lock);
+}
+
+void housekeeping_finish(struct housekeeping *housekeeping)
+{
+    pthread_mutex_lock(&housekeeping->lock);
+    housekeeping->stopping = true;
+    pthread_cond_signal(&housekeeping->news);
+    pthread_mutex_unlock(&housekeeping->lock);
+    if (housekeeping->runs)
+        pthread_join(housekeeping->thread, NULL);
+    pthread_cond_destroy(&housekeeping->news);
+    pthread_mutex_destroy(&housekeeping->lock);
+}
