@@ -3,6 +3,7 @@ forges, real pushes, builds that fail or are taken away, forced and first runs, 
 
 import collections
 import datetime
+import functools
 import http.client
 import http.server
 import json
@@ -129,7 +130,8 @@ class World:
         self.awaited = ""  # the step at which the agent is to die
         step = lambda work, *more: Worker(self, random.Random(chance.random()), work, *more)
         self.workers = [step(self.send, LONGEST) for _ in range(SENDERS)]
-        self.workers += [step(self.push, 0.8, "first-run"), step(self.force, 0.3), step(self.renew_draft, 0.5, "draft"),
+        self.workers += [step(functools.partial(self.push, own), 0.8, "first-run") for own in self.shares()]
+        self.workers += [step(self.force, 0.3), step(self.renew_draft, 0.5, "draft"),
                          step(self.take_build, 2.0, "attempt"), step(self.make_noise, 4.0, "evicted"),
                          step(self.rival, 2.0, "head-again")]
 
@@ -188,9 +190,15 @@ class World:
         git(repository.work, "push", "-q", "-f", repository.url, f"HEAD:refs/heads/{branch}")
         return repository.commit_of_head()
 
-    def push(self, chance):
+    def shares(self):
+        """The branches, for two people: no repository is both's."""
+        return [[branch for branch in self.branches if self.repositories.index(branch[0]) % 2 == half]
+                for half in range(2)]
+
+    def push(self, own, chance):
         """Sometimes several in a row, so that builds are superseded."""
-        repository, branch = self.branches[FIRST_RUNS] if "first-run" in self.awaited else chance.choice(self.branches)
+        first_runs = self.branches[FIRST_RUNS]
+        repository, branch = first_runs if "first-run" in self.awaited and first_runs in own else chance.choice(own)
         for _ in range(chance.choice([1, 1, 1, 2, 3])):
             change = self.rewrite if chance.random() < 0.3 else self.commit
             commit = self.heads[repository, branch] = change(repository, branch)
