@@ -170,8 +170,8 @@ struct kaniko_result {
     char digest[IMAGE_DIGEST_SIZE]; // when succeeded
     // Why pending or failed, as a word: "pulling-image", "unschedulable", "fetching-context",
     // "quota", "mount", … ; "build-failed", "out-of-memory", "image-pull", "deadline", "evicted",
-    // "disrupted", "deleted", "no-digest", "context-failed", … Empty while running and when
-    // succeeded.
+    // "disrupted", "deleted", "no-digest", "context-failed", … While running "node-lost" or empty;
+    // empty when succeeded.
     char reason[KANIKO_REASON_SIZE];
     char detail[KANIKO_DETAIL_SIZE]; // one sentence for people
     int exit_code;                   // of the container; -1 when it has not ended

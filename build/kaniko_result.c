@@ -217,10 +217,16 @@ void kaniko_explain(const char *log, size_t len, struct kaniko_result *result)
     }
 }
 
+// Of waits that every build has, and of which only their length is worth a word.
+static bool says_nothing(const char *reason)
+{
+    return strcmp(reason, "no-pod") == 0 || strcmp(reason, "starting") == 0;
+}
+
 void kaniko_explain_wait(const char *reason, const char *detail, struct kaniko_result *result)
 {
     if (result->state != KANIKO_FAILED || !same_text(result->reason, "deadline") ||
-        result->started.ms || !*reason)
+        result->started.ms || !*reason || says_nothing(reason))
         return;
     char known[KANIKO_DETAIL_SIZE];
     text_copy(known, sizeof known, result->detail);
@@ -333,6 +339,15 @@ static void judge_fetch(const json_t *status, struct kaniko_result *out)
     }
 }
 
+// Whether the node of a pod that runs has fallen silent. The pod itself is ready for as long as its
+// containers are; only the node's controller says otherwise.
+static bool node_is_silent(const json_t *pod)
+{
+    const json_t *conditions = json_at(pod, "status", "conditions", NULL);
+    return condition_is_true(conditions, "ContainersReady", NULL) &&
+           !condition_is_true(conditions, "Ready", NULL);
+}
+
 static void judge_pod(const json_t *pod, struct kaniko_result *out)
 {
     const json_t *status = kaniko_status(pod);
@@ -352,6 +367,8 @@ static void judge_pod(const json_t *pod, struct kaniko_result *out)
         judge_fetch(fetch, out);
     else if (terminated)
         judge_exit(pod, terminated, out);
+    else if (running && node_is_silent(pod))
+        judge(out, KANIKO_RUNNING, "node-lost", "the pod's node has not been heard of for a while");
     else if (running)
         out->state = KANIKO_RUNNING;
     else if (json_at(status, "state", "waiting", NULL))
@@ -361,9 +378,11 @@ static void judge_pod(const json_t *pod, struct kaniko_result *out)
 }
 
 // The Job says it has failed: a deadline is said here alone, for the rest the pod knows better.
-static void judge_failed_job(const json_t *job, const json_t *condition, bool has_pod,
+static void judge_failed_job(const json_t *job, const json_t *condition, const json_t *pod,
                              struct kaniko_result *out)
 {
+    // Somebody deleted the pod, and Kaniko ended by that, with whatever status.
+    bool killed = being_deleted(pod) && same_text(out->reason, "build-failed");
     const char *reason = json_text_at(condition, "reason", NULL);
     const char *message = json_text_at(condition, "message", NULL);
     if (same_text(reason, "DeadlineExceeded")) {
@@ -371,9 +390,9 @@ static void judge_failed_job(const json_t *job, const json_t *condition, bool ha
         judge(out, KANIKO_FAILED, "deadline", "the build took longer than its deadline of %lld s",
               (long long)json_int_or(json_at(job, "spec", "activeDeadlineSeconds", NULL), 0));
         out->transient = false;
-        if (before.state == KANIKO_PENDING && has_pod && strcmp(before.reason, "starting") != 0)
+        if (before.state == KANIKO_PENDING && pod && strcmp(before.reason, "starting") != 0)
             kaniko_explain_wait(before.reason, before.detail, out);
-    } else if (!has_pod || out->state != KANIKO_FAILED) {
+    } else if (!pod || killed || out->state != KANIKO_FAILED) {
         judge(out, KANIKO_FAILED, "pod-lost", "the Job failed and its pod is gone: %s",
               or_unknown(message));
         out->transient = true;
@@ -398,8 +417,7 @@ static const struct {
 
 bool kaniko_wants_events(const struct kaniko_result *result)
 {
-    return result->state == KANIKO_PENDING &&
-           (same_text(result->reason, "no-pod") || same_text(result->reason, "starting"));
+    return result->state == KANIKO_PENDING && says_nothing(result->reason);
 }
 
 void kaniko_hindered(const json_t *event, struct kaniko_result *result)

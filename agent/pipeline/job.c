@@ -391,8 +391,8 @@ void pipeline_build_log_end(const struct pipeline *pipeline, int64_t build, int6
 
 // --- waiting for it ---
 
-// Asks why it waits, once it has done so for a while.
-static void ask_events(struct work *work, const json_t *job, const json_t *pod,
+// Asks why it waits, once it has done so for a while: true then.
+static bool ask_events(struct work *work, const json_t *job, const json_t *pod,
                        struct kaniko_result *result)
 {
     const json_t *object = pod ? pod : job;
@@ -400,25 +400,27 @@ static void ask_events(struct work *work, const json_t *job, const json_t *pod,
     const char *created = json_text_at(object, "metadata", "creationTimestamp", NULL);
     struct wall_time since;
     if (!kaniko_wants_events(result) || !uid || !created || !wall_parse(created, &since))
-        return;
+        return false;
     int64_t age = wall_now().ms - since.ms; // negative when our clock is behind Kubernetes'
     bool young = age >= 0 && age < KUBE_EVENTS_AFTER_MS;
     work_again(work, young ? KUBE_EVENTS_AFTER_MS : EVENTS_RECHECK_MS);
     if (young)
-        return;
+        return false;
     CLEANUP(json_ptr) json_t *event = NULL;
     struct error err;
     if (!kube_event_about(work->pipeline->parts.kube, work->config->builds.namespace, uid, &event,
                           &err))
         log_line(LOG_DEBUG, "why a build waits cannot be told", "error", err.text, NULL);
     kaniko_hindered(event, result);
+    return true;
 }
 
-// While it waits the build says why; the deadline's verdict goes by that, too.
-static enum step keep_waiting(struct work *work, struct build *build,
+// While it waits the build says why, but not of each short wait; the deadline's verdict goes by
+// that, too.
+static enum step keep_waiting(struct work *work, struct build *build, bool for_long,
                               const struct kaniko_result *result)
 {
-    bool told = result->state == KANIKO_PENDING && !kaniko_wants_events(result);
+    bool told = for_long || !kaniko_wants_events(result);
     work_again(work, RECHECK_MS);
     return build_explain(work, build, told ? result->reason : "", told ? result->detail : "")
                ? STEP_WAIT
@@ -585,6 +587,7 @@ enum step step_job(struct work *work, struct group *group, struct build *build)
     const char *maker = json_text_at(job, "metadata", "annotations", KANIKO_ANNOTATION_AGENT, NULL);
     work->others_job = maker && !identity_is_own(work->pipeline, maker);
     struct kaniko_result result;
+    bool for_long;
     kaniko_result(job, pod, &result);
     if (kaniko_job_is_cancelled(job))
         kaniko_judge_cancelled(&result);
@@ -592,8 +595,8 @@ enum step step_job(struct work *work, struct group *group, struct build *build)
     switch (result.state) {
     case KANIKO_PENDING:
     case KANIKO_RUNNING:
-        ask_events(work, job, pod, &result);
-        return keep_waiting(work, build, &result);
+        for_long = ask_events(work, job, pod, &result);
+        return keep_waiting(work, build, for_long, &result);
     case KANIKO_FAILED:
         if (strcmp(result.reason, "deleted") == 0 || strcmp(result.reason, "cancelled") == 0) {
             enum step step = ask_first(work, build, result.reason, result.detail);

@@ -453,7 +453,7 @@ FAULTS = [
     # --- parts of the cluster, really ---
     Fault("api-server-paused", "delivery", while_part(paused, "kube-apiserver"), {"build": "fetching .*(time|answer)"},
           full_lasts=60, disruptive=True),
-    Fault("api-server-restarted", "end", while_part(stopped, "kube-apiserver"), {"readyz": "503 .*connect"}, full_lasts=60,
+    Fault("api-server-restarted", "end", while_part(stopped, "kube-apiserver"), {"readyz": "503 .*Empty reply"}, full_lasts=60,
           disruptive=True),
     Fault("etcd-restarted", "end", while_part(restarted, "etcd"), disruptive=True),
     Fault("etcd-paused", "delivery", while_part(paused, "etcd"), {"build": "fetching .*(time|answer|50.)"},

@@ -22,6 +22,14 @@ def disturb(action, part):
     assert done.returncode == 0, done.stderr
 
 
+def bring_back(action, part):
+    """Those that ask it would wait on in back-offs of their own, which are not what is tried."""
+    disturb(action, part)
+    if part in ("etcd", "kube-apiserver"):
+        for other in ("kube-controller-manager", "kube-scheduler"):
+            disturb("restart", other)
+
+
 @contextlib.contextmanager
 def paused(part):
     """It lives, and does nothing: its connections stay open."""
@@ -29,7 +37,7 @@ def paused(part):
     try:
         yield
     finally:
-        disturb("resume", part)
+        bring_back("resume", part)
 
 
 @contextlib.contextmanager
@@ -38,12 +46,12 @@ def stopped(part):
     try:
         yield
     finally:
-        disturb("start", part)
+        bring_back("start", part)
 
 
 @contextlib.contextmanager
 def restarted(part):
     """When it answers again."""
     disturb("stop", part)
-    disturb("start", part)
+    bring_back("start", part)
     yield

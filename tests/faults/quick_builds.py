@@ -409,7 +409,7 @@ class QuickBuilds:
         with self.lock:  # before the agent can see it
             if build.ended is None:
                 build.state, build.ended = "failed" if outcome.exit_code else "succeeded", time.monotonic()
-        self.put_status(build, "Failed" if outcome.exit_code else "Succeeded", {"terminated": state})
+        self.submit(self.put_status, build, "Failed" if outcome.exit_code else "Succeeded", {"terminated": state})
 
     def put_status(self, build, phase, state):
         started = phase == "Running"

@@ -750,6 +750,7 @@ static void a_deadline_is_explained(void **state)
     struct kaniko_result result;
     kaniko_result(job, NULL, &result);
     kaniko_explain_wait("", "", &result);
+    kaniko_explain_wait("no-pod", "the Job has no pod yet", &result);
     assert_string_equal(result.reason, "deadline");
     kaniko_explain_wait("unschedulable", "no node takes the pod: 0/1 nodes", &result);
     assert_string_equal(result.reason, "unschedulable");
@@ -778,6 +779,57 @@ static void a_deadline_is_explained(void **state)
     assert_string_equal(result.reason, "deadline");
     assert_string_equal(result.detail,
                         "the build took longer than its deadline of 6 s; it was at RUN sleep 99");
+    json_decref(record);
+}
+
+#define FAILED_JOB                                                                                 \
+    "{\"conditions\": [{\"type\": \"Failed\", \"status\": \"True\", \"reason\": "                  \
+    "\"BackoffLimitExceeded\", \"message\": \"Job has reached the specified backoff limit\"}]}"
+
+static void a_pod_that_somebody_deleted(void **state)
+{
+    (void)state;
+    json_t *record = recorded("ok");
+    json_t *job = json_object_get(record, "job");
+    json_t *pod = json_array_get(json_object_get(record, "pods"), 0);
+    json_t *status = json_object_get(pod, "status");
+    json_t *container = json_array_get(json_object_get(status, "containerStatuses"), 0);
+    struct kaniko_result result;
+    json_object_set_new(job, "status", json_loads(FAILED_JOB, 0, NULL));
+    json_object_set_new(status, "phase", json_string("Failed"));
+    json_object_set_new(container, "state", json_pack("{s:{s:i}}", "terminated", "exitCode", 2));
+    kaniko_result(job, pod, &result);
+    assert_string_equal(result.reason, "build-failed");
+    assert_false(result.transient);
+    json_object_set_new(json_object_get(pod, "metadata"), "deletionTimestamp",
+                        json_string("2026-11-24T08:01:10Z"));
+    kaniko_result(job, pod, &result);
+    assert_int_equal(result.state, KANIKO_FAILED);
+    assert_string_equal(result.reason, "pod-lost");
+    assert_true(result.transient);
+    json_decref(record);
+}
+
+static void a_node_that_fell_silent(void **state)
+{
+    (void)state;
+    json_t *record = recorded("ok");
+    json_t *job = json_object_get(record, "job");
+    json_t *pod = json_array_get(json_object_get(record, "pods"), 0);
+    json_t *status = json_object_get(pod, "status");
+    json_t *container = json_array_get(json_object_get(status, "containerStatuses"), 0);
+    struct kaniko_result result;
+    json_object_del(job, "status");
+    json_object_set_new(container, "state", json_pack("{s:{}}", "running"));
+    for (int silent = 0; silent < 2; silent++) {
+        json_object_set_new(status, "conditions",
+                            json_pack("[{s:s, s:s}, {s:s, s:s}]", "type", "ContainersReady",
+                                      "status", "True", "type", "Ready", "status",
+                                      silent ? "False" : "True"));
+        kaniko_result(job, pod, &result);
+        assert_int_equal(result.state, KANIKO_RUNNING);
+        assert_string_equal(result.reason, silent ? "node-lost" : "");
+    }
     json_decref(record);
 }
 
@@ -855,6 +907,8 @@ int main(void)
         cmocka_unit_test(pods_that_the_cluster_took),
         cmocka_unit_test(events_say_what_hinders),
         cmocka_unit_test(a_deadline_is_explained),
+        cmocka_unit_test(a_pod_that_somebody_deleted),
+        cmocka_unit_test(a_node_that_fell_silent),
         cmocka_unit_test(jobs_that_are_gone),
         cmocka_unit_test(the_newest_pod_of_this_job_counts),
     };
