@@ -86,7 +86,7 @@ class Place:
         """The Kaniko Jobs there are for a repository."""
         identity = repository.url.split("//")[1].removesuffix(".git")
         return [job for job in self.cluster.list("jobs", self.builds_namespace)
-                if job["metadata"]["annotations"].get(ANNOTATION + "repository") == identity]
+                if job["metadata"].get("annotations", {}).get(ANNOTATION + "repository") == identity]
 
     def own_build_jobs(self):
         """Name → repository of the Kaniko Jobs for repositories of this place."""
