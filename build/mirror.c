@@ -357,6 +357,7 @@ void git_answers_end(struct git_answers *answers, int exit_status, const struct 
         error_set(&error, ERR_IO, "the Git child was ended by signal %d%s", exit_status - 128,
                   exit_status == 128 + SIGBUS ? " (is the disk full?)" : "");
     else
-        error_set(&error, ERR_IO, "the Git child ended with status %d and no answer", exit_status);
+        error_set(&error, ERR_IO, "the Git child ended with status %d and %s", exit_status,
+                  answers->state == GIT_DONE ? "its answer does not count" : "no answer");
     fail(answers, error.code == ERR_TIMEOUT ? "repository-timeout" : "fetch-failed", &error);
 }

@@ -100,7 +100,12 @@ enum child_state git_take(struct pipeline *pipeline, const char *name, int64_t *
         return state;
     *tag = result.tag;
     git_answers_feed(answers, buffer_text(&result.output), result.output.len);
+    bool told = answers->state == GIT_FAILED;
     git_answers_end(answers, result.exit_status, result.ran ? NULL : &result.error);
+    if (!told && answers->state == GIT_FAILED && result.ran && *result.error.text) {
+        struct error why = answers->error; // then the libraries' last words may say more
+        error_set(&answers->error, why.code, "%s: %s", why.text, result.error.text);
+    }
     child_result_finish(&result);
     return state;
 }

@@ -10,6 +10,7 @@
 #include "build/git/request.h"
 
 #include <string.h>
+#include <unistd.h>
 
 static void close_remote(struct remote **remote)
 {
@@ -19,6 +20,13 @@ static void close_remote(struct remote **remote)
 static json_int_t since(struct mono_time start)
 {
     return mono_now().ms - start.ms;
+}
+
+// Nothing is late any more: a slow end must not spoil what was answered.
+static void answer_last(struct answers *answers, json_t *line)
+{
+    alarm(0);
+    answer_line(answers, line);
 }
 
 static bool run_head(const struct git_request *request, struct answers *answers,
@@ -31,7 +39,7 @@ static bool run_head(const struct git_request *request, struct answers *answers,
         return false;
     char hex[GIT_COMMIT_SIZE];
     git_oid_tostr(hex, sizeof hex, &head);
-    answer_line(answers,
+    answer_last(answers,
                 json_pack("{s:s, s:s, s:I}", "event", "head", "commit", hex, "ms", since(start)));
     return true;
 }
@@ -68,7 +76,7 @@ static bool answer_unchanged(const struct git_request *request, struct bare *bar
     struct commit_words words;
     if (!commit_describe(bare->repository, commit, &words, fault))
         return false;
-    answer_line(answers, json_pack("{s:s, s:O, s:s, s:s}", "event", "unchanged", "since",
+    answer_last(answers, json_pack("{s:s, s:O, s:s, s:s}", "event", "unchanged", "since",
                                    json_array_get(request->since, 0), "subject", words.subject,
                                    "author", words.author));
     return true;
@@ -93,7 +101,7 @@ static bool fetch_and_write(const struct git_request *request, struct bare *bare
         return false;
     char tree[GIT_COMMIT_SIZE];
     git_oid_tostr(tree, sizeof tree, &context.tree);
-    answer_line(answers,
+    answer_last(answers,
                 json_pack("{s:s, s:s, s:I, s:s, s:I, s:I, s:I, s:s, s:s, s:s}", "event", "context",
                           "path", request->output, "bytes", (json_int_t)context.archive.bytes,
                           "sha256", context.archive.sha256, "files", (json_int_t)context.files,
@@ -148,6 +156,7 @@ int git_child_run(const char *bytes, size_t len, bool allow_local, int out)
                 limits_set_request(&request, out, &fault);
     if (done)
         done = operations[request.operation](&request, &answers, &fault);
+    alarm(0);
     if (!done)
         answer_error(&answers, &fault);
     return done ? 0 : 1;

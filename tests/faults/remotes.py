@@ -30,6 +30,8 @@ from repositories import git
 from waiting import eventually
 
 GIT_TIMEOUT = 8   # seconds
+WITHIN = 240      # seconds, for each thing that is waited for: a machine may be slow with so many at once
+AT_ONCE = 24      # rows
 PAUSE = 0.5       # between two looks, since many look at once
 NOISE = 400_000   # bytes of a repository that do not compress, so that a pack can break off in the middle
 WHERE_IN_PACK = 200_000
@@ -48,11 +50,12 @@ child
 
 @dataclasses.dataclass(frozen=True)
 class Remote(Fault):
-    """As a Fault, and: a push that ends for another reason than `deployed` is found later and deployed all the same
+    """As a Fault, where a fault of the stage `fetch` comes with a push of its own, and: a push that ends for another reason than `deployed` is found later and deployed all the same
     unless `lost`; `commits` are deployed in all; `alone`: it disturbs the others, and comes after them."""
     lost: bool = False
     commits: int = 1
     alone: bool = False
+    within: float = WITHIN
 
 
 class Field:
@@ -80,7 +83,7 @@ class Field:
         helper = directory / "cronwright-git"
         helper.write_text(HELPER_SCRIPT.format(helper=HELPER, scripts=self.scripts))
         helper.chmod(helper.stat().st_mode | stat.S_IXUSR)
-        self.agent = Agent(place, directory, sweep={"interval": "5s"}, builds={"maxConcurrent": 100},
+        self.agent = Agent(place, directory, sweep={"interval": "15s"}, builds={"maxConcurrent": 100},
                            git={"helper": str(helper), "timeout": f"{GIT_TIMEOUT}s", "maxConcurrent": 64,
                                 "caFile": str(authority.certificate)})
         self.agent.config["git"]["credentials"].append({
@@ -194,6 +197,10 @@ class RemoteCase(Case):
         found = self.agent.get(f"/v1/deliveries/{self.delivery.id}")
         return None if found["pending"] else found
 
+    def done(self):
+        build = self.build
+        return build if build["state"] == "done" else None
+
     def is_live(self):
         return self.service.annotation("commit") == self.commit
 
@@ -206,12 +213,14 @@ class RemoteCase(Case):
             assert self.service.annotation("commit") is None and "cronwright-not-built" in self.service.image()
             return
         self.await_that(self.is_live, "what was pushed is live")
-        build = self.build
-        assert (build["state"], build["attempt"]) == ("done", self.fault.attempts), build
+        build = self.await_that(self.done, "its build is done")
+        # The branch may have been told before the fault came, since a new service asks for it at once.
+        attempts = self.fault.attempts + (self.fault.ends != "deployed")
+        assert build["attempt"] <= attempts, build
         assert self.service.image() == f"{build['image']}@{build['digest']}"
         assert self.service.get()["metadata"]["generation"] == 1 + self.fault.commits  # made, and patched so often
         names = [job["metadata"]["name"] for job in self.place.build_jobs(self.listed)]
-        assert build["job"] in names and len(names) <= self.fault.attempts + self.fault.commits - 1, names
+        assert build["job"] in names and len(names) <= attempts + self.fault.commits - 1, names
         if self.quick and not self.fault.kaniko:
             self.context_is_right(build)
 
@@ -248,7 +257,7 @@ class Crowd:
     """Tries many at once. Those that are to be alone are tried when they are asked for, after the others."""
 
     def __init__(self, field, faults):
-        self.field, self.threads = field, concurrent.futures.ThreadPoolExecutor(max(len(faults), 1), "remote")
+        self.field, self.threads = field, concurrent.futures.ThreadPoolExecutor(AT_ONCE, "remote")
         together = [fault for fault in faults if not fault.alone]
         self.attempts = {fault.name: self.threads.submit(attempt, field, fault) for fault in together}
 
@@ -600,7 +609,7 @@ MIRRORS = [
     mirror("a-file-in-its-place", lambda case: shutil.rmtree(case.mirror) or case.mirror.write_text("x")),
     mirror("a-directory-for-its-lock", lambda case: case.mirror.with_suffix(".lock").unlink() or
            case.mirror.with_suffix(".lock").mkdir()),
-    Remote("mirror-gone-meanwhile", "idle", mirror_gone_meanwhile, prepare=noisy),
+    Remote("mirror-gone-meanwhile", "fetch", mirror_gone_meanwhile, prepare=noisy),
     Remote("mirrors-cleared", "idle", mirrors_cleared, commits=2, prepare=noisy, alone=True),
 ]
 
@@ -610,7 +619,7 @@ WHILE_PACKING = """
 [ $asked = pack ] && {
     printf '%s' "$request" | HELPER &
     child=$!
-    until [ -e FLAG ]; do sleep 0.1; done
+    while [ ! -e FLAG ] && kill -0 $child; do sleep 0.1; done
     kill -SIGNAL $child
     wait $child
     exit $?
@@ -654,7 +663,7 @@ CHILDREN = [
     child("killed-at-the-head", "kill -KILL $$", "ended by signal 9", full=True),
     child("says-nonsense", "echo nonsense; exit 0", "what is no JSON"),
     child("says-too-much", "exec yes", "wrote too much|answered", full=True),
-    child("fails-after-its-answer", "child; exit 3", "status 3", full=True),
+    child("fails-after-its-answer", "child; exit 3", "status 3 and its answer does not count", full=True),
     child("says-nothing", "exit 0", "status 0 and no answer", full=True),
     packing_child("crashes-at-the-pack", "kill -SEGV $$", "ended by signal 11"),
     packing_child("has-no-memory", "ulimit -v 20000; child; exit 1", "Git child|memory", full=True),
@@ -663,9 +672,9 @@ CHILDREN = [
     Remote("child-speaks-after-its-end", "delivery",
            in_child("""(sleep 2; echo '{"event":"error","code":"io","text":"too late"}') & """),
            {"delivery": "final deployed"}, prepare=noisy),
-    Remote("child-crashes-in-the-pack", "idle", killed_in_the_pack("SEGV"), {"build": "fetching .*ended by signal 11"},
-           prepare=noisy, ends="deployed"),
-    Remote("child-killed-in-the-pack", "idle", killed_in_the_pack("KILL"), {"build": "fetching .*ended by signal 9"},
+    Remote("child-crashes-in-the-pack", "fetch", killed_in_the_pack("BUS"),
+           {"build": "fetching .*the mirror is damaged and will be made anew"}, prepare=noisy),
+    Remote("child-killed-in-the-pack", "fetch", killed_in_the_pack("KILL"), {"build": "fetching .*ended by signal 9"},
            prepare=noisy, full=True),
 ]
 
@@ -719,8 +728,8 @@ def gone_later(case):
     case.deploy()
     with case.world.registries["shared"].rule(answer(404), path=f"/{case.name}/manifests/{first['digest']}") as rule:
         asked = case.agent.api("POST", f"{case.service.path}/rollback", {"to": first["build"]})
-        assert asked.status == 409 and asked.json["type"].endswith("image-gone"), asked
-        assert rule.hits == 1 and first["digest"] in asked.json["detail"]
+        assert asked.status == 409 and f"{first['digest']} no more" in asked.json["detail"], asked
+        assert rule.hits == 1
     with at_registry(change(lambda body: body + b" "))(case):
         asked = case.agent.api("POST", f"{case.service.path}/rollback", {"to": first["build"]})
         assert asked.status == 409 and "it gives what has the digest" in asked.json["detail"], asked
@@ -798,7 +807,7 @@ KANIKO = [
     kaniko_push("login-expired", at_registry(answer(401, WWW_Authenticate='Basic realm="x"'), **UPLOADS),
                 "failed build-failed push to .*(UNAUTHORIZED|401)", ends="build-failed", after=ask_again, full=True),
     kaniko_push("hang", at_registry(hang, **UPLOADS), "failed deadline .*(Pushing|push|deadline)", ends="deadline",
-                after=ask_again, full=True, within=240),
+                after=ask_again, full=True),
 ]
 
 FAULTS = [*GIT_REMOTES, *MIRRORS, *CHILDREN, *REGISTRIES, *KANIKO]
