@@ -118,3 +118,27 @@ def test_under_load(agent, chance, full):
         acknowledged += load.acknowledged
     known = {row[0] for row in agent.rows("SELECT id FROM deliveries")}
     assert set(acknowledged) <= known and is_whole(agent.database)
+
+
+def test_nobody_reads_its_log(agent, full):
+    """Then every part may hang at its next line; the process is gone all the same."""
+    if not full:
+        pytest.skip("takes most of TimeoutStopSec=: --full runs it")
+    reader, writer = os.pipe()
+    process = subprocess.Popen([*agent.program(), "agent", "--config", str(agent.settings())],
+                               stdin=subprocess.DEVNULL, stdout=writer, stderr=writer,
+                               env={**os.environ, **SANITIZERS})
+    said = b""
+    while b"listening" not in said:
+        said += os.read(reader, 65536)
+    os.set_blocking(writer, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writer, b"full\n")
+    os.set_blocking(writer, True)  # the file's, which the agent shares
+    status = end(process)
+    assert status in (1, -signal.SIGALRM)
+    os.close(reader)
+    os.close(writer)
+    agent.start()
+    agent.push(1)
