@@ -1,6 +1,7 @@
 """SIGTERM at any moment: the agent is gone within what systemd gives it, and nothing acknowledged is missing."""
 
 import contextlib
+import http.client
 import os
 import signal
 import socket
@@ -11,7 +12,7 @@ import pytest
 
 import forges
 from agents import FORGE_SECRETS, SANITIZERS, ask
-from offline import OfflineAgent, Silent, is_whole
+from offline import Crowd, OfflineAgent, Silent, is_whole
 from units import settings_of_unit
 from waiting import eventually
 
@@ -52,41 +53,29 @@ def test_during_the_start(agent, chance, full):
     assert is_whole(agent.database)
 
 
-class Load:
-    """Deliveries and admin requests, some of which wait for Kubernetes, until the agent is gone."""
+class Load(Crowd):
+    """Deliveries and admin requests, some of which wait for Kubernetes, also when the agent is gone."""
 
     def __init__(self, agent):
-        self.agent, self.acknowledged, self.over = agent, [], threading.Event()
-        self.threads = [threading.Thread(target=self.deliver, args=(number,)) for number in range(1, SENDERS + 1)]
-        self.threads += [threading.Thread(target=self.wait_for_kubernetes) for _ in range(2)]
+        self.agent, self.acknowledged = agent, []
+        super().__init__(*[lambda number=number: self.deliver(number) for number in range(1, SENDERS + 1)],
+                         *[self.wait_for_kubernetes] * 2)
 
     def deliver(self, number):
-        while not self.over.is_set():
-            delivery = forges.github(forges.github_push("https://git.example/acme/report.git", f"{number:040x}"),
-                                     FORGE_SECRETS["github"])
-            try:
-                if self.agent.deliver(delivery).status == 202:
-                    self.acknowledged.append(delivery.id)
-            except OSError:
-                self.over.wait(0.01)  # nobody listens any more, or not yet
+        delivery = forges.github(forges.github_push("https://git.example/acme/report.git", f"{number:040x}"),
+                                 FORGE_SECRETS["github"])
+        try:
+            if self.agent.deliver(delivery).status == 202:
+                self.acknowledged.append(delivery.id)
+        except (OSError, http.client.HTTPException):
+            self.over.wait(0.01)  # nobody listens any more
 
     def wait_for_kubernetes(self):
-        while not self.over.is_set():
-            try:
-                self.agent.api("POST", "/v1/services", {"name": "a", "namespace": "reports", "schedule": "0 3 * * *",
-                                                        "source": {"image": "registry.example/a:1"}})
-            except OSError:
-                self.over.wait(0.01)
-
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.over.set()
-        for thread in self.threads:
-            thread.join()
+        try:
+            self.agent.api("POST", "/v1/services", {"name": "a", "namespace": "reports", "schedule": "0 3 * * *",
+                                                    "source": {"image": "registry.example/a:1"}})
+        except (OSError, http.client.HTTPException):
+            self.over.wait(0.01)
 
 
 @contextlib.contextmanager
