@@ -3,6 +3,7 @@ directory needs no more."""
 
 import json
 import pathlib
+import re
 import socket
 import sqlite3
 import subprocess
@@ -13,7 +14,8 @@ import forges
 from agents import FORGE_SECRETS, HELPER, PROGRAM, SANITIZERS, TOP, Agent
 
 STORE = TOP / "agent/store"
-SCHEMAS = ["schema", "images", "runs", "filters", "credentials", "statuses"]  # of the versions 1, 2, …
+# Files of the versions 1, 2, …
+SCHEMAS = re.search(r"^set\(schemas (.*)\)$", (TOP / "agent/CMakeLists.txt").read_text(), re.MULTILINE)[1].split()
 REPOSITORY = "https://git.example/acme/report.git"
 
 
