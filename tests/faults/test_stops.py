@@ -37,7 +37,7 @@ def end(process, how=signal.SIGTERM):
 
 def test_during_the_start(agent, chance, full):
     """From the first instruction on: before it is there to hear, the signal does what it always does."""
-    for _ in range(100 if full else 5):
+    for _ in range(100 if full else 3):
         log = agent.log.open("ab")
         process = subprocess.Popen([*agent.program(), "agent", "--config", str(agent.settings())],
                                    stdin=subprocess.DEVNULL, stdout=log, stderr=log,
