@@ -11,6 +11,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#define LOG_SECONDS 2 // for the last line
+
 struct ending {
     pthread_t thread;
     int signal_fd;
@@ -20,8 +22,10 @@ struct ending {
     atomic_bool over;
 };
 
+// Who reads the log may be what hangs.
 static void end_now(const char *why, int status)
 {
+    alarm(LOG_SECONDS);
     log_line(LOG_WARNING, why, NULL);
     _exit(status);
 }

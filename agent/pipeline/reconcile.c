@@ -730,6 +730,8 @@ struct reconciled reconcile(struct pipeline *pipeline, const char *key)
         cancel_unwanted_heads(work);
         good = work->source_count > 0 ? reconcile_sources(work) : reconcile_nobody(work);
         note_check(work);
+        if (good && work->source_count == 0)
+            tries_forget(pipeline->tries, work->tries_key);
     }
     if (!good)
         log_line(LOG_WARNING, "will be tried again", "delivery",

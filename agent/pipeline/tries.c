@@ -50,8 +50,18 @@ static void take_out(struct tries *tries, struct failing *item)
     *item = tries->items[--tries->count];
 }
 
+// The lock is held. Of those that no service has any more, say.
+static void forget_old(struct tries *tries)
+{
+    int64_t now = mono_now().ms;
+    for (size_t i = tries->count; i > 0; i--)
+        if (now - tries->items[i - 1].tried.due.ms > TRIES_FORGET_MS)
+            take_out(tries, &tries->items[i - 1]);
+}
+
 static struct failing *add(struct tries *tries, const char *source)
 {
+    forget_old(tries);
     if (tries->count == TRIES_MAX) {
         struct failing *first = tries->items;
         for (size_t i = 1; i < tries->count; i++)
@@ -104,6 +114,7 @@ int tries_forget(struct tries *tries, const char *source)
 size_t tries_sources(struct tries *tries)
 {
     pthread_mutex_lock(&tries->lock);
+    forget_old(tries);
     size_t count = tries->count;
     pthread_mutex_unlock(&tries->lock);
     return count;

@@ -10,7 +10,8 @@
 
 #include <stddef.h>
 
-#define TRIES_MAX 4096 // sources that are remembered
+#define TRIES_MAX       4096   // sources that are remembered
+#define TRIES_FORGET_MS 600000 // one that nobody tried again when it was due is forgotten then
 
 struct tries;
 

@@ -423,6 +423,7 @@ bool work_load(struct work *work, struct error *err)
     const struct pipeline_parts *parts = &work->pipeline->parts;
     work->config = settings_hold(parts->settings);
     work->credential = "";
+    work->tries_key = xstrdup(work->key); // of what is nobody's
     if (!key_read(work->key, work->repository, work->branch))
         return error_set(err, ERR_INTERNAL, "key \"%s\"", work->key);
     struct newest_delivery newest;

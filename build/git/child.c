@@ -156,7 +156,6 @@ int git_child_run(const char *bytes, size_t len, bool allow_local, int out)
                 limits_set_request(&request, out, &fault);
     if (done)
         done = operations[request.operation](&request, &answers, &fault);
-    alarm(0);
     if (!done)
         answer_error(&answers, &fault);
     return done ? 0 : 1;

@@ -3,16 +3,19 @@ directory needs no more."""
 
 import json
 import pathlib
+import re
 import socket
 import sqlite3
 import subprocess
+import threading
 import types
 
 import forges
 from agents import FORGE_SECRETS, HELPER, PROGRAM, SANITIZERS, TOP, Agent
 
 STORE = TOP / "agent/store"
-SCHEMAS = ["schema", "images", "runs", "filters", "credentials", "statuses"]  # of the versions 1, 2, …
+# Files of the versions 1, 2, …
+SCHEMAS = re.search(r"^set\(schemas (.*)\)$", (TOP / "agent/CMakeLists.txt").read_text(), re.MULTILINE)[1].split()
 REPOSITORY = "https://git.example/acme/report.git"
 
 
@@ -126,6 +129,33 @@ def make_database(path, version, deliveries=20, builds=10, patches=1):
     connection.commit()
     connection.close()
     return path
+
+
+class Crowd:
+    """Threads that do something until the block ends; `over` tells them. None of them may fail."""
+
+    def __init__(self, *works):
+        self.over, self.failed = threading.Event(), []
+        self.threads = [threading.Thread(target=self.go_on, args=(work,)) for work in works]
+
+    def go_on(self, work):
+        try:
+            while not self.over.is_set():
+                work()
+        except BaseException as error:
+            self.failed.append(error)
+            raise
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        for thread in self.threads:
+            thread.join()
+        assert not self.failed, self.failed
 
 
 class Silent:

@@ -4,11 +4,10 @@ import os
 import signal
 import stat
 import subprocess
-import threading
 
 import pytest
 
-from offline import NEWEST, OfflineAgent, is_whole, make_database
+from offline import NEWEST, Crowd, OfflineAgent, is_whole, make_database
 from waiting import eventually
 
 SENDERS = 4
@@ -22,30 +21,13 @@ def agent(tmp_path):
     agent.finish()
 
 
-class Senders:
-    """Threads that send deliveries as fast as they can; `acknowledged` grows."""
+class Senders(Crowd):
+    """They send deliveries as fast as they can; `acknowledged` grows."""
 
     def __init__(self, agent):
-        self.agent, self.acknowledged, self.failed, self.over = agent, [], [], threading.Event()
-        self.threads = [threading.Thread(target=self.send, args=(number,)) for number in range(1, SENDERS + 1)]
-
-    def send(self, number):
-        try:
-            while not self.over.is_set():
-                self.acknowledged.append(self.agent.push(number))
-        except BaseException as error:
-            self.failed.append(error)
-            raise
-
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.over.set()
-        for thread in self.threads:
-            thread.join()
+        self.acknowledged = []
+        super().__init__(*[lambda number=number: self.acknowledged.append(agent.push(number))
+                           for number in range(1, SENDERS + 1)])
 
 
 def restore(agent, file):
@@ -68,7 +50,6 @@ def test_backup_under_load(agent, tmp_path, chance, full):
             file = tmp_path / f"backup-{number}"
             agent.run("backup", str(file), check=0)
             backups.append((file, before))
-    assert not senders.failed
     agent.stop()
     for file, before in backups:
         assert stat.S_IMODE(file.stat().st_mode) == 0o600 and is_whole(file)

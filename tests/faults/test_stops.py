@@ -1,6 +1,7 @@
 """SIGTERM at any moment: the agent is gone within what systemd gives it, and nothing acknowledged is missing."""
 
 import contextlib
+import http.client
 import os
 import signal
 import socket
@@ -11,7 +12,7 @@ import pytest
 
 import forges
 from agents import FORGE_SECRETS, SANITIZERS, ask
-from offline import OfflineAgent, Silent, is_whole
+from offline import Crowd, OfflineAgent, Silent, is_whole
 from units import settings_of_unit
 from waiting import eventually
 
@@ -36,7 +37,7 @@ def end(process, how=signal.SIGTERM):
 
 def test_during_the_start(agent, chance, full):
     """From the first instruction on: before it is there to hear, the signal does what it always does."""
-    for _ in range(100 if full else 5):
+    for _ in range(100 if full else 3):
         log = agent.log.open("ab")
         process = subprocess.Popen([*agent.program(), "agent", "--config", str(agent.settings())],
                                    stdin=subprocess.DEVNULL, stdout=log, stderr=log,
@@ -52,41 +53,29 @@ def test_during_the_start(agent, chance, full):
     assert is_whole(agent.database)
 
 
-class Load:
-    """Deliveries and admin requests, some of which wait for Kubernetes, until the agent is gone."""
+class Load(Crowd):
+    """Deliveries and admin requests, some of which wait for Kubernetes, also when the agent is gone."""
 
     def __init__(self, agent):
-        self.agent, self.acknowledged, self.over = agent, [], threading.Event()
-        self.threads = [threading.Thread(target=self.deliver, args=(number,)) for number in range(1, SENDERS + 1)]
-        self.threads += [threading.Thread(target=self.wait_for_kubernetes) for _ in range(2)]
+        self.agent, self.acknowledged = agent, []
+        super().__init__(*[lambda number=number: self.deliver(number) for number in range(1, SENDERS + 1)],
+                         *[self.wait_for_kubernetes] * 2)
 
     def deliver(self, number):
-        while not self.over.is_set():
-            delivery = forges.github(forges.github_push("https://git.example/acme/report.git", f"{number:040x}"),
-                                     FORGE_SECRETS["github"])
-            try:
-                if self.agent.deliver(delivery).status == 202:
-                    self.acknowledged.append(delivery.id)
-            except OSError:
-                self.over.wait(0.01)  # nobody listens any more, or not yet
+        delivery = forges.github(forges.github_push("https://git.example/acme/report.git", f"{number:040x}"),
+                                 FORGE_SECRETS["github"])
+        try:
+            if self.agent.deliver(delivery).status == 202:
+                self.acknowledged.append(delivery.id)
+        except (OSError, http.client.HTTPException):
+            self.over.wait(0.01)  # nobody listens any more
 
     def wait_for_kubernetes(self):
-        while not self.over.is_set():
-            try:
-                self.agent.api("POST", "/v1/services", {"name": "a", "namespace": "reports", "schedule": "0 3 * * *",
-                                                        "source": {"image": "registry.example/a:1"}})
-            except OSError:
-                self.over.wait(0.01)
-
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.over.set()
-        for thread in self.threads:
-            thread.join()
+        try:
+            self.agent.api("POST", "/v1/services", {"name": "a", "namespace": "reports", "schedule": "0 3 * * *",
+                                                    "source": {"image": "registry.example/a:1"}})
+        except (OSError, http.client.HTTPException):
+            self.over.wait(0.01)
 
 
 @contextlib.contextmanager
@@ -118,3 +107,27 @@ def test_under_load(agent, chance, full):
         acknowledged += load.acknowledged
     known = {row[0] for row in agent.rows("SELECT id FROM deliveries")}
     assert set(acknowledged) <= known and is_whole(agent.database)
+
+
+def test_nobody_reads_its_log(agent, full):
+    """Then every part may hang at its next line; the process is gone all the same."""
+    if not full:
+        pytest.skip("takes most of TimeoutStopSec=: --full runs it")
+    reader, writer = os.pipe()
+    process = subprocess.Popen([*agent.program(), "agent", "--config", str(agent.settings())],
+                               stdin=subprocess.DEVNULL, stdout=writer, stderr=writer,
+                               env={**os.environ, **SANITIZERS})
+    said = b""
+    while b"listening" not in said:
+        said += os.read(reader, 65536)
+    os.set_blocking(writer, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writer, b"full\n")
+    os.set_blocking(writer, True)  # the file's, which the agent shares
+    status = end(process)
+    assert status in (1, -signal.SIGALRM)
+    os.close(reader)
+    os.close(writer)
+    agent.start()
+    agent.push(1)

@@ -8,7 +8,7 @@ import pytest
 
 COMMANDS = ["agent", "services", "show", "create", "edit", "adopt", "copy", "start", "stop", "delete", "build",
             "images", "rollback", "resume", "completion", "run", "runs", "logs", "cancel", "deliveries", "builds",
-            "schedule", "doctor", "sign", "token", "help"]
+            "schedule", "doctor", "sign", "token", "backup", "help"]
 
 
 def test_wrong_command_lines(shell, golden):
