@@ -11,7 +11,7 @@ from agents import FORGE_SECRETS, HELPER, Agent, ask
 from places import report
 from waiting import eventually
 
-INTERVAL = 8  # seconds
+INTERVAL = 5  # seconds
 SHARE = INTERVAL / 10  # over which the turns are spread
 REPOSITORIES, SERVICES_EACH = 24, 2
 LOADED = 60  # what a loaded machine may add to a build
