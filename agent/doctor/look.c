@@ -9,48 +9,15 @@
 
 #define AT_ONCE 8
 
-static void add(struct look *look, const char *state, const char *fix, const char *fmt,
-                va_list args) PRINTF_LIKE(4, 0);
-
-static void add(struct look *look, const char *state, const char *fix, const char *fmt,
-                va_list args)
+void look_say(struct look *look, const char *state, const char *fix, const char *fmt, ...)
 {
+    va_list args;
+    va_start(args, fmt);
     CLEANUP(free_ptr) char *text = xvasprintf(fmt, args);
+    va_end(args);
     json_array_append_new(look->checks,
                           json_pack("{s:s, s:s, s:o, s:o}", "check", look->check, "state", state,
                                     "text", json_text(text), "fix", json_text_or_null(fix)));
-}
-
-void look_good(struct look *look, const char *fmt, ...)
-{
-    va_list args;
-    va_start(args, fmt);
-    add(look, "good", NULL, fmt, args);
-    va_end(args);
-}
-
-void look_problem(struct look *look, const char *fix, const char *fmt, ...)
-{
-    va_list args;
-    va_start(args, fmt);
-    add(look, "problem", fix, fmt, args);
-    va_end(args);
-}
-
-void look_warning(struct look *look, const char *fix, const char *fmt, ...)
-{
-    va_list args;
-    va_start(args, fmt);
-    add(look, "warning", fix, fmt, args);
-    va_end(args);
-}
-
-void look_skipped(struct look *look, const char *fix, const char *fmt, ...)
-{
-    va_list args;
-    va_start(args, fmt);
-    add(look, "skipped", fix, fmt, args);
-    va_end(args);
 }
 
 struct round {

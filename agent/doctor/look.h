@@ -27,11 +27,15 @@ struct group {
 
 // Findings. A text is one sentence without its full stop. `fix` says on one line what to do: a
 // command where there is one.
-void look_good(struct look *look, const char *fmt, ...) PRINTF_LIKE(2, 3);
-void look_problem(struct look *look, const char *fix, const char *fmt, ...) PRINTF_LIKE(3, 4);
-void look_warning(struct look *look, const char *fix, const char *fmt, ...) PRINTF_LIKE(3, 4);
+void look_say(struct look *look, const char *state, const char *fix, const char *fmt, ...)
+    PRINTF_LIKE(4, 5);
+#define LOOK_PROBLEM                 "problem"
+#define LOOK_WARNING                 "warning"
+#define look_good(look, ...)         look_say(look, "good", NULL, __VA_ARGS__)
+#define look_problem(look, fix, ...) look_say(look, LOOK_PROBLEM, fix, __VA_ARGS__)
+#define look_warning(look, fix, ...) look_say(look, LOOK_WARNING, fix, __VA_ARGS__)
 // Could not be looked at, and need not be.
-void look_skipped(struct look *look, const char *fix, const char *fmt, ...) PRINTF_LIKE(3, 4);
+#define look_skipped(look, fix, ...) look_say(look, "skipped", fix, __VA_ARGS__)
 
 // Looks at `count` things, several at once. Their findings come in order.
 void look_each(struct look *look, size_t count,

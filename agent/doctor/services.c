@@ -8,7 +8,7 @@
 // What one service may have wrong. What helps is "cronwright <command> namespace/name<also>".
 struct trouble {
     const char *what; // of several: "12 more are pinned"
-    bool problem;
+    const char *state;
     const char *command, *also;
     bool (*holds)(const struct look *look, const struct service *service, struct error *why);
 };
@@ -44,10 +44,10 @@ static bool has_no_zone(const struct look *look, const struct service *service, 
 }
 
 static const struct trouble troubles[] = {
-    {"cannot be built", true, "show", "; allow is in the settings", is_wrong},
-    {"are pinned", false, "resume", "", is_pinned},
-    {"were never built", false, "build", "", is_never_built},
-    {"have no time zone", false, "edit", ", and set timeZone", has_no_zone},
+    {"cannot be built", LOOK_PROBLEM, "show", "; allow is in the settings", is_wrong},
+    {"are pinned", LOOK_WARNING, "resume", "", is_pinned},
+    {"were never built", LOOK_WARNING, "build", "", is_never_built},
+    {"have no time zone", LOOK_WARNING, "edit", ", and set timeZone", has_no_zone},
 };
 
 static void look_for_trouble(struct look *look, const struct trouble *trouble,
@@ -62,11 +62,11 @@ static void look_for_trouble(struct look *look, const struct trouble *trouble,
         CLEANUP(free_ptr) char *name = xasprintf("%s/%s", service->namespace_, service->name);
         CLEANUP(free_ptr)
         char *fix = xasprintf("cronwright %s %s%s", trouble->command, name, trouble->also);
-        (trouble->problem ? look_problem : look_warning)(look, fix, "%s: %s", name, why.text);
+        look_say(look, trouble->state, fix, "%s: %s", name, why.text);
     }
     if (count > LOOK_LISTED_MAX)
-        (trouble->problem ? look_problem : look_warning)(look, "cronwright services", "%zu more %s",
-                                                         count - LOOK_LISTED_MAX, trouble->what);
+        look_say(look, trouble->state, "cronwright services", "%zu more %s",
+                 count - LOOK_LISTED_MAX, trouble->what);
 }
 
 static void look_at_services(struct look *look)

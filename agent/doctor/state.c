@@ -35,7 +35,7 @@ static void look_at_health(struct look *look)
                      "%" PRId64 " deliveries are unfinished, one for %" PRId64 " h",
                      figures.pending, age / 3600000);
     else
-        look_good(look, "written to");
+        look_good(look, "healthy");
 }
 
 // Of the database with its log; what cannot be looked at counts nothing.

@@ -97,6 +97,8 @@ bool pipeline_ask_head(struct pipeline *pipeline, const struct service *service,
     work->config = config;
     work->credential = credential;
     work->url = service->repository;
+    if (!repository_identify(service->repository, work->repository, err))
+        return false;
     text_copy(work->branch, sizeof work->branch, service->branch);
     if (!repository_identify(service->repository, work->repository, err))
         return false;
