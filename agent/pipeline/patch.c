@@ -79,7 +79,7 @@ static bool record(struct work *work, const struct service *service, const struc
 
 struct sought_patches {
     const struct service *service;
-    struct wall_time since, now;
+    struct wall_time since, until;
     int count;
 };
 
@@ -88,16 +88,16 @@ static bool count_patch(void *user, const struct patch_record *patch)
     struct sought_patches *sought = user;
     sought->count += strcmp(patch->namespace, sought->service->namespace_) == 0 &&
                      strcmp(patch->name, sought->service->name) == 0 &&
-                     patch->at.ms >= sought->since.ms && patch->at.ms <= sought->now.ms;
+                     patch->at.ms >= sought->since.ms && patch->at.ms <= sought->until.ms;
     return true;
 }
 
-// How often this build was put into the service since then. Times to come do not count: the clock
-// was set back.
+// How often this build was put into the service in that time.
 static bool count_patches(struct work *work, const struct service *service,
-                          const struct build *build, struct wall_time since, int *count)
+                          const struct build *build, struct wall_time since, struct wall_time until,
+                          int *count)
 {
-    struct sought_patches sought = {.service = service, .since = since, .now = wall_now()};
+    struct sought_patches sought = {.service = service, .since = since, .until = until};
     if (!store_patch_list(work->pipeline->parts.store, build->id, count_patch, &sought, &work->err))
         return false;
     *count = sought.count;
@@ -122,7 +122,8 @@ static bool make_up_record(struct work *work, const struct service *service,
     int count;
     if (build->state == BUILD_DONE || strcmp(service->image, image) != 0)
         return true;
-    if (!count_patches(work, service, build, (struct wall_time){0}, &count))
+    if (!count_patches(work, service, build, (struct wall_time){0}, (struct wall_time){INT64_MAX},
+                       &count))
         return false;
     if (count > 0)
         return true;
@@ -139,15 +140,17 @@ static bool follows(const struct service *service, const char *image)
 }
 
 // A finished build is put back into a service that lost it: one that was made anew, say. Not
-// without end, though: somebody else may put another image back each time.
+// without end, though: somebody else may put another image back each time. (What was done at a time
+// to come was done before the clock was set back.)
 static enum verdict may_patch_again(struct work *work, const struct service *service,
                                     const struct build *build, const char *image)
 {
-    int64_t interval = work->config->sweep.interval_ms;
+    struct wall_time now = wall_now();
+    struct wall_time since = {now.ms - work->config->sweep.interval_ms};
     int count;
     if (build->state != BUILD_DONE || follows(service, image))
         return VERDICT_PATCHED;
-    if (!count_patches(work, service, build, (struct wall_time){wall_now().ms - interval}, &count))
+    if (!count_patches(work, service, build, since, now, &count))
         return VERDICT_FAILED;
     return count < AGAIN_MAX ? VERDICT_PATCHED : VERDICT_FOUGHT;
 }

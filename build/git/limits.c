@@ -17,13 +17,19 @@
 #if defined(__SANITIZE_ADDRESS__)
 #define SANITIZED 1
 #elif defined(__SANITIZE_THREAD__)
-#define SANITIZED_THREADS 1
+#define THREADS_WATCHED 1
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer)
 #define SANITIZED 1
 #elif __has_feature(thread_sanitizer)
-#define SANITIZED_THREADS 1
+#define THREADS_WATCHED 1
 #endif
+#endif
+
+#if defined(SANITIZED) || defined(THREADS_WATCHED)
+#define SHADOWED 1 // the shadow is larger than any sensible limit of address space
+#else
+#define SHADOWED 0
 #endif
 
 #define ADDRESS_SPACE_MAX ((rlim_t)4 << 30)
@@ -80,8 +86,7 @@ void limits_set_process(void)
         int resource;
         rlim_t most;
     } limits[] = {
-#if !defined(SANITIZED) &&                                                                         \
-    !defined(SANITIZED_THREADS) // whose shadow is larger than any sensible limit
+#if !SHADOWED
         {RLIMIT_AS, ADDRESS_SPACE_MAX},
 #endif
         {RLIMIT_FSIZE, FILE_SIZE_MAX},

@@ -12,7 +12,7 @@ import subprocess
 
 
 import forges
-from agents import FORGE_SECRETS, TOKENS, TOP, Agent, ask
+from agents import FORGE_SECRETS, TOKENS, TOP, Agent, ask, merged
 from quick_builds import QuickBuilds
 from waiting import eventually
 from watched import Other, build
@@ -204,8 +204,10 @@ def test_nothing_grows_for_ever(cluster, new_place, full, record_property):
     place = new_place("soak")
     bounds = BOUNDS if full else {**BOUNDS, **SANITIZED}
     with QuickBuilds(cluster) as quick:
-        changes = {**quick.settings(), "retention": KEPT, "sweep": {"interval": "2s"}, "log": {"level": "info"},
-                   "webhooks": {"maxConnectionsPerAddress": 128, "maxBody": "128KiB", "requestTimeout": "5s"}}
+        changes = merged(quick.settings(), {
+            "builds": {"ttl": "10s", "maxConcurrent": REPOSITORIES}, "retention": KEPT, "sweep": {"interval": "2s"},
+            "log": {"level": "info"},
+            "webhooks": {"maxConnectionsPerAddress": 128, "maxBody": "128KiB", "requestTimeout": "5s"}})
         agent = (Other(build("release", "-DCRONWRIGHT_TESTS=OFF"), place, place.directory, **changes) if full
                  else Agent(place, place.directory, **changes))
         agent.variables = {"ASAN_OPTIONS": "quarantine_size_mb=1:abort_on_error=0"}  # or what is freed counts
