@@ -22,6 +22,13 @@ def pytest_configure(config):
     if config.option.seed is None:
         config.option.seed = secrets.randbelow(2**32)
     config.addinivalue_line("markers", "disruptive: disturbs whatever else uses the cluster")
+    config.addinivalue_line("markers", "full: takes long; no part of the quick form")
+
+
+def pytest_collection_modifyitems(config, items):
+    long = [] if config.option.full else [item for item in items if item.get_closest_marker("full")]
+    config.hook.pytest_deselected(items=long)
+    items[:] = [item for item in items if item not in long]
 
 
 def pytest_report_header(config):

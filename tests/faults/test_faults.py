@@ -20,15 +20,12 @@ def is_alone(fault):
 
 
 def row(fault):
-    return pytest.param(fault, id=fault.name, marks=[pytest.mark.disruptive] if fault.disruptive else [])
+    marks = [pytest.mark.disruptive] * fault.disruptive + [pytest.mark.full] * fault.full
+    return pytest.param(fault, id=fault.name, marks=marks)
 
 
-def why_not(fault, full):
-    if fault.full and not full:
-        return "takes long: with --full"
-    if fault.disruptive and why_not_ours():
-        return f"disturbs the whole cluster, and {why_not_ours()}"
-    return None
+def why_not(fault):
+    return f"disturbs the whole cluster, and {why_not_ours()}" if fault.disruptive and why_not_ours() else None
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +35,7 @@ def tries(cluster, new_place, request, full):
         def begin(fault):
             return pool.submit(lambda: attempt(fault, new_place(fault.name), quick, full))
         chosen = [item.callspec.params["fault"] for item in request.session.items if item.function is test_fault]
-        begun = {fault.name: begin(fault) for fault in chosen if not is_alone(fault) and not why_not(fault, full)}
+        begun = {fault.name: begin(fault) for fault in chosen if not is_alone(fault) and not why_not(fault)}
 
         def result(fault):
             if is_alone(fault):
@@ -56,7 +53,7 @@ def test_names_and_stages_of_the_table():
 
 
 @pytest.mark.parametrize("fault", [row(fault) for fault in sorted(FAULTS, key=is_alone)])
-def test_fault(fault, tries, full):
-    if why := why_not(fault, full):
+def test_fault(fault, tries):
+    if why := why_not(fault):
         pytest.skip(why)
     tries(fault)

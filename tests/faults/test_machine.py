@@ -103,10 +103,9 @@ def test_closed_standard_streams(new_place):
         agent.stop()
 
 
-def test_memory_that_ends(new_place, full):
+@pytest.mark.full
+def test_memory_that_ends(new_place):
     """It ends rather than go on without: a start loses nothing of what it had taken."""
-    if not full:
-        pytest.skip("builds the programs as they are shipped: with --full")
     place = new_place("memory")
     agent = Other(build("release", "-DCRONWRIGHT_TESTS=OFF"), place, place.directory,
                   webhooks={"maxBody": "25MiB", "maxBytesInFlight": "400MiB"})

@@ -8,11 +8,11 @@ import remotes
 from quick_builds import QuickBuilds
 
 
-def chosen(request, full, kaniko):
+def chosen(request, kaniko):
     """The rows of this run: they begin together."""
     names = {item.callspec.params["fault"].name for item in request.session.items
              if item.originalname == test_remote.__name__}
-    return [fault for fault in remotes.FAULTS if fault.name in names and fault.kaniko == kaniko and (full or not fault.full)]
+    return [fault for fault in remotes.FAULTS if fault.name in names and fault.kaniko == kaniko]
 
 
 @contextlib.contextmanager
@@ -27,12 +27,12 @@ def crowd_of(place, quick, faults):
 
 
 @pytest.fixture(scope="module")
-def crowds(cluster, new_place, request, full):
+def crowds(cluster, new_place, request):
     """Whether Kaniko builds → those who try."""
     with contextlib.ExitStack() as stack:
         crowds = {}
         for kaniko in (True, False):
-            faults = chosen(request, full, kaniko)
+            faults = chosen(request, kaniko)
             quick = stack.enter_context(QuickBuilds(cluster)) if faults and not kaniko else None
             if faults:
                 place = new_place("remotes")
@@ -45,8 +45,10 @@ def test_names_of_the_table():
     assert len(names) == len(set(names))
 
 
-@pytest.mark.parametrize("fault", [pytest.param(fault, id=fault.name) for fault in remotes.FAULTS])
-def test_remote(fault, crowds, full):
-    if fault.full and not full:
-        pytest.skip("with --full")
+def row(fault):
+    return pytest.param(fault, id=fault.name, marks=[pytest.mark.full] * fault.full)
+
+
+@pytest.mark.parametrize("fault", [row(fault) for fault in remotes.FAULTS])
+def test_remote(fault, crowds):
     crowds[fault.kaniko].result(fault)

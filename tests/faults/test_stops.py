@@ -109,10 +109,9 @@ def test_under_load(agent, chance, full):
     assert set(acknowledged) <= known and is_whole(agent.database)
 
 
-def test_nobody_reads_its_log(agent, full):
+@pytest.mark.full
+def test_nobody_reads_its_log(agent):
     """Then every part may hang at its next line; the process is gone all the same."""
-    if not full:
-        pytest.skip("takes most of TimeoutStopSec=: --full runs it")
     reader, writer = os.pipe()
     process = subprocess.Popen([*agent.program(), "agent", "--config", str(agent.settings())],
                                stdin=subprocess.DEVNULL, stdout=writer, stderr=writer,

@@ -48,9 +48,8 @@ def reads(agent, service):
         assert agent.deliver(forge).status == 400
 
 
-def test_threads(new_place, quick, full):
-    if not full:
-        pytest.skip("builds everything once more: with --full")
+@pytest.mark.full
+def test_threads(new_place, quick):
     place = new_place("threads")
     directory = build("threads", "-DCRONWRIGHT_SANITIZE=thread", targets=())
     done = subprocess.run(["ctest", "--test-dir", str(directory), "-L", "unit", "--output-on-failure"], text=True,
@@ -73,9 +72,8 @@ def test_threads(new_place, quick, full):
     agent.check()
 
 
-def test_memory(new_place, quick, full):
-    if not full:
-        pytest.skip("takes minutes: with --full")
+@pytest.mark.full
+def test_memory(new_place, quick):
     place = new_place("memory")
     agent = UnderValgrind(build("release", "-DCRONWRIGHT_TESTS=OFF"), place, place.directory, **quick.settings(),
                           sweep={"interval": "2s"}, git={"timeout": "240s"})
