@@ -109,6 +109,13 @@ static bool is_unfiltered(const struct work *work, const struct group *group)
     return group->asked || work_first_wanted(work, group).ms > 0;
 }
 
+// Whether a delivery waits, and the head was asked for since it came: another one may be of what
+// the branch has become meanwhile.
+static bool is_told(const struct work *work)
+{
+    return work->newest > 0 && work->newest <= work->head.seq;
+}
+
 // A build that failed is tried again when somebody asks again, by a delivery after its end, or by
 // making its commit the head again, of which no webhook may have told. One that was superseded is
 // wanted again when its commit is the head again, and one that was filtered in both cases, since
@@ -116,7 +123,7 @@ static bool is_unfiltered(const struct work *work, const struct group *group)
 static bool wanted_again(const struct work *work, const struct group *group,
                          const struct build *build, bool moved)
 {
-    bool asked_again = work->newest > 0 && work->received.ms > build->finished.ms;
+    bool asked_again = is_told(work) && work->received.ms > build->finished.ms;
     switch (build->state) {
     case BUILD_SUPERSEDED:
         return true;
@@ -202,7 +209,7 @@ static bool want_builds(struct work *work, bool moved)
         if (!known && work->err.code != ERR_NOT_FOUND)
             return false;
         bool wanted = known ? wanted_again(work, group, &build, moved)
-                            : moved || work->newest > 0 || is_wanted_first(work, group);
+                            : moved || is_told(work) || is_wanted_first(work, group);
         bool theirs = is_theirs(work, group, known ? &build : NULL);
         if (!known && !wanted && !theirs && !reopen_missed(work))
             return false;
