@@ -111,12 +111,19 @@ static bool is_unfiltered(const struct work *work, const struct group *group)
     return group->asked || work_first_wanted(work, group).ms > 0;
 }
 
-// A delivery that came after the build's end. When that is a time to come, the clock was set back:
-// what comes now is later.
+// Whether a delivery waits, and the head was asked for since it came: another one may be of what
+// the branch has become meanwhile.
+static bool is_told(const struct work *work)
+{
+    return work->newest > 0 && work->newest <= work->head.seq;
+}
+
+// By a delivery that came after the build's end. When that is a time to come, the clock was set
+// back: what comes now is later.
 static bool is_asked_again(const struct work *work, const struct build *build)
 {
     int64_t ended = build->finished.ms, asked = work->received.ms;
-    return work->newest > 0 && (asked > ended || (ended > asked && ended > wall_now().ms));
+    return is_told(work) && (asked > ended || (ended > asked && ended > wall_now().ms));
 }
 
 // A build that failed is tried again when somebody asks again, by a delivery after its end, or by
@@ -212,7 +219,7 @@ static bool want_builds(struct work *work, bool moved)
         if (!known && work->err.code != ERR_NOT_FOUND)
             return false;
         bool wanted = known ? wanted_again(work, group, &build, moved)
-                            : moved || work->newest > 0 || is_wanted_first(work, group);
+                            : moved || is_told(work) || is_wanted_first(work, group);
         bool theirs = is_theirs(work, group, known ? &build : NULL);
         if (!known && !wanted && !theirs && !reopen_missed(work))
             return false;
