@@ -465,12 +465,14 @@ static bool settle_active(const struct creation *creation, struct run_created *o
     return error_set(err, ERR_CONFLICT, "run %s is active", out->active);
 }
 
-// A request without an answer, or with a server's error, does not say whether the Job was made. No
-// other Job has its name but by an improbable chance.
+// A request without an answer, or with a server's error, does not say whether the Job was made; and
+// one that libcurl sent twice, since a kept connection broke, finds its own. No other Job of the
+// service has its name but by an improbable chance.
 static bool was_made(const struct creation *creation, const struct kube_reply *reply, json_t **job)
 {
     CLEANUP(json_ptr) json_t *found = NULL;
-    if ((reply->status > 0 && reply->status < 500) ||
+    bool taken = reply->reason == KUBE_REASON_ALREADY_EXISTS && !*creation->key;
+    if ((reply->status > 0 && reply->status < 500 && !taken) ||
         !get_job(creation->client, creation->service->namespace_, creation->name, &found, NULL) ||
         !job_is_controlled_by(found, creation->service->uid))
         return false;

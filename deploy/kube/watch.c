@@ -39,6 +39,7 @@ struct kube_watch {
     struct error broken;        // why we gave up the stream; ERR_NONE: we did not
     char *version;              // where the next watch starts; NULL: a list is needed
     int64_t backoff_ms;
+    struct mono_time listed; // when a list was last whole
     bool closing;
 
     pthread_mutex_t mutex; // guards what follows
@@ -166,6 +167,7 @@ static void end_list(struct kube_watch *watch, const char *version)
     free(watch->version);
     watch->version = xstrdup(version);
     watch->limit = KUBE_PAGE_SIZE;
+    watch->listed = mono_now();
     if (large)
         malloc_trim(0); // many pages of JSON have come and gone
     pthread_mutex_lock(&watch->mutex);
@@ -222,6 +224,14 @@ static bool ask_page(struct kube_watch *watch, struct error *err)
 
 // --- watch ---
 
+// A list is needed. That is no sign of a server in trouble, unless it says so of each list.
+static void expire(struct kube_watch *watch)
+{
+    free(TAKE(watch->version));
+    if (mono_now().ms - watch->listed.ms >= KUBE_WATCH_BACKOFF_MAX)
+        watch->backoff_ms = KUBE_WATCH_BACKOFF_MIN;
+}
+
 // The server's own word in the stream that it cannot go on.
 static bool take_error(struct kube_watch *watch, const json_t *status)
 {
@@ -229,7 +239,7 @@ static bool take_error(struct kube_watch *watch, const json_t *status)
     CLEANUP(free_ptr) char *text = json_write(status);
     kube_refusal((int)json_int_or(json_at(status, "code", NULL), 500), text, strlen(text), &reason,
                  &watch->broken);
-    free(TAKE(watch->version));
+    expire(watch);
     return false;
 }
 
@@ -320,7 +330,7 @@ static bool judge_end(struct kube_watch *watch, const struct error *err, struct 
     } else if (watch->status != 200) {
         kube_refusal(watch->status, buffer_text(&watch->line), watch->line.len, &reason, failure);
         if (reason == KUBE_REASON_EXPIRED)
-            free(TAKE(watch->version));
+            expire(watch);
     } else if (mono_now().ms - watch->since.ms < SETTLED_MS) {
         error_set(failure, ERR_UNAVAILABLE, "ended by the server as soon as it had begun");
     } else {

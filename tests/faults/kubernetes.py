@@ -413,7 +413,7 @@ FAULTS = [
           prepare=with_literal_token),
     Fault("stranger-s-certificate", "end", other_certificate, {"readyz": "503 .*certificate", "build": "running .*certificate"}),
     Fault("other-authority", "end", other_authority, {"readyz": "503 .*certificate", "build": "running .*certificate"},
-          full=True),
+          full=True, within=180),
 
     # --- watches ---
     Fault("watch-403", "end", to_watches(forbidden("watch", "jobs")), {"readyz": "503 .*cannot watch resource"}),
