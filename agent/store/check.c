@@ -14,6 +14,7 @@
 
 #define PROBLEMS_MAX "20" // that are looked for; the first is told
 #define SALVAGED     ".salvaged"
+#define STEP_MAX     ((int64_t)1 << 24) // rows that are gone past at once, at the most
 
 struct mending {
     char *path; // of the database
@@ -108,24 +109,52 @@ static char *places_for(const char *columns)
     return places;
 }
 
-// Rows in one direction, up to the first that cannot be read.
+// Rows beyond `*after`, up to the first that cannot be read. The last column is the rowid, which
+// `*after` becomes; NULL: the table has none.
 static bool save_rows(struct db *from, struct db *into, const char *select, const char *insert,
-                      struct saved *saved)
+                      int64_t *after, struct saved *saved)
 {
     struct error err;
     CLEANUP(db_discard) struct statement *rows = db_prepare_once(from, select, &err);
     CLEANUP(db_discard) struct statement *row = db_prepare_once(into, insert, &err);
     enum db_step step = DB_FAILED;
+    if (rows && after)
+        db_bind_int(rows, 1, *after);
     while (rows && row && (step = db_step(rows, &err)) == DB_ROW) {
         struct statement *once = row;
-        db_bind_row(row, rows);
+        int values = db_columns(rows) - (after != NULL);
+        db_bind_row(row, rows, values);
         if (db_run(row, &err))
             saved->rows += db_changes(into);
         else
             saved->all = false;
         db_reset(&once);
+        if (after)
+            *after = db_int(rows, values);
     }
     return step == DB_DONE;
+}
+
+// Goes past what cannot be read in steps that double.
+static void save_around(struct db *from, struct db *into, const char *select, const char *insert,
+                        struct saved *saved)
+{
+    int64_t after = 0, step = 1;
+    for (int64_t before = 0; !save_rows(from, into, select, insert, &after, saved);) {
+        saved->all = false;
+        step = after > before ? 1 : 2 * step;
+        if (step > STEP_MAX)
+            return;
+        before = after += step;
+    }
+}
+
+static bool has_rowid(struct db *db, const char *table)
+{
+    struct error err;
+    CLEANUP(free_ptr) char *sql = xasprintf("SELECT rowid FROM %s", table);
+    CLEANUP(db_discard) struct statement *statement = db_prepare_once(db, sql, &err);
+    return statement != NULL;
 }
 
 static bool save_table(struct db *from, struct db *into, const char *table, struct saved *saved,
@@ -137,13 +166,15 @@ static bool save_table(struct db *from, struct db *into, const char *table, stru
     CLEANUP(free_ptr) char *places = places_for(columns);
     CLEANUP(free_ptr)
     char *insert = xasprintf("INSERT OR IGNORE INTO %s (%s) VALUES (%s)", table, columns, places);
-    CLEANUP(free_ptr) char *up = xasprintf("SELECT %s FROM %s", columns, table);
-    CLEANUP(free_ptr) char *down = xasprintf("%s ORDER BY rowid DESC", up);
+    CLEANUP(free_ptr) char *all = xasprintf("SELECT %s FROM %s", columns, table);
+    CLEANUP(free_ptr)
+    char *beyond =
+        xasprintf("SELECT %s, rowid FROM %s WHERE rowid > ?1 ORDER BY rowid", columns, table);
     *saved = (struct saved){.all = true};
-    if (!save_rows(from, into, up, insert, saved)) {
-        saved->all = false;
-        (void)save_rows(from, into, down, insert, saved); // from its other end
-    }
+    if (has_rowid(into, table))
+        save_around(from, into, beyond, insert, saved);
+    else
+        saved->all = save_rows(from, into, all, insert, NULL, saved) && saved->all;
     return true;
 }
 

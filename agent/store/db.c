@@ -717,9 +717,9 @@ const char *db_column_name(const struct statement *statement, int column)
     return sqlite3_column_name(stmt_of(statement), column);
 }
 
-void db_bind_row(struct statement *into, const struct statement *row)
+void db_bind_row(struct statement *into, const struct statement *row, int count)
 {
-    for (int i = 0; i < db_columns(row); i++)
+    for (int i = 0; i < count; i++)
         check_bound(
             sqlite3_bind_value(stmt_of(into), i + 1, sqlite3_column_value(stmt_of(row), i)));
 }

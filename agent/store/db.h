@@ -115,8 +115,8 @@ struct statement *db_prepare_once(struct db *db, const char *sql, struct error *
 void db_discard(struct statement **statement); // for CLEANUP; NULL is fine
 int db_columns(const struct statement *statement);
 const char *db_column_name(const struct statement *statement, int column);
-// The row's values become the parameters.
-void db_bind_row(struct statement *into, const struct statement *row);
+// The row's first values become the parameters.
+void db_bind_row(struct statement *into, const struct statement *row, int count);
 
 // --- changes: on the writer's thread, in a transaction with others ---
 

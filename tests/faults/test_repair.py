@@ -62,9 +62,10 @@ def test_flipped_pages(agent, chance, full):
     for _ in range(50 if full else 3):
         shutil.rmtree(agent.state, ignore_errors=True)
         make_database(agent.database, NEWEST, **ROWS)
+        roots = [page - 1 for (page,) in agent.rows("SELECT rootpage FROM sqlite_schema")]  # without one all is gone
         content = bytearray(agent.database.read_bytes())
-        for _ in range(chance.randrange(1, 6)):
-            page = chance.randrange(1, len(content) // PAGE)  # but the first, which is the next test's
+        pages = [page for page in range(len(content) // PAGE) if page not in roots]
+        for page in chance.sample(pages, chance.randrange(1, 6)):
             content[page * PAGE:(page + 1) * PAGE] = chance.randbytes(PAGE)
         agent.database.write_bytes(content)
         found = agent.repair()
@@ -73,8 +74,8 @@ def test_flipped_pages(agent, chance, full):
         kept = [path for path in agent.state.glob("cronwright.db.damaged-*") if not path.name.endswith("-wal")]
         if any(state == "lost" for state, _ in of(found, "database")):
             assert [path.read_bytes() == content for path in kept] == [True]
-            # Of what several pages hold, most is there.
-            assert agent.rows("SELECT count(*) FROM deliveries")[0][0] > ROWS["deliveries"] / 4
+            # What other pages hold is there.
+            assert agent.rows("SELECT count(*) FROM deliveries")[0][0] > ROWS["deliveries"] / 2
         else:
             assert not kept
         again = agent.repair()
