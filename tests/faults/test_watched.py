@@ -44,8 +44,8 @@ def reads(agent, service):
         assert agent.api("GET", path).status == 200
     wrong = forges.github(forges.github_ping("https://example.com/a/b.git"), "wrong", event="ping")
     assert agent.deliver(wrong).status == 401
-    for forge in (forges.gitlab(b"{", token=FORGE_SECRETS["gitlab-token"]), forges.gitea(b"[]", FORGE_SECRETS["gitea"])):
-        assert agent.deliver(forge).status == 400
+    for malformed in (forges.github(b"{", FORGE_SECRETS["github"]), forges.gitea(b"[]", FORGE_SECRETS["gitea"])):
+        assert agent.deliver(malformed).status == 400
 
 
 @pytest.mark.full
