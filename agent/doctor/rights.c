@@ -29,6 +29,7 @@ static const struct rule {
     {IN_BUILDS, "", "pods/log", {"get"}},
     {IN_BUILDS, "", "secrets", {"create"}},
     {IN_BUILDS, "", "events", {"list"}},
+    {IN_BUILDS, "coordination.k8s.io", "leases", {"get", "create", "update"}},
 };
 
 bool look_may(const struct look *look, const char *namespace_, const char *group,
