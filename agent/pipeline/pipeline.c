@@ -64,11 +64,11 @@ void pipeline_service_changed(struct pipeline *pipeline, const struct service *b
     service_note_problem(pipeline, before, after);
     if (before)
         wake_branch(pipeline, before);
-    if (after && pipeline->started) { // those that were there before are the first sweep's
+    if (!after)
+        live_forget(&pipeline->live, before);
+    else if (pipeline->started) { // those that were there before are the first sweep's
         wake_branch(pipeline, after);
         service_wake(pipeline, after);
-    } else {
-        live_forget(&pipeline->live, before);
     }
 }
 
