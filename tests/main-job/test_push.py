@@ -10,7 +10,8 @@ from agents import FORGE_SECRETS, Agent
 from places import ANNOTATION, container_of, report
 from registry import Image
 
-OURS = {"commit", "build", "patched-at", "patched-image"}  # annotations that a patch writes
+# annotations that a patch writes
+OURS = {"commit", "build", "recipe", "patched-at", "patched-by", "patched-image"}
 
 
 @pytest.fixture(scope="module")
