@@ -19,7 +19,8 @@ from waiting import eventually
 
 STEP_SECONDS = 300  # until a step is reached
 LATER_SECONDS = 20  # until it is again
-RANDOM_KILLS = 12   # in the quick form
+QUICK_STEPS = 24    # of the quick form: chance says which
+RANDOM_KILLS = 6    # of the quick form
 FULL_KILLS = 520    # those at steps included
 FULL_DELIVERIES = 10000
 # Steps of a start with a new state directory, and those when the directory before it was lost.
@@ -67,18 +68,17 @@ def dies(agent, where, seconds=STEP_SECONDS):
     assert status == -signal.SIGKILL, (where, status, agent.log_text()[-3000:])
 
 
-def names_of_steps(world, chance):
+def names_of_steps(world, chance, full):
     """In any order; what leads to them is hurried."""
     names = [name for name in steps() if name not in FIRST_STEPS + LOST_STEPS]
-    chance.shuffle(names)
-    for world.awaited in names:
+    for world.awaited in chance.sample(names, len(names) if full else QUICK_STEPS):
         yield world.awaited
     world.awaited = ""
 
 
-def kill_at_steps(world, chance):
+def kill_at_steps(world, chance, full):
     kills = 0
-    for name in names_of_steps(world, chance):
+    for name in names_of_steps(world, chance, full):
         world.agent.launch(crash_at=name)
         dies(world.agent, name)
         world.check_workers()
@@ -89,7 +89,7 @@ def kill_at_steps(world, chance):
 def kill_at_later_steps(world, chance):
     """When a step is passed once more; some are not before long, and then at the moment."""
     kills = 0
-    for name in names_of_steps(world, chance):
+    for name in names_of_steps(world, chance, full=True):
         world.agent.launch(crash_at=f"{name}:{chance.randint(2, 4)}")
         try:
             dies(world.agent, name, LATER_SECONDS)
@@ -115,7 +115,7 @@ def test_killed_at_each_step_and_at_random(world, chance, full):
     began = datetime.datetime.now(datetime.timezone.utc)
     world.begin()
     world.agent.kill()
-    kills = 1 + kill_at_steps(world, chance)
+    kills = 1 + kill_at_steps(world, chance, full)
     if full:
         kills += kill_at_later_steps(world, chance)
     kills += kill_at_random(world, chance, FULL_KILLS - kills if full else RANDOM_KILLS)
