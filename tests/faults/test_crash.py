@@ -191,16 +191,15 @@ def test_job_of_a_dead_agent_does_not_outlive_its_commit(mortal):
     mortal.start()
     mortal.service.seen_by(mortal)
     mortal.kill()
-    old, delivery = push(mortal)
+    _, delivery = push(mortal)
     mortal.launch(crash_at="after-job-created")
     eventually(lambda: mortal.takes(delivery), "it takes the delivery")
     dies(mortal, "after-job-created")
     new, delivery = push(mortal)
     mortal.start()
     mortal.accept(delivery)
-    eventually(lambda: mortal.place.build_jobs(mortal.repository) and
-               old not in [job["metadata"]["annotations"]["cronwright.io/commit"]
-                           for job in mortal.place.build_jobs(mortal.repository)], "the old Job is gone")
+    eventually(lambda: [job["metadata"]["annotations"]["cronwright.io/commit"]
+                        for job in mortal.place.unfinished_build_jobs(mortal.repository)] == [new], "the old Job is ended")
     mortal.quick.release(mortal.quick.await_running(new))
     mortal.outcome_of(delivery, "deployed")
     assert mortal.service.annotation("commit") == new
