@@ -353,8 +353,9 @@ void housekeeping_start(struct pipeline *pipeline);
 void housekeeping_ask(struct pipeline *pipeline, enum chores chore);
 // False when what is being done is to be left as it is: the agent is being stopped.
 bool housekeeping_goes_on(struct pipeline *pipeline);
-// Waits for what is being done.
-void housekeeping_finish(struct housekeeping *housekeeping);
+// Waits for what is being done; what is asked from then on is not.
+void housekeeping_stop(struct housekeeping *housekeeping);
+void housekeeping_finish(struct housekeeping *housekeeping); // when nobody asks any more
 
 // --- mirrors.c: the Git mirrors on disk; on the thread of housekeeping.c ---
 // None that is in use is removed.
