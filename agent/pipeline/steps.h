@@ -64,6 +64,7 @@ struct pipeline {
     struct live {             // what services had live when heads were asked for: see live.c
         pthread_mutex_t lock; // guards what follows
         json_t *sights;
+        json_t *denied; // image → until when the registry is not asked for it, in monotonic ms
     } live;
     struct housekeeping {
         pthread_t thread;
