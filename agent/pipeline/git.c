@@ -162,8 +162,10 @@ static enum step head_not_told(struct work *work, const struct git_answers *answ
     work->err = answers->error;
     if (error_is_transient(work->err.code) &&
         (answers->not_asked ||
-         tries_count(work->pipeline->tries, work->tries_key) + 1 < HEAD_TRIES))
+         tries_count(work->pipeline->tries, work->tries_key) + 1 < HEAD_TRIES)) {
+        others_not_told(work);
         return STEP_TRY;
+    }
     text_copy(work->reason, sizeof work->reason,
               *answers->reason ? answers->reason : "fetch-failed");
     return STEP_FAIL;
@@ -225,10 +227,15 @@ bool head_again(struct work *work)
     return store_branch_put(work->pipeline->parts.store, &work->head, &work->err);
 }
 
+// Twice in a row, though, only when the cluster's watch has had time to tell what it is about.
 bool head_anew(struct work *work)
 {
+    int64_t pause_ms = work->head.checked.ms == 0 ? HEAD_PACE_MS : head_pause_ms(work);
     head_cancel(work, work->credential);
-    return head_again(work) && (work_again(work, 1), true);
+    if (!head_again(work))
+        return false;
+    work_again(work, pause_ms + 1);
+    return true;
 }
 
 // --- context ---

@@ -320,7 +320,8 @@ static enum step supersede(struct work *work, struct group *group, struct build 
     }
     bool running = build->state == BUILD_RUNNING;
     bool may = true;
-    if (!running && build->started.ms > 0 && !job_was_made(work, build, &running))
+    bool made = build->started.ms > 0 || is_there(work, build); // perhaps
+    if (!running && made && !job_was_made(work, build, &running))
         return work_failed(work, "kubernetes");
     bool fetching = build->state == BUILD_FETCHING && !head_is_missed(work);
     if (group && (running || fetching) && !cancel_may(work, group, build, running, &may))
@@ -727,6 +728,14 @@ static void note_check(const struct work *work)
         sweep_note(work->pipeline->sweep, work->key, oldest);
 }
 
+// The queue has one delay for a key, the shortest: a run before the turn took that one's place.
+static void await_turn(struct work *work)
+{
+    int64_t wait_ms = sweep_wait_ms(work->pipeline->sweep, work->key);
+    if (work->source_count > 0 && wait_ms > 0)
+        work_again(work, wait_ms);
+}
+
 struct reconciled reconcile(struct pipeline *pipeline, const char *key)
 {
     CLEANUP(free_ptr) struct work *work = xalloc(sizeof *work);
@@ -737,6 +746,7 @@ struct reconciled reconcile(struct pipeline *pipeline, const char *key)
         cancel_unwanted_heads(work);
         good = work->source_count > 0 ? reconcile_sources(work) : reconcile_nobody(work);
         note_check(work);
+        await_turn(work);
         if (good && work->source_count == 0)
             tries_forget(pipeline->tries, work->tries_key);
     }

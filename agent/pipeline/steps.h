@@ -266,7 +266,8 @@ int others_attempt(struct others *others, const char *key, const char *commit, c
 // Whether there is one for the source that this agent knows nothing of, and has not asked for the
 // head since: the branch may have moved.
 bool others_are_unheard(struct work *work);
-void others_heard(struct work *work); // the head is asked for now
+void others_heard(struct work *work);    // the head is asked for now
+void others_not_told(struct work *work); // and was not told: it is to be asked for again
 
 // --- live.c: what the services have live, by whichever agent ---
 void live_init(struct live *live);
@@ -331,6 +332,8 @@ void sweep_destroy(struct sweep *sweep); // NULL is fine
 void sweep_begin(struct sweep *sweep, json_t *followed, int64_t interval_ms);
 // How long after the round's beginning a key's turn is: the same in each round of that length.
 int64_t sweep_turn_ms(struct sweep *sweep, const char *key);
+// How long that is yet; 0: it has come, or there was no round.
+int64_t sweep_wait_ms(struct sweep *sweep, const char *key);
 // Whether the key's turn in this round has come, and the head was asked for neither since nor
 // shortly before; in the first round, not since that began: nobody knows what was pushed before. A
 // head that was never asked for is always due.
