@@ -162,10 +162,8 @@ static enum step head_not_told(struct work *work, const struct git_answers *answ
     work->err = answers->error;
     if (error_is_transient(work->err.code) &&
         (answers->not_asked ||
-         tries_count(work->pipeline->tries, work->tries_key) + 1 < HEAD_TRIES)) {
-        others_not_told(work);
+         tries_count(work->pipeline->tries, work->tries_key) + 1 < HEAD_TRIES))
         return STEP_TRY;
-    }
     text_copy(work->reason, sizeof work->reason,
               *answers->reason ? answers->reason : "fetch-failed");
     return STEP_FAIL;
