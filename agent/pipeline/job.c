@@ -13,9 +13,9 @@
 
 #define LOG_END_MAX       ((size_t)64 << 10) // enough to name the failing instruction
 #define EVENTS_RECHECK_MS 5000               // while it is not known why a build waits
-#define REGISTRY_AGAIN_MS 250                // when no worker may wait for it now
-#define LOG_END_WAIT_MS   3000               // for the rest of a log whose pod has ended
-#define CONFIRM_TRIES     5                  // then an image that its registry lacks is made anew
+#define REGISTRY_AGAIN_MS 1000 // when no worker may wait for it now: each look asks Kubernetes, too
+#define LOG_END_WAIT_MS   3000 // for the rest of a log whose pod has ended
+#define CONFIRM_TRIES     5    // then an image that its registry lacks is made anew
 #define REST_MS           20000 // before the second attempt, when a network was to blame
 #define REST_FACTOR       6     // longer before each further one
 #define REST_SPREAD       8     // parts of a quarter of it: not all come back at once

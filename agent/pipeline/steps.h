@@ -195,7 +195,7 @@ bool head_is_missed(const struct work *work);
 void head_cancel(struct work *work, const char *credential);
 // What is known of the head is not to be relied on: it is asked for again soon.
 bool head_again(struct work *work) MUST_CHECK;
-// The same, at once, and what is being asked already does not count.
+// The same, at once unless that was done just now, and what is being asked already does not count.
 bool head_anew(struct work *work) MUST_CHECK;
 // Has the build context packed: STEP_NEXT when the archive is at build_context_path(), or when the
 // paths of the group have not changed, and the build has ended as filtered.
@@ -311,6 +311,7 @@ void turn_drop(struct pipeline *pipeline, const char *recipe);
 void turn_wake(struct pipeline *pipeline);
 // Those that waited when the agent ended keep their turns.
 void turn_restore(struct pipeline *pipeline);
+
 // --- spool.c: contexts on disk, a file for each Job ---
 void spool_init(struct pipeline *pipeline);
 void spool_finish(struct pipeline *pipeline);
