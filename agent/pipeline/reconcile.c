@@ -333,7 +333,8 @@ static enum step supersede(struct work *work, struct group *group, struct build 
     }
     bool running = build->state == BUILD_RUNNING;
     bool may = true;
-    bool made = build->started.ms > 0 || is_there(work, build); // perhaps
+    // Perhaps. (Of a recipe that nobody has here, another agent's Job is that one's matter.)
+    bool made = build->started.ms > 0 || (group && is_there(work, build));
     if (!running && made && !job_was_made(work, build, &running))
         return work_failed(work, "kubernetes");
     bool fetching = build->state == BUILD_FETCHING && !head_is_missed(work);
