@@ -234,14 +234,15 @@ static bool has_room(const struct children *children, const struct task *task)
 {
     const struct children_bounds *bounds = &children->bounds;
     int of_host = 0, of_repository = 0;
+    if (children->running >= bounds->most) // a sweep makes many wait: not all are compared
+        return false;
     for (const struct task *other = children->tasks; other; other = other->next) {
         if (other->stage != STAGE_RUNNING)
             continue;
         of_host += same(other->host, task->host);
         of_repository += same(other->repository, task->repository);
     }
-    return children->running < bounds->most && of_host < bounds->most_per_host &&
-           of_repository < bounds->most_per_repository;
+    return of_host < bounds->most_per_host && of_repository < bounds->most_per_repository;
 }
 
 // Takes cancelled tasks out and starts waiting ones; the caller holds no lock.

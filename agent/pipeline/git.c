@@ -225,10 +225,15 @@ bool head_again(struct work *work)
     return store_branch_put(work->pipeline->parts.store, &work->head, &work->err);
 }
 
+// Twice in a row, though, only when the cluster's watch has had time to tell what it is about.
 bool head_anew(struct work *work)
 {
+    int64_t pause_ms = work->head.checked.ms == 0 ? HEAD_PACE_MS : head_pause_ms(work);
     head_cancel(work, work->credential);
-    return head_again(work) && (work_again(work, 1), true);
+    if (!head_again(work))
+        return false;
+    work_again(work, pause_ms + 1);
+    return true;
 }
 
 // --- context ---

@@ -193,7 +193,7 @@ void housekeeping_ask(struct pipeline *pipeline, enum chores chore)
     pthread_mutex_unlock(&housekeeping->lock);
 }
 
-void housekeeping_finish(struct housekeeping *housekeeping)
+void housekeeping_stop(struct housekeeping *housekeeping)
 {
     pthread_mutex_lock(&housekeeping->lock);
     housekeeping->stopping = true;
@@ -201,6 +201,10 @@ void housekeeping_finish(struct housekeeping *housekeeping)
     pthread_mutex_unlock(&housekeeping->lock);
     if (housekeeping->runs)
         pthread_join(housekeeping->thread, NULL);
+}
+
+void housekeeping_finish(struct housekeeping *housekeeping)
+{
     pthread_cond_destroy(&housekeeping->news);
     pthread_mutex_destroy(&housekeeping->lock);
 }

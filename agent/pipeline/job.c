@@ -13,9 +13,9 @@
 
 #define LOG_END_MAX       ((size_t)64 << 10) // enough to name the failing instruction
 #define EVENTS_RECHECK_MS 5000               // while it is not known why a build waits
-#define REGISTRY_AGAIN_MS 250                // when no worker may wait for it now
-#define LOG_END_WAIT_MS   3000               // for the rest of a log whose pod has ended
-#define CONFIRM_TRIES     5                  // then an image that its registry lacks is made anew
+#define REGISTRY_AGAIN_MS 1000 // when no worker may wait for it now: each look asks Kubernetes, too
+#define LOG_END_WAIT_MS   3000 // for the rest of a log whose pod has ended
+#define CONFIRM_TRIES     5    // then an image that its registry lacks is made anew
 #define REST_MS           20000 // before the second attempt, when a network was to blame
 #define REST_FACTOR       6     // longer before each further one
 #define REST_SPREAD       8     // parts of a quarter of it: not all come back at once
@@ -88,6 +88,13 @@ static enum step not_made(struct work *work, const struct kube_reply *reply, con
 {
     error_wrap(&work->err, "create %s", what);
     return may_be_taken_later(work, reply) ? STEP_TRY : work_failed(work, "kubernetes");
+}
+
+// Whether another agent made it. Earlier versions did not say who they were.
+static bool is_others(const struct work *work, const json_t *job)
+{
+    const char *maker = json_text_at(job, "metadata", "annotations", KANIKO_ANNOTATION_AGENT, NULL);
+    return maker && !identity_is_own(work->pipeline, maker);
 }
 
 // A failed attempt of before somebody asked again. What is asked for is another one.
@@ -167,10 +174,8 @@ static enum step ensure_job(struct work *work, struct group *group, struct build
         return work_failed(work, "build-failed");
     struct kube_reply reply;
     CRASH_POINT("before-job-created");
-    work->others_job = true;
     if (post(work, &KUBE_JOBS, manifest, &reply)) {
         CRASH_POINT("after-job-created");
-        work->others_job = false;
         *out = json_incref(reply.body);
         kube_reply_finish(&reply);
         return STEP_NEXT;
@@ -269,6 +274,7 @@ static enum step ensure_all(struct work *work, struct group *group, struct build
         return work_failed(work, "misconfigured");
     registries_put(config, &registries, &settings);
     enum step step = ensure_job(work, group, build, &settings, job);
+    work->others_job = is_others(work, *job);
     if (step == STEP_NEXT && !kaniko_job_is_live(*job))
         return step; // it needs nothing any more
     if (step == STEP_NEXT && settings.authorities_count > 0)
@@ -584,8 +590,7 @@ enum step step_job(struct work *work, struct group *group, struct build *build)
     CLEANUP(json_ptr) json_t *pod = NULL;
     if (!read_job(work, build, &job, &pod))
         return STEP_TRY; // it goes on, whoever may not look at it
-    const char *maker = json_text_at(job, "metadata", "annotations", KANIKO_ANNOTATION_AGENT, NULL);
-    work->others_job = maker && !identity_is_own(work->pipeline, maker);
+    work->others_job = is_others(work, job);
     struct kaniko_result result;
     bool for_long;
     kaniko_result(job, pod, &result);

@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define DENIED_MS 30000 // an image that the registry lacks is not asked for again sooner
+
 // --- which build it is ---
 
 // The attempt is the last part of the tag, "<commit>-<recipe>-<attempt>".
@@ -66,6 +68,47 @@ bool live_is_build(const struct service *service, const struct build *build)
            strcmp(service->recipe, build->recipe) == 0;
 }
 
+// Not again for a while: what a CronJob says is looked at with each step of its builds.
+static bool is_denied(struct live *live, const char *reference)
+{
+    pthread_mutex_lock(&live->lock);
+    int64_t until = json_int_or(json_object_get(live->denied, reference), 0);
+    pthread_mutex_unlock(&live->lock);
+    return mono_now().ms < until;
+}
+
+static void note_denied(struct live *live, const char *reference)
+{
+    const char *each;
+    void *next;
+    json_t *until;
+    pthread_mutex_lock(&live->lock);
+    json_object_foreach_safe(live->denied, next, each, until)
+    {
+        if (json_integer_value(until) <= mono_now().ms)
+            json_object_del(live->denied, each);
+    }
+    json_object_set_new(live->denied, reference, json_integer(mono_after(DENIED_MS).ms));
+    pthread_mutex_unlock(&live->lock);
+}
+
+static bool ask_registry(struct work *work, const struct image_reference *image)
+{
+    struct waits *waits = &work->pipeline->waits;
+    if (!waits_begin(waits, image->registry))
+        return error_set(&work->err, ERR_UNAVAILABLE,
+                         "registry %s has to answer for other builds first", image->registry);
+    bool confirmed = registries_confirm_tag(work->config, image, &work->err);
+    waits_end(waits, image->registry);
+    return confirmed;
+}
+
+// That the tag means another image, or none, is an answer.
+static bool may_pass(enum error_code code)
+{
+    return code != ERR_CONFLICT && (error_is_transient(code) || code == ERR_UNAUTHORIZED);
+}
+
 // Who may edit one CronJob must not say what others get: the registry is asked what the tag means,
 // which a build alone can push.
 bool live_take(struct work *work, const struct group *group, struct build *build, bool *taken)
@@ -78,11 +121,15 @@ bool live_take(struct work *work, const struct group *group, struct build *build
     CLEANUP(free_ptr) char *reference = xasprintf("%s@%s", live.image, live.digest);
     if (!image_parse(reference, &image, &work->err))
         return false;
-    if (!registries_confirm_tag(work->config, &image, &work->err)) {
-        bool passes = error_is_transient(work->err.code) || work->err.code == ERR_UNAUTHORIZED;
+    if (is_denied(&work->pipeline->live, reference))
+        return true;
+    if (!ask_registry(work, &image)) {
         log_line(LOG_WARNING, "the registry does not confirm what is live", "image", reference,
                  "error", work->err.text, NULL);
-        return !passes;
+        if (may_pass(work->err.code))
+            return false;
+        note_denied(&work->pipeline->live, reference);
+        return true;
     }
     if (live.attempt < build->attempt)
         live.attempt = build->attempt;
@@ -136,11 +183,13 @@ void live_init(struct live *live)
 {
     pthread_mutex_init(&live->lock, NULL);
     live->sights = json_object();
+    live->denied = json_object();
 }
 
 void live_finish(struct live *live)
 {
     json_decref(live->sights);
+    json_decref(live->denied);
     pthread_mutex_destroy(&live->lock);
 }
 

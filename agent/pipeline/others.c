@@ -101,7 +101,7 @@ int others_attempt(struct others *others, const char *key, const char *commit, c
     return newest;
 }
 
-void others_heard(struct work *work)
+static void mark_all(struct work *work, bool heard)
 {
     struct others *others = &work->pipeline->others;
     const char *name;
@@ -111,9 +111,19 @@ void others_heard(struct work *work)
     {
         const char *recipe = json_text_at(entry, "recipe", NULL);
         if (recipe && work_group(work, recipe))
-            json_object_set_new(entry, "heard", json_true());
+            json_object_set_new(entry, "heard", json_boolean(heard));
     }
     pthread_mutex_unlock(&others->lock);
+}
+
+void others_heard(struct work *work)
+{
+    mark_all(work, true);
+}
+
+void others_not_told(struct work *work)
+{
+    mark_all(work, false);
 }
 
 // What each Job builds of which nothing was heard; the caller owns it.

@@ -266,8 +266,9 @@ void pipeline_destroy(struct pipeline *pipeline)
         return;
     kube_watch_destroy(pipeline->jobs);
     kube_watch_destroy(pipeline->pods);
-    housekeeping_finish(&pipeline->housekeeping);
+    housekeeping_stop(&pipeline->housekeeping); // it wakes keys, and workers ask for its chores
     work_queue_destroy(pipeline->queue);
+    housekeeping_finish(&pipeline->housekeeping);
     pthread_mutex_destroy(&pipeline->places_lock);
     places_destroy(pipeline->places);
     tries_destroy(pipeline->tries);

@@ -165,9 +165,13 @@ static bool add_build(struct work *work, struct group *group, int attempt, bool 
     text_copy(build.credential, sizeof build.credential, work->credential);
     bool taken;
     CRASH_POINT("before-build-wanted");
-    if (!build_next_attempt(&build, &group->recipe, &work->err) ||
-        !live_take(work, group, &build, &taken))
+    if (!build_next_attempt(&build, &group->recipe, &work->err))
         return false;
+    // When the registry cannot be asked the build is written down all the same: its own steps ask
+    // again before anything is made, and say why they wait. The head is known by then.
+    bool told = live_take(work, group, &build, &taken);
+    if (only_live && !told)
+        work_again(work, RECHECK_MS);
     if (only_live && !taken)
         return true;
     if (!taken && live_attempt(work, group) >= build.attempt) {
@@ -232,6 +236,13 @@ static bool want_builds(struct work *work, bool moved)
     return true;
 }
 
+// What was told, if anything, counts for nothing: whatever made it be asked for does so again.
+static enum step lose_head(struct work *work)
+{
+    others_not_told(work);
+    return STEP_TRY;
+}
+
 // Step 1 and what follows from it. A head is stored after the builds it wants, so that nothing is
 // forgotten between the two.
 static enum step know_head(struct work *work)
@@ -240,6 +251,8 @@ static enum step know_head(struct work *work)
     text_copy(before, sizeof before, work->head.commit);
     enum head_news news;
     enum step step = step_head(work, &news);
+    if (step == STEP_TRY)
+        return lose_head(work);
     if (step != STEP_NEXT || news == HEAD_PAUSED)
         return step;
     // A branch that is seen for the first time has not moved: a service that was just made waits
@@ -247,10 +260,10 @@ static enum step know_head(struct work *work)
     bool fresh = news == HEAD_FRESH;
     bool moved = fresh && *before && strcmp(before, work->head.commit) != 0;
     if (!want_builds(work, moved))
-        return STEP_TRY;
+        return fresh ? lose_head(work) : STEP_TRY;
     CRASH_POINT("before-head-known");
     if (fresh && !store_branch_put(work->pipeline->parts.store, &work->head, &work->err))
-        return STEP_TRY;
+        return lose_head(work);
     CRASH_POINT("after-head-known");
     // Somebody may have pushed while the remote was asked.
     return fresh && work->newest > work->head.seq ? know_head(work) : STEP_NEXT;
@@ -320,7 +333,9 @@ static enum step supersede(struct work *work, struct group *group, struct build 
     }
     bool running = build->state == BUILD_RUNNING;
     bool may = true;
-    if (!running && build->started.ms > 0 && !job_was_made(work, build, &running))
+    // Perhaps. (Of a recipe that nobody has here, another agent's Job is that one's matter.)
+    bool made = build->started.ms > 0 || (group && is_there(work, build));
+    if (!running && made && !job_was_made(work, build, &running))
         return work_failed(work, "kubernetes");
     bool fetching = build->state == BUILD_FETCHING && !head_is_missed(work);
     if (group && (running || fetching) && !cancel_may(work, group, build, running, &may))
@@ -382,7 +397,8 @@ static void explain_trying(struct work *work, struct build *build)
     if (build->id == 0 || build->state >= BUILD_DONE)
         return;
     describe_trying(work, detail);
-    if (!build_explain(work, build, "", detail))
+    bool rests = strcmp(build->reason, BUILD_RESTS) == 0; // and goes on resting
+    if (!build_explain(work, build, rests ? BUILD_RESTS : "", detail))
         log_line(LOG_WARNING, "a build's state cannot be stored", "job", build->job, "error",
                  work->err.text, NULL);
     work->err = why;
@@ -727,6 +743,14 @@ static void note_check(const struct work *work)
         sweep_note(work->pipeline->sweep, work->key, oldest);
 }
 
+// The queue has one delay for a key, the shortest: a run before the turn took that one's place.
+static void await_turn(struct work *work)
+{
+    int64_t wait_ms = sweep_wait_ms(work->pipeline->sweep, work->key);
+    if (work->source_count > 0 && wait_ms > 0)
+        work_again(work, wait_ms);
+}
+
 struct reconciled reconcile(struct pipeline *pipeline, const char *key)
 {
     CLEANUP(free_ptr) struct work *work = xalloc(sizeof *work);
@@ -737,6 +761,7 @@ struct reconciled reconcile(struct pipeline *pipeline, const char *key)
         cancel_unwanted_heads(work);
         good = work->source_count > 0 ? reconcile_sources(work) : reconcile_nobody(work);
         note_check(work);
+        await_turn(work);
         if (good && work->source_count == 0)
             tries_forget(pipeline->tries, work->tries_key);
     }

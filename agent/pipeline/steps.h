@@ -64,6 +64,7 @@ struct pipeline {
     struct live {             // what services had live when heads were asked for: see live.c
         pthread_mutex_t lock; // guards what follows
         json_t *sights;
+        json_t *denied; // image → until when the registry is not asked for it, in monotonic ms
     } live;
     struct housekeeping {
         pthread_t thread;
@@ -194,7 +195,7 @@ bool head_is_missed(const struct work *work);
 void head_cancel(struct work *work, const char *credential);
 // What is known of the head is not to be relied on: it is asked for again soon.
 bool head_again(struct work *work) MUST_CHECK;
-// The same, at once, and what is being asked already does not count.
+// The same, at once unless that was done just now, and what is being asked already does not count.
 bool head_anew(struct work *work) MUST_CHECK;
 // Has the build context packed: STEP_NEXT when the archive is at build_context_path(), or when the
 // paths of the group have not changed, and the build has ended as filtered.
@@ -265,7 +266,8 @@ int others_attempt(struct others *others, const char *key, const char *commit, c
 // Whether there is one for the source that this agent knows nothing of, and has not asked for the
 // head since: the branch may have moved.
 bool others_are_unheard(struct work *work);
-void others_heard(struct work *work); // the head is asked for now
+void others_heard(struct work *work);    // the head is asked for now
+void others_not_told(struct work *work); // and was not told: it is to be asked for again
 
 // --- live.c: what the services have live, by whichever agent ---
 void live_init(struct live *live);
@@ -309,6 +311,7 @@ void turn_drop(struct pipeline *pipeline, const char *recipe);
 void turn_wake(struct pipeline *pipeline);
 // Those that waited when the agent ended keep their turns.
 void turn_restore(struct pipeline *pipeline);
+
 // --- spool.c: contexts on disk, a file for each Job ---
 void spool_init(struct pipeline *pipeline);
 void spool_finish(struct pipeline *pipeline);
@@ -330,6 +333,8 @@ void sweep_destroy(struct sweep *sweep); // NULL is fine
 void sweep_begin(struct sweep *sweep, json_t *followed, int64_t interval_ms);
 // How long after the round's beginning a key's turn is: the same in each round of that length.
 int64_t sweep_turn_ms(struct sweep *sweep, const char *key);
+// How long that is yet; 0: it has come, or there was no round.
+int64_t sweep_wait_ms(struct sweep *sweep, const char *key);
 // Whether the key's turn in this round has come, and the head was asked for neither since nor
 // shortly before; in the first round, not since that began: nobody knows what was pushed before. A
 // head that was never asked for is always due.
@@ -353,8 +358,9 @@ void housekeeping_start(struct pipeline *pipeline);
 void housekeeping_ask(struct pipeline *pipeline, enum chores chore);
 // False when what is being done is to be left as it is: the agent is being stopped.
 bool housekeeping_goes_on(struct pipeline *pipeline);
-// Waits for what is being done.
-void housekeeping_finish(struct housekeeping *housekeeping);
+// Waits for what is being done; what is asked from then on is not.
+void housekeeping_stop(struct housekeeping *housekeeping);
+void housekeeping_finish(struct housekeeping *housekeeping); // when nobody asks any more
 
 // --- mirrors.c: the Git mirrors on disk; on the thread of housekeeping.c ---
 // None that is in use is removed.

@@ -81,6 +81,15 @@ int64_t sweep_turn_ms(struct sweep *sweep, const char *key)
     return turn;
 }
 
+int64_t sweep_wait_ms(struct sweep *sweep, const char *key)
+{
+    pthread_mutex_lock(&sweep->lock);
+    bool none = sweep->began.ms == INT64_MAX;
+    int64_t left = none ? 0 : sweep->began.ms + turn_ms(sweep, key) - mono_now().ms;
+    pthread_mutex_unlock(&sweep->lock);
+    return left > 0 ? left : 0;
+}
+
 bool sweep_is_due(struct sweep *sweep, const char *key, struct wall_time checked)
 {
     int64_t age = wall_now().ms - checked.ms;

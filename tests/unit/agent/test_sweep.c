@@ -42,6 +42,7 @@ static void test_without_a_round_only_what_is_not_known_is_due(void **state)
     assert_false(sweep_is_due(sweep, "a main", ago(SECONDS(3600))));
     assert_true(sweep_is_due(sweep, "a main", (struct wall_time){0}));
     assert_true(sweep_is_due(sweep, "a main", ago(-SECONDS(60)))); // the clock was put back
+    assert_int_equal(sweep_wait_ms(sweep, "a main"), 0);
     sweep_destroy(sweep);
 }
 
@@ -81,6 +82,20 @@ static void turns(struct sweep *sweep, int count, int64_t *least, int64_t *most)
     }
 }
 
+static int64_t longest_wait(struct sweep *sweep, int count)
+{
+    CLEANUP(json_ptr) json_t *followed = keys(count);
+    int64_t longest = 0;
+    const char *key;
+    json_t *unused;
+    json_object_foreach(followed, key, unused)
+    {
+        int64_t wait = sweep_wait_ms(sweep, key);
+        longest = wait > longest ? wait : longest;
+    }
+    return longest;
+}
+
 static void test_turns_are_spread_and_stay(void **state)
 {
     (void)state;
@@ -92,6 +107,7 @@ static void test_turns_are_spread_and_stay(void **state)
     turns(sweep, 1000, &least, &most);
     assert_in_range(most, SECONDS(25), SECONDS(30) - 1); // a tenth of the interval
     assert_in_range(least, 0, SECONDS(5));
+    assert_in_range(longest_wait(sweep, 1000), 1, most);
     before = sweep_turn_ms(sweep, "git.example/acme/report-7 main");
     sweep_begin(sweep, fleet, SECONDS(300));
     assert_int_equal(sweep_turn_ms(sweep, "git.example/acme/report-7 main"), before);
