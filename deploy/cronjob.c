@@ -11,7 +11,7 @@
 
 #define BUILD_ARGS_MAX  ((size_t)64 << 10)
 #define PATHS_TEXT_MAX  ((size_t)64 << 10) // of JSON
-#define ANNOTATIONS_MAX 8                  // written with one patch
+#define ANNOTATIONS_MAX 12                 // written with one patch
 #define PROBLEM_MAX     512
 
 struct counted_service {
