@@ -237,10 +237,10 @@ bool store_deliveries_finish(struct store *store, const char *repository, const 
 static bool apply_explaining(struct db *db, void *data, struct error *err)
 {
     static const char sql[] =
-        "UPDATE deliveries SET detail = ?1 WHERE detail <> ?1 AND seq IN (SELECT seq FROM "
-        "deliveries "
-        "WHERE pending = 1 AND repository = ?2 AND branch = ?3 AND seq <= ?4 "
-        "AND instr(?5, char(10) || repository || char(10)) = 0 ORDER BY seq DESC LIMIT ?6)";
+        "UPDATE deliveries SET detail = ?1 WHERE detail <> ?1 AND seq IN "
+        "(SELECT seq FROM deliveries WHERE pending = 1 AND repository = ?2 AND branch = ?3 "
+        "AND seq <= ?4 AND instr(?5, char(10) || repository || char(10)) = 0 ORDER BY seq DESC "
+        "LIMIT ?6)";
     const struct ending *ending = data;
     CLEANUP(db_reset) struct statement *statement = db_prepare(db, sql, err);
     if (!statement)
