@@ -24,7 +24,7 @@ static const struct rule {
     {IN_SERVICES, "", "pods", {"get", "list", "watch", "create"}},
     {IN_SERVICES, "", "pods/log", {"get"}},
     {IN_SERVICES, "", "events", {"create", "patch", "list"}},
-    {IN_BUILDS, "batch", "jobs", {"get", "list", "watch", "create", "delete"}},
+    {IN_BUILDS, "batch", "jobs", {"get", "list", "watch", "create", "patch"}},
     {IN_BUILDS, "", "pods", {"get", "list", "watch"}},
     {IN_BUILDS, "", "pods/log", {"get"}},
     {IN_BUILDS, "", "secrets", {"create"}},
