@@ -100,8 +100,6 @@ bool pipeline_ask_head(struct pipeline *pipeline, const struct service *service,
     if (!repository_identify(service->repository, work->repository, err))
         return false;
     text_copy(work->branch, sizeof work->branch, service->branch);
-    if (!repository_identify(service->repository, work->repository, err))
-        return false;
     struct git_answers answers;
     git_answers_init(&answers);
     bool told = ask(work, deadline, &answers);
