@@ -191,6 +191,18 @@ def test_logs_stay_when_rows_are_lost(agent):
     assert agent.repair()["good"] and log.exists()
 
 
+def test_logs_stay_when_the_version_is_lost(agent):
+    """Then nobody knows of any table that it was there."""
+    content = bytearray(make_database(agent.database, NEWEST, **ROWS).read_bytes())
+    content[60:64] = bytes(4)  # the user version: sqlite.org/fileformat.html
+    content[20 * PAGE:40 * PAGE] = bytes(20 * PAGE)
+    agent.database.write_bytes(content)
+    log = agent.state / "logs/builds/b-1"
+    log.mkdir(parents=True)
+    assert agent.repair()["good"] and log.exists()
+    works(agent)
+
+
 def git(directory, *words):
     subprocess.run(["git", *words], cwd=directory, check=True, capture_output=True,
                    env={**os.environ, "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_AUTHOR_NAME": "Ana",
