@@ -229,28 +229,38 @@ static bool same(const char *one, const char *other)
     return one && other && strcmp(one, other) == 0;
 }
 
-// The lock is held.
-static bool has_room(const struct children *children, const struct task *task)
+// The lock is held. `out` has room for as many as may run.
+static size_t list_running(const struct children *children, struct task **out)
+{
+    size_t count = 0;
+    for (struct task *task = children->tasks; task; task = task->next)
+        if (task->stage == STAGE_RUNNING)
+            out[count++] = task;
+    return count;
+}
+
+// Beside those that run, which are few: thousands may wait.
+static bool has_room(const struct children *children, struct task *const *running, size_t count,
+                     const struct task *task)
 {
     const struct children_bounds *bounds = &children->bounds;
     int of_host = 0, of_repository = 0;
-    if (children->running >= bounds->most) // a sweep makes many wait: not all are compared
-        return false;
-    for (const struct task *other = children->tasks; other; other = other->next) {
-        if (other->stage != STAGE_RUNNING)
-            continue;
-        of_host += same(other->host, task->host);
-        of_repository += same(other->repository, task->repository);
+    for (size_t i = 0; i < count; i++) {
+        of_host += same(running[i]->host, task->host);
+        of_repository += same(running[i]->repository, task->repository);
     }
-    return of_host < bounds->most_per_host && of_repository < bounds->most_per_repository;
+    return children->running < bounds->most && of_host < bounds->most_per_host &&
+           of_repository < bounds->most_per_repository;
 }
 
-// Takes cancelled tasks out and starts waiting ones; the caller holds no lock.
-static void schedule(struct children *children)
+// Takes cancelled tasks out and starts waiting ones; the caller holds no lock. `running` is room
+// for those that run.
+static void schedule(struct children *children, struct task **running)
 {
     for (;;) {
         struct task *start = NULL, *drop = NULL;
         pthread_mutex_lock(&children->lock);
+        size_t count = list_running(children, running);
         for (struct task **at = &children->tasks; *at && !start && !drop;) {
             struct task *task = *at;
             if (task->cancelled) {
@@ -258,7 +268,7 @@ static void schedule(struct children *children)
                 *at = task->next;
                 continue;
             }
-            if (task->stage == STAGE_WAITING && has_room(children, task))
+            if (task->stage == STAGE_WAITING && has_room(children, running, count, task))
                 start = task;
             at = &task->next;
         }
@@ -343,21 +353,19 @@ static void serve_task(struct children *children, struct task *task, const struc
 static size_t gather(struct children *children, struct task **tasks, struct pollfd *fds,
                      struct mono_time *deadline)
 {
-    size_t count = 0;
     pthread_mutex_lock(&children->lock);
-    for (struct task *task = children->tasks; task; task = task->next) {
-        if (task->stage != STAGE_RUNNING)
-            continue;
-        struct pollfd *at = fds + FDS_PER_CHILD * count;
+    size_t count = list_running(children, tasks);
+    pthread_mutex_unlock(&children->lock);
+    for (size_t i = 0; i < count; i++) {
+        const struct task *task = tasks[i];
+        struct pollfd *at = fds + FDS_PER_CHILD * i;
         at[0] = (struct pollfd){.fd = task->child.pidfd, .events = POLLIN};
         at[1] = (struct pollfd){.fd = task->child.stdin_fd, .events = POLLOUT};
         at[2] = (struct pollfd){.fd = task->child.stdout_fd, .events = POLLIN};
         at[3] = (struct pollfd){.fd = task->child.stderr_fd, .events = POLLIN};
         if (task->deadline.ms < deadline->ms)
             *deadline = task->deadline;
-        tasks[count++] = task;
     }
-    pthread_mutex_unlock(&children->lock);
     return count;
 }
 
@@ -367,7 +375,7 @@ bool children_run(struct children *children, int fd, struct mono_time deadline)
     CLEANUP(free_ptr) struct task **tasks = xalloc(most * sizeof *tasks);
     CLEANUP(free_ptr) struct pollfd *fds = xalloc((2 + most * FDS_PER_CHILD) * sizeof *fds);
     while (!mono_past(deadline)) {
-        schedule(children);
+        schedule(children, tasks);
         struct mono_time next = deadline;
         size_t count = gather(children, tasks, fds + 2, &next);
         fds[0] = (struct pollfd){.fd = fd, .events = POLLIN};

@@ -275,11 +275,13 @@ static bool mend_database(struct repair *repair, bool *whole, struct error *err)
 {
     const char *state = repair->config->state_directory;
     CLEANUP(close_fd) int held = -1;
+    struct error why;
     begin(repair, "database");
     if (!directory_make(state, err))
         return false;
-    if (!store_hold(state, &held, err))
-        return error_wrap(err, "%s", state);
+    if (!store_hold(state, &held, &why))
+        return error_set(err, why.code, "%s: %s%s", state, why.text,
+                         why.code == ERR_CONFLICT ? ": stop it first" : "");
     if (!store_mend(state, told, repair, whole, err))
         return false;
     end(repair);

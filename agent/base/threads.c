@@ -3,15 +3,22 @@
 #include <signal.h>
 #include <stdlib.h>
 
-void thread_start(pthread_t *out, const char *name, void *(*run)(void *), void *user)
+bool thread_try(pthread_t *out, const char *name, void *(*run)(void *), void *user)
 {
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    if (pthread_create(out, NULL, run, user) != 0)
-        abort();
+    bool started = pthread_create(out, NULL, run, user) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_setname_np(*out, name);
+    if (started)
+        pthread_setname_np(*out, name);
+    return started;
+}
+
+void thread_start(pthread_t *out, const char *name, void *(*run)(void *), void *user)
+{
+    if (!thread_try(out, name, run, user))
+        abort();
 }
 
 void condition_init(pthread_cond_t *condition)

@@ -3,12 +3,15 @@
 #define CRONWRIGHT_BASE_THREADS_H
 
 #include "agent/base/clock.h"
+#include "agent/base/error.h"
 
 #include <pthread.h>
 
 // Runs `run(user)` with all signals blocked; the caller joins it. `name` is for ps and debuggers,
 // of at most 15 bytes. Aborts when there can be no thread.
 void thread_start(pthread_t *out, const char *name, void *(*run)(void *), void *user);
+// Likewise, for what can do without: false when there can be no thread.
+bool thread_try(pthread_t *out, const char *name, void *(*run)(void *), void *user) MUST_CHECK;
 
 // A condition for condition_wait(); pthread_cond_destroy() ends it.
 void condition_init(pthread_cond_t *condition);

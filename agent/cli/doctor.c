@@ -187,7 +187,8 @@ static void print_check(const struct session *session, const char **group, const
 
 static void print_group(const struct session *session, const json_t *group)
 {
-    const char *name = field(group, "group");
+    CLEANUP(free_ptr) char *clean = text_clean(field(group, "group"));
+    const char *name = clean;
     const json_t *checks = json_at(group, "checks", NULL);
     bool wide = output_of(session) == OUTPUT_WIDE;
     if (!wide)

@@ -24,7 +24,8 @@ static void look_at_kaniko(struct look *look)
         return;
     }
     bool found = *image.digest
-                     ? registries_confirm(look->config, &image, image.digest, &err)
+                     ? registries_confirm(look->config, &image, image.digest,
+                                          look_timeout(look, ASK_MS), &err)
                      : registries_reach(look->config, &image, *image.tag ? image.tag : "latest",
                                         look_timeout(look, ASK_MS), &there, &err);
     if (found && there)

@@ -18,6 +18,7 @@ struct visit {
     const struct group *group;
     struct look look;
     pthread_t thread;
+    bool threaded;
 };
 
 static void *look_at_group(void *user)
@@ -49,12 +50,15 @@ json_t *doctor_examine(const struct doctor *doctor)
                                             .config = config,
                                             .deadline = mono_after(DOCTOR_BUDGET_MS),
                                             .checks = json_array()}};
-        thread_start(&visits[i].thread, "doctor", look_at_group, &visits[i]);
+        visits[i].threaded = thread_try(&visits[i].thread, "doctor", look_at_group, &visits[i]);
     }
     json_t *list = json_array();
     json_int_t problems = 0, warnings = 0;
     for (size_t i = 0; i < GROUP_COUNT; i++) {
-        pthread_join(visits[i].thread, NULL);
+        if (visits[i].threaded)
+            pthread_join(visits[i].thread, NULL);
+        else
+            look_at_group(&visits[i]);
         json_t *checks = visits[i].look.checks;
         problems += count_of(checks, "problem");
         warnings += count_of(checks, "warning");

@@ -7,7 +7,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#define AT_ONCE 8
+#define AT_ONCE 7 // beside the thread that waits for them
 
 void look_say(struct look *look, const char *state, const char *fix, const char *fmt, ...)
 {
@@ -47,8 +47,10 @@ void look_each(struct look *look, size_t count,
     }
     pthread_t threads[AT_ONCE];
     size_t started = 0;
-    while (started < AT_ONCE && started < count)
-        thread_start(&threads[started++], "doctor", work_off, &round);
+    while (started < AT_ONCE && started + 1 < count &&
+           thread_try(&threads[started], "doctor", work_off, &round))
+        started++;
+    work_off(&round);
     for (size_t i = 0; i < started; i++)
         pthread_join(threads[i], NULL);
     for (size_t i = 0; i < count; i++) {

@@ -28,7 +28,7 @@ static const char *advice_for(const struct error *err)
 static bool confirm_live(struct look *look, const struct service *service,
                          const struct image_reference *live, struct error *err)
 {
-    if (registries_confirm(look->config, live, live->digest, err))
+    if (registries_confirm(look->config, live, live->digest, look_timeout(look, ASK_MS), err))
         return true;
     if (err->code != ERR_NOT_FOUND)
         return false;

@@ -3,7 +3,7 @@
 
 #include "agent/doctor/kubernetes.h"
 
-#include <stdio.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #define ASK_MS      5000
@@ -63,6 +63,7 @@ struct place {
 struct places {
     struct place *items;
     size_t count;
+    atomic_flag cannot_ask; // which is said once, however many there are
 };
 
 static void add_places(struct places *places, const struct rule *rule,
@@ -93,14 +94,17 @@ static void say_missing(struct look *look, const struct place *place, const char
 
 static void look_at_place(struct look *look, size_t i, void *user)
 {
-    const struct place *place = &((struct places *)user)->items[i];
+    struct places *places = user;
+    const struct place *place = &places->items[i];
     CLEANUP(free_ptr) char *missing = xstrdup("");
     for (const char *const *verb = place->rule->verbs; *verb; verb++) {
         struct error err;
         bool may;
         if (!look_may(look, place->namespace_, place->rule->group, place->rule->resource, *verb,
                       &may, &err)) {
-            look_problem(look, kubernetes_advice(&err), "cannot ask what we may do: %s", err.text);
+            if (!atomic_flag_test_and_set(&places->cannot_ask))
+                look_problem(look, kubernetes_advice(&err), "cannot ask what we may do: %s",
+                             err.text);
             return;
         }
         CLEANUP(free_ptr) char *before = missing;
@@ -117,7 +121,7 @@ void kubernetes_rights(struct look *look)
     struct config_texts builds_alone = {&builds, 1};
     size_t room = RULES_COUNT * (namespaces->count + 1);
     CLEANUP(free_ptr) struct place *items = xalloc(room * sizeof *items);
-    struct places places = {.items = items};
+    struct places places = {.items = items, .cannot_ask = ATOMIC_FLAG_INIT};
     for (size_t i = 0; i < RULES_COUNT; i++)
         add_places(&places, &rules[i], rules[i].where == IN_BUILDS ? &builds_alone : namespaces);
     size_t before = json_array_size(look->checks);

@@ -30,7 +30,11 @@ static void look_at_health(struct look *look)
         return;
     }
     int64_t age = figures.pending ? wall_now().ms - figures.oldest.ms : 0;
-    if (age > PENDING_OLD)
+    if (figures.pending >= look->config->webhooks.max_pending)
+        look_problem(look, "cronwright deliveries says what they wait for; see webhooks.maxPending",
+                     "%" PRId64 " deliveries are unfinished: further ones are refused",
+                     figures.pending);
+    else if (age > PENDING_OLD)
         look_warning(look, "cronwright deliveries says what they wait for",
                      "%" PRId64 " deliveries are unfinished, one for %" PRId64 " h",
                      figures.pending, age / 3600000);

@@ -506,7 +506,7 @@ bool pipeline_confirm_image(const struct pipeline *pipeline, const char *referen
         return error_set(err, ERR_UNSUPPORTED, "%s has no digest", reference);
     CLEANUP(settings_drop_ptr)
     const struct config *config = settings_hold(pipeline->parts.settings);
-    return registries_confirm(config, &image, image.digest, err);
+    return registries_confirm(config, &image, image.digest, REGISTRY_TIMEOUT_MS, err);
 }
 
 // With that its place is another's: see store_builds_under_way(). Its registry may yet take long to
@@ -548,7 +548,8 @@ static enum step job_succeeded(struct work *work, struct group *group, struct bu
                    ? STEP_WAIT
                    : STEP_TRY;
     }
-    bool confirmed = registries_confirm(work->config, &image, result->digest, &work->err);
+    bool confirmed =
+        registries_confirm(work->config, &image, result->digest, REGISTRY_TIMEOUT_MS, &work->err);
     waits_end(&work->pipeline->waits, image.registry);
     if (!confirmed)
         return not_confirmed(work, group, build);

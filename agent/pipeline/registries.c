@@ -3,8 +3,6 @@
 #include "agent/base/file.h"
 #include "build/registry.h"
 
-#define REGISTRY_TIMEOUT_MS 10000
-
 static const char *or_null(const char *text)
 {
     return *text ? text : NULL;
@@ -87,10 +85,10 @@ static struct registry_access access_to(const struct config *config,
 }
 
 bool registries_confirm(const struct config *config, const struct image_reference *image,
-                        const char *digest, struct error *err)
+                        const char *digest, int64_t timeout_ms, struct error *err)
 {
     struct registry_access access = access_to(config, image);
-    return registry_confirm(image, digest, &access, REGISTRY_TIMEOUT_MS, err);
+    return registry_confirm(image, digest, &access, timeout_ms, err);
 }
 
 bool registries_confirm_tag(const struct config *config, const struct image_reference *image,

@@ -24,9 +24,11 @@ void registries_finish(struct registries *registries);
 void registries_put(const struct config *config, const struct registries *registries,
                     struct kaniko_settings *settings);
 
+#define REGISTRY_TIMEOUT_MS 10000 // where nobody waits for the answer
+
 // registry_confirm() by the settings of the image's registry.
 bool registries_confirm(const struct config *config, const struct image_reference *image,
-                        const char *digest, struct error *err) MUST_CHECK;
+                        const char *digest, int64_t timeout_ms, struct error *err) MUST_CHECK;
 // registry_confirm_tag() of a reference that has both.
 bool registries_confirm_tag(const struct config *config, const struct image_reference *image,
                             struct error *err) MUST_CHECK;

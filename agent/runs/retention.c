@@ -37,16 +37,17 @@ static bool forget(struct recorder *recorder, const char *namespace_, const char
 {
     CLEANUP(free_ptr) char *directory = logs_directory(&recorder->parts, namespace_, uid);
     struct run_record record = {0};
-    if (store_run_get(recorder->parts.store, uid, &record, NULL))
-        atomic_fetch_sub(&recorder->log_bytes, record.log_bytes);
+    int64_t bytes = store_run_get(recorder->parts.store, uid, &record, NULL) ? record.log_bytes : 0;
     run_record_finish(&record);
     CRASH_POINT("before-run-forgotten");
     if (!directory_remove(directory, err))
         return false;
     CRASH_POINT("after-run-logs-removed");
-    bool deleted = store_run_delete(recorder->parts.store, uid, err);
+    if (!store_run_delete(recorder->parts.store, uid, err))
+        return false;
     CRASH_POINT("after-run-forgotten");
-    return deleted;
+    atomic_fetch_sub(&recorder->log_bytes, bytes);
+    return true;
 }
 
 static bool forget_all(struct recorder *recorder, const struct doomed *doomed, struct error *err)

@@ -83,6 +83,7 @@ static bool make_indexes(struct mending *mending, struct db *db, struct integrit
 struct saved {
     int64_t rows;
     bool all;
+    struct error unwritten; // the copy has no room, say: then there is to be none
 };
 
 // Columns that the present schema of that version has, in its order.
@@ -109,8 +110,25 @@ static char *places_for(const char *columns)
     return places;
 }
 
-// Rows beyond `*after`, up to the first that cannot be read. The last column is the rowid, which
-// `*after` becomes; NULL: the table has none.
+// False when the copy cannot be written. A row that its rules do not take is lost alone.
+static bool save_row(struct db *into, struct statement *insert, const struct statement *row,
+                     int values, struct saved *saved)
+{
+    CLEANUP(db_reset) struct statement *once = insert;
+    struct error err;
+    db_bind_row(insert, row, values);
+    if (db_run(insert, &err))
+        saved->rows += db_changes(into);
+    else if (err.code == ERR_CONFLICT)
+        saved->all = false;
+    else
+        saved->unwritten = err;
+    return saved->unwritten.code == ERR_NONE;
+}
+
+// Rows beyond `*after`, up to the first that cannot be read; true when there are no more, or no
+// more can be saved. The last column is the rowid, which `*after` becomes; NULL: the table has
+// none.
 static bool save_rows(struct db *from, struct db *into, const char *select, const char *insert,
                       int64_t *after, struct saved *saved)
 {
@@ -121,14 +139,9 @@ static bool save_rows(struct db *from, struct db *into, const char *select, cons
     if (rows && after)
         db_bind_int(rows, 1, *after);
     while (rows && row && (step = db_step(rows, &err)) == DB_ROW) {
-        struct statement *once = row;
         int values = db_columns(rows) - (after != NULL);
-        db_bind_row(row, rows, values);
-        if (db_run(row, &err))
-            saved->rows += db_changes(into);
-        else
-            saved->all = false;
-        db_reset(&once);
+        if (!save_row(into, row, rows, values, saved))
+            return true;
         if (after)
             *after = db_int(rows, values);
     }
@@ -175,7 +188,8 @@ static bool save_table(struct db *from, struct db *into, const char *table, stru
         save_around(from, into, beyond, insert, saved);
     else
         saved->all = save_rows(from, into, all, insert, NULL, saved) && saved->all;
-    return true;
+    return saved->unwritten.code == ERR_NONE ||
+           error_set(err, saved->unwritten.code, "%s", saved->unwritten.text);
 }
 
 struct tables {
@@ -263,6 +277,7 @@ static bool salvage(struct mending *mending, int64_t version, const char *proble
     if (!db_open(mending->path, DB_READ, &from, err))
         return false;
     db_leave_wal(from);
+    mending->whole &= version > 0; // else it does not even say which tables it has
     bool saved = salvage_into(mending, from, version, path, err);
     db_close(&from);
     return saved && replace_database(mending, path, err);

@@ -322,8 +322,10 @@ static bool renew_wal(struct db *db, struct error *err)
 {
     if (!db->distrusted)
         return true;
-    if (sqlite3_wal_checkpoint_v2(db->sqlite, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) !=
-        SQLITE_OK)
+    int code = sqlite3_wal_checkpoint_v2(db->sqlite, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    if (code == SQLITE_BUSY) // by another process: a backup, or sqlite3
+        return error_set(err, ERR_UNAVAILABLE, "somebody reads the database: wait until that ends");
+    if (code != SQLITE_OK)
         return sqlite_error(db->sqlite, err);
     CRASH_POINT("after-wal-renewed");
     db->distrusted = false;

@@ -136,7 +136,7 @@ static bool run_verify(const struct git_request *request, struct answers *answer
     limits_watch_mirror(request->mirror);
     if (!bare_verify(request->mirror, answers, &bare, &objects, fault))
         return false;
-    answer_line(answers, json_pack("{s:s, s:I, s:I}", "event", "verified", "objects",
+    answer_last(answers, json_pack("{s:s, s:I, s:I}", "event", "verified", "objects",
                                    (json_int_t)objects, "ms", since(start)));
     return true;
 }

@@ -115,16 +115,12 @@ void limits_set_process(void)
 
 void limits_set_listing(bool listing)
 {
-#ifdef SANITIZED
-    (void)listing;
-#else
     struct rlimit now;
-    if (getrlimit(RLIMIT_DATA, &now) != 0)
+    if (SHADOWED || getrlimit(RLIMIT_DATA, &now) != 0)
         return;
     now.rlim_cur = listing && now.rlim_max > (rlim_t)LIMITS_REFS_BYTES ? (rlim_t)LIMITS_REFS_BYTES
                                                                        : now.rlim_max;
     (void)setrlimit(RLIMIT_DATA, &now);
-#endif
 }
 
 bool limits_set_libgit2(struct fault *fault)

@@ -47,7 +47,7 @@ def test_nothing_is_wrong(agent):
 def test_refused_while_an_agent_runs(agent):
     agent.start()
     found = agent.repair(check=1)
-    assert not found["good"] and "another agent uses this directory" in str(of(found, "database"))
+    assert not found["good"] and "another agent uses this directory: stop it first" in str(of(found, "database"))
     agent.push(1)
 
 
@@ -62,7 +62,8 @@ def test_flipped_pages(agent, chance, full):
     for _ in range(50 if full else 3):
         shutil.rmtree(agent.state, ignore_errors=True)
         make_database(agent.database, NEWEST, **ROWS)
-        roots = [page - 1 for (page,) in agent.rows("SELECT rootpage FROM sqlite_schema")]  # without one all is gone
+        roots = [page - 1 for (page,) in agent.rows("SELECT rootpage FROM sqlite_schema UNION SELECT pageno FROM dbstat "
+                                                    "WHERE name = 'sqlite_schema'")]  # without one all is gone
         content = bytearray(agent.database.read_bytes())
         pages = [page for page in range(len(content) // PAGE) if page not in roots]
         for page in chance.sample(pages, chance.randrange(1, 6)):
@@ -80,6 +81,21 @@ def test_flipped_pages(agent, chance, full):
             assert not kept
         again = agent.repair()
         assert {state for state, _ in of(again, "database")} == {"good"}
+
+
+def test_no_room_for_what_is_saved(agent, chance):
+    """What was damaged stays as it is until there is room."""
+    make_database(agent.database, NEWEST, **{**ROWS, "deliveries": 30000})  # more than SQLite keeps in memory
+    content = bytearray(agent.database.read_bytes())
+    for page in range(20, 25):
+        content[page * PAGE:(page + 1) * PAGE] = chance.randbytes(PAGE)
+    agent.database.write_bytes(content)
+    done = subprocess.run(["env", "--ignore-signal=XFSZ", "prlimit", f"--fsize={1 << 20}", *agent.program(), "doctor",
+                           "--repair", "--config", str(agent.settings())], capture_output=True, text=True)
+    assert done.returncode == 1 and "cronwright.db.salvaged: " in done.stderr, done
+    assert agent.database.read_bytes() == content and not list(agent.state.glob("*.damaged-*"))
+    assert agent.repair()["good"]
+    works(agent)
 
 
 @pytest.mark.parametrize("keep", [0, 50, PAGE, 20 * PAGE + 77])
@@ -173,6 +189,18 @@ def test_logs_stay_when_rows_are_lost(agent):
     log.mkdir(parents=True)
     agent.database.write_bytes(b"no database" * 1000)
     assert agent.repair()["good"] and log.exists()
+
+
+def test_logs_stay_when_the_version_is_lost(agent):
+    """Then nobody knows of any table that it was there."""
+    content = bytearray(make_database(agent.database, NEWEST, **ROWS).read_bytes())
+    content[60:64] = bytes(4)  # the user version: sqlite.org/fileformat.html
+    content[20 * PAGE:40 * PAGE] = bytes(20 * PAGE)
+    agent.database.write_bytes(content)
+    log = agent.state / "logs/builds/b-1"
+    log.mkdir(parents=True)
+    assert agent.repair()["good"] and log.exists()
+    works(agent)
 
 
 def git(directory, *words):

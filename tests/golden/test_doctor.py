@@ -44,7 +44,7 @@ def test_doctor(shell, agent, golden):
 
 def test_all_is_well(shell, agent, golden):
     """Warnings are no failure."""
-    agent.get("/v1/doctor", findings(("git", [check("remotes", "git.example\x1b[31m")])))
+    agent.get("/v1/doctor", findings(("git\x1b[1m", [check("remotes", "git.example\x1b[31m")])))
     well = shell.files("cronwright doctor")
     agent.get("/v1/doctor", findings(("settings", [check("allow", "allow is empty: nothing is built", "warning",
                                                          "add an entry to allow")]), version="0.0.9"))
