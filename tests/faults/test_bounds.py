@@ -12,7 +12,7 @@ import forges
 from agents import FORGE_SECRETS, HELPER, Agent
 from forwarders import Forwarder
 from offline import Crowd, Silent
-from places import report
+from places import ANNOTATION, report
 from waiting import eventually
 
 PACE = 0.25  # seconds between two asks of a remote for one branch: HEAD_PACE_MS
@@ -56,7 +56,7 @@ class Live(Crowd):
 
     def look(self):
         live = [job["metadata"]["name"] for job in self.place.build_jobs(self.repository)
-                if "deletionTimestamp" not in job["metadata"] and not job["status"].get("conditions")]
+                if ANNOTATION + "cancelled" not in job["metadata"]["annotations"] and not job["status"].get("conditions")]
         self.names |= set(live)
         self.most = max(self.most, len(live))
 

@@ -140,6 +140,7 @@ def test_a_build_is_cancelled_for_a_newer_one_but_not_the_next_too(cluster, new_
         agent.build_reaches(repository, second, "running")
         running = quick.await_running(second)
         third, _ = push(agent, repository, "third")
+        agent.build_reaches(repository, third, "waiting")
         fourth, delivery = push(agent, repository, "fourth")
         assert agent.build_reaches(repository, third, "superseded")["reason"] == "superseded"
         waiting = agent.build_reaches(repository, fourth, "waiting")

@@ -55,6 +55,10 @@ class Forwarder:
                 continue
             server.settimeout(None)
             with self.lock:
+                if self.listener is not listener:  # it was closed meanwhile
+                    client.close()
+                    server.close()
+                    return
                 self.connections |= {client, server}
                 budget = self.cut_after.pop(0) if self.cut_after else None
             threading.Thread(target=self.pump, args=(client, server, None), daemon=True).start()

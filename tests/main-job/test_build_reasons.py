@@ -38,13 +38,17 @@ class Case:
         return builds[0] if builds else {"state": None, "reason": None, "detail": None}
 
     def waits_for(self, reason):
-        """What the build says while it waits; `show` and `builds` say it, too."""
-        build = eventually(lambda: self.build() if self.build()["reason"] == reason else None,
-                           f"{self.word} waits for {reason}", 50)
+        """What the build says while it waits; `show` and `builds` say it, too, unless it says something else meanwhile."""
+        def told():
+            build = self.build()
+            listed, _ = self.agent.cli("builds", "--repository", self.repository.url)
+            shown, _ = self.agent.cli("show", self.service.full_name)
+            after = self.build()
+            same = (build["reason"], build["detail"]) == (reason, after["detail"]) and after["reason"] == reason
+            return (build, listed, shown) if same else None
+        build, listed, shown = eventually(told, f"{self.word} waits for {reason}", 50)
         assert build["state"] == "running"
-        listed, _ = self.agent.cli("builds", "--repository", self.repository.url)
         assert f"{reason}: {build['detail']}"[:60] in listed
-        shown, _ = self.agent.cli("show", self.service.full_name)
         assert build["detail"][:60] in shown and reason in shown
         return build["detail"]
 

@@ -400,7 +400,7 @@ def push_to(refusing, which):
 def test_registry_that_refuses_a_build(refusing, which, says):
     agent = refusing.agent
     service, delivery = push_to(refusing, which)
-    found = agent.outcome_of(delivery, "build-failed", 150)
+    found = agent.outcome_of(delivery, "build-failed", 300)
     [build] = found["builds"]
     assert says in build["detail"].lower() and refusing.registries[which].address in build["detail"], build["detail"]
     assert service.image().endswith(":cronwright-not-built")

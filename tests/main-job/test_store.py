@@ -78,6 +78,13 @@ def fill(file):
                 continue
 
 
+def refused_by(agent):
+    """One more delivery and its answer, if that is 503."""
+    delivery = ping()
+    answer = agent.deliver(delivery)
+    return (delivery, answer) if answer.status == 503 else None
+
+
 def test_delivery_that_cannot_be_stored(new_place):
     """The sender is told so, with 503, and nothing of it is there; later all is well again."""
     place = new_place("cramped")
@@ -89,12 +96,9 @@ def test_delivery_that_cannot_be_stored(new_place):
         filler = agent.disk / "filler"
         fill(filler)
         # The database has some room of its own still.
-        refused = eventually(lambda: next((answer for answer in [agent.deliver(ping())] if answer.status == 503), None),
-                             "a delivery is refused")
+        lost, refused = eventually(lambda: refused_by(agent), "a delivery is refused")
         assert refused.headers["Retry-After"] and refused.headers["Content-Type"] == "application/problem+json"
         assert agent.api("GET", f"/v1/deliveries/{first.id}").status == 200
-        lost = ping()
-        assert agent.deliver(lost).status == 503
         assert agent.api("GET", f"/v1/deliveries/{lost.id}").status == 404
         filler.unlink()
         assert agent.accept(lost, reason="ignored")
