@@ -543,17 +543,17 @@ GIT_REMOTES = [
     refs("503", answer(503, Retry_After="7"), "repository-unavailable", "503"),
     refs("circle", around, "repository-redirect", "redirects again and again"),
     refs("other-host", elsewhere, "repository-redirect", "to git.invalid, which is not followed"),
-    pack("hang", hang, f"fetching .*{SILENT}"),
-    pack("hang-in-the-middle", hang_in_body(WHERE_IN_PACK), f"fetching .*{SILENT}"),
-    pack("slow", slowly(1), f"fetching .*{SILENT}", full=True),
-    pack("reset", reset, "fetching .*reset by peer"),
-    pack("cut", cut_body(WHERE_IN_PACK), "fetching .*NAME.git: "),
-    pack("truncated", change(lambda body: body[:WHERE_IN_PACK]), "fetching .*early EOF", full=True),
-    pack("broken", change(garbled), "fetching .*NAME.git sends a broken pack"),
-    pack("empty", change(lambda body: b""), "fetching .*early EOF", full=True),
-    pack("html", answer(200, "<html>", Content_Type="text/html"), "fetching .*text/html", full=True),
-    pack("500", answer(500), "fetching .*500", full=True),
-    pack("429", answer(429), "fetching .*429"),
+    pack("hang", hang, f"(fetching|waiting) .*{SILENT}"),
+    pack("hang-in-the-middle", hang_in_body(WHERE_IN_PACK), f"(fetching|waiting) .*{SILENT}"),
+    pack("slow", slowly(1), f"(fetching|waiting) .*{SILENT}", full=True),
+    pack("reset", reset, "(fetching|waiting) .*reset by peer"),
+    pack("cut", cut_body(WHERE_IN_PACK), "(fetching|waiting) .*NAME.git: "),
+    pack("truncated", change(lambda body: body[:WHERE_IN_PACK]), "(fetching|waiting) .*early EOF", full=True),
+    pack("broken", change(garbled), "(fetching|waiting) .*NAME.git sends a broken pack"),
+    pack("empty", change(lambda body: b""), "(fetching|waiting) .*early EOF", full=True),
+    pack("html", answer(200, "<html>", Content_Type="text/html"), "(fetching|waiting) .*text/html", full=True),
+    pack("500", answer(500), "(fetching|waiting) .*500", full=True),
+    pack("429", answer(429), "(fetching|waiting) .*429"),
     # The head decides: the build goes, and the next one gets what this was refused.
     pack("401", answer(401, WWW_Authenticate="Basic realm=x"), "superseded .*needs a login", attempts=2),
     pack("404", answer(404), "superseded .*there is no repository", attempts=2),
@@ -649,7 +649,7 @@ def child(name, script, text, **more):
 
 def packing_child(name, script, text, **more):
     return Remote(f"child-{name}", "delivery", in_child(f"[ $asked = pack ] && {{ {script}; }}"),
-                  {"build": f"fetching .*{text}"}, prepare=noisy, **more)
+                  {"build": f"(fetching|waiting) .*{text}"}, prepare=noisy, **more)
 
 
 LIE = r"""
@@ -673,8 +673,8 @@ CHILDREN = [
            in_child("""(sleep 2; echo '{"event":"error","code":"io","text":"too late"}') & """),
            {"delivery": "final deployed"}, prepare=noisy),
     Remote("child-crashes-in-the-pack", "fetch", killed_in_the_pack("BUS"),
-           {"build": "fetching .*the mirror is damaged and will be made anew"}, prepare=noisy),
-    Remote("child-killed-in-the-pack", "fetch", killed_in_the_pack("KILL"), {"build": "fetching .*ended by signal 9"},
+           {"build": "(fetching|waiting) .*the mirror is damaged and will be made anew"}, prepare=noisy),
+    Remote("child-killed-in-the-pack", "fetch", killed_in_the_pack("KILL"), {"build": "(fetching|waiting) .*ended by signal 9"},
            prepare=noisy, full=True),
 ]
 

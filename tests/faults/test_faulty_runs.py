@@ -48,10 +48,9 @@ def service(world, agent, request):
 
 
 @pytest.mark.parametrize("key", [None, "given"], ids=["without-key", "with-key"])
-@pytest.mark.parametrize("fault", LOST_ANSWERS)
-def test_run_whose_answer_is_lost_is_one_run(world, agent, service, fault, key, full):
-    if fault == "hang" and not full:
-        pytest.skip("takes long: with --full")
+@pytest.mark.parametrize("fault", [pytest.param(fault, marks=[pytest.mark.full] * (fault == "hang"))
+                                   for fault in LOST_ANSWERS])
+def test_run_whose_answer_is_lost_is_one_run(world, agent, service, fault, key):
     headers = [("Idempotency-Key", str(uuid.uuid4()))] if key else []
     with world.proxy.rule(LOST_ANSWERS[fault], count=1, **MAKE_RUN) as rule:
         answer = agent.api("POST", f"{service.path}/runs", token="runner", headers=headers)
@@ -84,10 +83,9 @@ def watches_stale(case):
         case.proxy.cut()
 
 
-def test_scheduled_run_is_recorded_though_nobody_could_watch(world, agent, full):
+@pytest.mark.full
+def test_scheduled_run_is_recorded_though_nobody_could_watch(world, agent):
     """It came and ended while the API server was away, or its watches told nothing."""
-    if not full:
-        pytest.skip("waits for minutes to be full: with --full")
     for way in (away, watches_stale):
         service = world.place.service("scheduled", container=shell("exit 3")).seen_by(agent)
         with way(world):
