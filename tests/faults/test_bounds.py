@@ -47,17 +47,26 @@ def is_pending(agent, delivery):
     return agent.get(f"/v1/deliveries/{delivery.id}")["pending"]
 
 
+def is_at_work(pod):
+    """A pod's phase says some time later that its containers have ended."""
+    statuses = pod["status"].get("containerStatuses", [])
+    ended = statuses and all("terminated" in status["state"] for status in statuses)
+    return pod["status"]["phase"] in ("Pending", "Running") and not ended
+
+
 class Live(Crowd):
-    """How many of a repository's Jobs were live at once, at the most."""
+    """How many of a repository's Jobs were at work at once, at the most; those that are being ended do not count."""
 
     def __init__(self, place, repository):
         self.place, self.repository, self.most, self.names = place, repository, 0, set()
         super().__init__(self.look)
 
     def look(self):
-        live = [job["metadata"]["name"] for job in self.place.build_jobs(self.repository)
-                if ANNOTATION + "cancelled" not in job["metadata"]["annotations"] and not job["status"].get("conditions")]
-        self.names |= set(live)
+        jobs = {job["metadata"]["name"] for job in self.place.build_jobs(self.repository)
+                if ANNOTATION + "cancelled" not in job["metadata"]["annotations"]}
+        live = jobs & {pod["metadata"]["labels"].get("batch.kubernetes.io/job-name")
+                       for pod in self.place.cluster.list("pods", self.place.builds_namespace) if is_at_work(pod)}
+        self.names |= live
         self.most = max(self.most, len(live))
 
 
