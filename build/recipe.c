@@ -249,3 +249,10 @@ bool build_name(const char *commit, const char *recipe, int attempt, struct buil
     snprintf(out->tag, sizeof out->tag, "%.12s-%.6s-%d", commit, recipe, attempt);
     return true;
 }
+
+int build_name_attempt(const char *name)
+{
+    const char *dash = strrchr(name, '-');
+    int64_t attempt;
+    return dash && text_to_int(dash + 1, 1, RECIPE_ATTEMPT_MAX, &attempt) ? (int)attempt : 0;
+}

@@ -78,5 +78,7 @@ struct build_name {
 // RECIPE_ATTEMPT_MAX. Everything else is ERR_INVALID.
 bool build_name(const char *commit, const char *recipe, int attempt, struct build_name *out,
                 struct error *err) MUST_CHECK;
+// The attempt in a Job's name or a tag of that form; 0 for any other text.
+int build_name_attempt(const char *name);
 
 #endif

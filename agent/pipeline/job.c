@@ -104,26 +104,36 @@ static bool is_past(const struct work *work, const json_t *job)
     return work->newest > 0 && failed.ms > 0 && work->received.ms > failed.ms;
 }
 
-// What an existing Job of the same name means for this attempt; *job is taken over when it is ours:
-// the verdict on it is the same for every agent.
-static enum step meet_existing(struct work *work, const struct kaniko_build *attempt,
-                               struct build *build, json_t **job)
+// A build's Job as the API server has it, for the caller to release; NULL: there is none.
+static bool find_job(struct work *work, const struct build *build, json_t **out)
 {
     struct kube_reply reply;
+    *out = NULL;
     if (!kube_request(work->pipeline->parts.kube,
                       &(struct kube_request){.resource = &KUBE_JOBS,
                                              .namespace_ = work->config->builds.namespace,
                                              .name = build->job},
                       &reply, &work->err))
+        return work->err.code == ERR_NOT_FOUND;
+    *out = json_incref(reply.body);
+    kube_reply_finish(&reply);
+    return true;
+}
+
+// What an existing Job of the same name means for this attempt; *job is taken over when it is ours:
+// the verdict on it is the same for every agent.
+static enum step meet_existing(struct work *work, const struct kaniko_build *attempt,
+                               struct build *build, json_t **job)
+{
+    CLEANUP(json_ptr) json_t *found = NULL;
+    if (!find_job(work, build, &found) || !found)
         return STEP_TRY; // gone in between, say: then it can be made
-    enum kaniko_existing existing = kaniko_existing(reply.body, attempt);
+    enum kaniko_existing existing = kaniko_existing(found, attempt);
     if (existing == KANIKO_EXISTING_LIVE || existing == KANIKO_EXISTING_SUCCEEDED ||
-        (existing == KANIKO_EXISTING_FAILED && !is_past(work, reply.body))) {
-        *job = json_incref(reply.body);
-        kube_reply_finish(&reply);
+        (existing == KANIKO_EXISTING_FAILED && !is_past(work, found))) {
+        *job = TAKE(found);
         return STEP_NEXT;
     }
-    kube_reply_finish(&reply);
     spool_forget(work->pipeline, build);
     if (existing == KANIKO_EXISTING_FOREIGN)
         log_build(build, "a Job of this name is not ours: next attempt", NULL, NULL);
@@ -310,18 +320,12 @@ enum step job_create(struct work *work, struct group *group, struct build *build
 
 bool job_was_made(struct work *work, const struct build *build, bool *made)
 {
-    struct kube_reply reply;
-    *made = kube_request(work->pipeline->parts.kube,
-                         &(struct kube_request){.resource = &KUBE_JOBS,
-                                                .namespace_ = work->config->builds.namespace,
-                                                .name = build->job},
-                         &reply, &work->err);
-    if (!*made)
-        return work->err.code == ERR_NOT_FOUND;
+    CLEANUP(json_ptr) json_t *job = NULL;
+    if (!find_job(work, build, &job))
+        return false;
     const char *commit =
-        json_text_at(reply.body, "metadata", "annotations", KANIKO_ANNOTATION_COMMIT, NULL);
+        json_text_at(job, "metadata", "annotations", KANIKO_ANNOTATION_COMMIT, NULL);
     *made = commit && strcmp(commit, build->commit) == 0;
-    kube_reply_finish(&reply);
     return true;
 }
 
@@ -330,23 +334,14 @@ bool job_was_made(struct work *work, const struct build *build, bool *made)
 // The Job and its newest pod; NULL for what is not there. The caller owns both.
 static bool read_job(struct work *work, const struct build *build, json_t **job, json_t **pod)
 {
-    struct kube_client *kube = work->pipeline->parts.kube;
-    const char *namespace = work->config->builds.namespace;
     struct kube_reply reply;
-    if (kube_request(kube,
-                     &(struct kube_request){
-                         .resource = &KUBE_JOBS, .namespace_ = namespace, .name = build->job},
-                     &reply, &work->err)) {
-        *job = json_incref(reply.body);
-        kube_reply_finish(&reply);
-    } else if (work->err.code != ERR_NOT_FOUND) {
+    if (!find_job(work, build, job))
         return false;
-    }
     char selector[STORE_NAME_SIZE + sizeof KUBE_LABEL_JOB_NAME + 1];
     snprintf(selector, sizeof selector, "%s=%s", KUBE_LABEL_JOB_NAME, build->job);
-    if (!kube_request(kube,
+    if (!kube_request(work->pipeline->parts.kube,
                       &(struct kube_request){.resource = &KUBE_PODS,
-                                             .namespace_ = namespace,
+                                             .namespace_ = work->config->builds.namespace,
                                              .query = {{"labelSelector", selector}}},
                       &reply, &work->err))
         return false;

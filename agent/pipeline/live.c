@@ -14,14 +14,6 @@
 
 // --- which build it is ---
 
-// The attempt is the last part of the tag, "<commit>-<recipe>-<attempt>".
-static int attempt_of_tag(const char *tag)
-{
-    const char *dash = strrchr(tag, '-');
-    int64_t attempt;
-    return dash && text_to_int(dash + 1, 1, RECIPE_ATTEMPT_MAX, &attempt) ? (int)attempt : 0;
-}
-
 // Earlier versions wrote no recipe: the tag has the beginning of one.
 static bool is_image_of(const struct service *service, const struct recipe *recipe,
                         const char *commit, const char *hash, struct build *out)
@@ -34,13 +26,13 @@ static bool is_image_of(const struct service *service, const struct recipe *reci
         strcmp(service->image, service->patched_image) != 0 ||
         (*service->recipe && strcmp(service->recipe, hash) != 0) ||
         !image_parse(service->image, &image, &err) || !*image.digest ||
-        !build_name(commit, hash, attempt_of_tag(image.tag), &name, &err) ||
+        !build_name(commit, hash, build_name_attempt(image.tag), &name, &err) ||
         strcmp(name.tag, image.tag) != 0)
         return false;
     CLEANUP(free_ptr) char *reference = xasprintf("%s:%s", recipe->image, name.tag);
     if (strlen(reference) != len || memcmp(reference, service->image, len) != 0)
         return false;
-    out->attempt = attempt_of_tag(image.tag);
+    out->attempt = build_name_attempt(image.tag);
     text_copy(out->job, sizeof out->job, name.job);
     text_copy(out->image, sizeof out->image, reference);
     text_copy(out->digest, sizeof out->digest, image.digest);

@@ -70,13 +70,6 @@ bool others_note(struct others *others, const json_t *job, bool gone, char key[s
     return ours;
 }
 
-static int attempt_of(const char *job)
-{
-    const char *dash = strrchr(job, '-');
-    int64_t attempt;
-    return dash && text_to_int(dash + 1, 1, RECIPE_ATTEMPT_MAX, &attempt) ? (int)attempt : 0;
-}
-
 static bool is_of(const json_t *entry, const char *commit, const char *recipe)
 {
     const char *its_commit = json_text_at(entry, "commit", NULL);
@@ -93,7 +86,7 @@ int others_attempt(struct others *others, const char *key, const char *commit, c
     pthread_mutex_lock(&others->lock);
     json_object_foreach(json_object_get(others->by_key, key), name, entry)
     {
-        int attempt = is_of(entry, commit, recipe) ? attempt_of(name) : 0;
+        int attempt = is_of(entry, commit, recipe) ? build_name_attempt(name) : 0;
         if (attempt > newest)
             newest = attempt;
     }

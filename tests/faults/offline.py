@@ -10,6 +10,8 @@ import subprocess
 import threading
 import types
 
+import pytest
+
 import forges
 from agents import FORGE_SECRETS, HELPER, PROGRAM, SANITIZERS, TOP, Agent
 
@@ -83,6 +85,13 @@ class OfflineAgent(Agent):
 
     def rows(self, sql):
         return rows(self.database, sql)
+
+
+@pytest.fixture
+def agent(tmp_path):
+    agent = OfflineAgent(tmp_path / "agent")
+    yield agent
+    agent.finish()
 
 
 def rows(database, sql, *values):

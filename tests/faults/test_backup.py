@@ -7,18 +7,11 @@ import subprocess
 
 import pytest
 
-from offline import NEWEST, Crowd, OfflineAgent, is_whole, make_database
+from offline import NEWEST, Crowd, agent, is_whole, make_database  # noqa: F401
 from waiting import eventually
 
 SENDERS = 4
 BIG = {"deliveries": 50_000, "builds": 2_000, "patches": 60}  # whose copy takes a while
-
-
-@pytest.fixture
-def agent(tmp_path):
-    agent = OfflineAgent(tmp_path / "agent")
-    yield agent
-    agent.finish()
 
 
 class Senders(Crowd):

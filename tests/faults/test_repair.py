@@ -8,17 +8,10 @@ import subprocess
 
 import pytest
 
-from offline import NEWEST, OfflineAgent, is_whole, make_database, rows, version_of
+from offline import NEWEST, agent, is_whole, make_database, rows, version_of  # noqa: F401
 
 PAGE = 4096
 ROWS = {"deliveries": 3000, "builds": 300, "patches": 3}
-
-
-@pytest.fixture
-def agent(tmp_path):
-    agent = OfflineAgent(tmp_path / "agent")
-    yield agent
-    agent.finish()
 
 
 def of(found, part):

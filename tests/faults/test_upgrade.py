@@ -9,17 +9,10 @@ import subprocess
 import pytest
 
 from agents import SANITIZERS
-from offline import NEWEST, OfflineAgent, is_whole, make_database, rows, version_of
+from offline import NEWEST, agent, is_whole, make_database, rows, version_of  # noqa: F401
 from waiting import eventually
 
 BIG = {"deliveries": 5_000, "builds": 1_000, "patches": 100}  # whose upgrade takes a while
-
-
-@pytest.fixture
-def agent(tmp_path):
-    agent = OfflineAgent(tmp_path / "agent")
-    yield agent
-    agent.finish()
 
 
 @pytest.mark.parametrize("version", range(1, NEWEST + 1))

@@ -265,6 +265,12 @@ static void names_of_a_build(void **state)
     assert_true(build_name(COMMIT, recipe, RECIPE_ATTEMPT_MAX, &other, &err));
     assert_memory_not_equal(one.job, other.job, strlen("cw-0123456789abcdef"));
     assert_true(strlen(other.job) < BUILD_JOB_SIZE);
+
+    assert_int_equal(build_name_attempt(one.job), 1);
+    assert_int_equal(build_name_attempt(other.tag), RECIPE_ATTEMPT_MAX);
+    assert_int_equal(build_name_attempt("cronwright-not-built"), 0);
+    assert_int_equal(build_name_attempt("1.4"), 0);
+    assert_int_equal(build_name_attempt("cw-0123456789abcdef-10000"), 0);
 }
 
 static void names_need_whole_inputs(void **state)
