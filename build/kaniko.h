@@ -179,6 +179,7 @@ struct kaniko_result {
     struct wall_time started;  // of the container
     struct wall_time finished; // of the container, else of the Job
     char pod[254];             // the pod judged; "" without one
+    bool ending; // that pod is being deleted: it does not say any more what it waited for
 };
 
 // Judges a Job by its own status and its newest pod's. `job` NULL: it is gone (failed, "deleted").

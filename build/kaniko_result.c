@@ -448,6 +448,7 @@ void kaniko_result(const json_t *job, const json_t *pod, struct kaniko_result *o
     if (pod) {
         const char *name = json_text_at(pod, "metadata", "name", NULL);
         text_copy(out->pod, sizeof out->pod, name ? name : "");
+        out->ending = being_deleted(pod);
         judge_pod(pod, out);
     } else {
         judge(out, KANIKO_PENDING, "no-pod", "the Job has no pod yet");

@@ -417,12 +417,15 @@ static bool ask_events(struct work *work, const json_t *job, const json_t *pod,
 }
 
 // While it waits the build says why, but not of each short wait; the deadline's verdict goes by
-// that, too.
+// that, too. At the deadline the pod goes first, and with it what it said.
 static enum step keep_waiting(struct work *work, struct build *build, bool for_long,
                               const struct kaniko_result *result)
 {
     bool told = for_long || !kaniko_wants_events(result);
+    bool silent = kaniko_wants_events(result) || !*result->reason;
     work_again(work, RECHECK_MS);
+    if (*build->reason && silent && (result->ending || !*result->pod))
+        return STEP_WAIT;
     return build_explain(work, build, told ? result->reason : "", told ? result->detail : "")
                ? STEP_WAIT
                : STEP_TRY;

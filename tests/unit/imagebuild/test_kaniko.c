@@ -767,10 +767,12 @@ static void a_deadline_is_explained(void **state)
     json_object_del(json_object_get(early, "job"), "status");
     kaniko_result(json_object_get(early, "job"), killed, &result);
     assert_int_equal(result.state, KANIKO_FAILED);
+    assert_false(result.ending);
     json_object_set_new(json_object_get(killed, "metadata"), "deletionTimestamp",
                         json_string("2026-11-24T08:01:10Z"));
     kaniko_result(json_object_get(early, "job"), killed, &result);
     assert_int_equal(result.state, KANIKO_RUNNING);
+    assert_true(result.ending);
     json_decref(early);
     kaniko_result(job, kaniko_newest_pod(job, json_object_get(record, "pods")), &result);
     kaniko_explain_wait("unschedulable", "that is past: it ran", &result);
