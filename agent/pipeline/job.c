@@ -329,6 +329,15 @@ bool job_was_made(struct work *work, const struct build *build, bool *made)
     return true;
 }
 
+bool job_is_live(struct work *work, const struct build *build, bool *live)
+{
+    CLEANUP(json_ptr) json_t *job = NULL;
+    if (!find_job(work, build, &job))
+        return false;
+    *live = job && kaniko_job_is_live(job);
+    return true;
+}
+
 // --- watching it ---
 
 // The Job and its newest pod; NULL for what is not there. The caller owns both.

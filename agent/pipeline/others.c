@@ -1,9 +1,12 @@
 // The build Jobs in the cluster, whichever agent made them: of one that this agent knows nothing of
-// the branch has moved unheard.
+// the branch has moved unheard, and one of its own whose build has ended is stray.
+#include "agent/base/log.h"
 #include "agent/base/text.h"
 #include "agent/pipeline/steps.h"
 
 #include <string.h>
+
+#define STRAY_AGAIN_MS 10000 // until one that could not be ended is looked at again
 
 void others_init(struct others *others)
 {
@@ -31,10 +34,12 @@ static void put(struct others *others, const char *key, const char *name, const 
     json_object_set_new(others->keys, name, json_text(key));
     if (!json_object_get(jobs, name))
         json_object_set_new(jobs, name,
-                            json_pack("{s:s*, s:s*, s:b}", "commit",
+                            json_pack("{s:s*, s:s*, s:s*, s:b}", "commit",
                                       json_text_at(marks, KANIKO_ANNOTATION_COMMIT, NULL), "recipe",
-                                      json_text_at(marks, KANIKO_ANNOTATION_RECIPE, NULL), "heard",
+                                      json_text_at(marks, KANIKO_ANNOTATION_RECIPE, NULL), "agent",
+                                      json_text_at(marks, KANIKO_ANNOTATION_AGENT, NULL), "heard",
                                       0));
+    json_object_set_new(json_object_get(jobs, name), "live", json_boolean(kaniko_job_is_live(job)));
 }
 
 // The lock is held.
@@ -166,4 +171,56 @@ bool others_are_unheard(struct work *work)
             unheard = true;
     }
     return unheard;
+}
+
+// --- strays ---
+
+// The names of the Jobs of this agent's that go on, as far as it was told; the caller owns them.
+static json_t *list_live(const struct work *work)
+{
+    struct others *others = &work->pipeline->others;
+    json_t *list = json_object();
+    const char *name;
+    json_t *entry;
+    pthread_mutex_lock(&others->lock);
+    json_object_foreach(json_object_get(others->by_key, work->key), name, entry)
+    {
+        const char *agent = json_text_at(entry, "agent", NULL);
+        if (json_is_true(json_object_get(entry, "live")) && agent &&
+            identity_is_own(work->pipeline, agent))
+            json_object_set_new(list, name, json_deep_copy(entry));
+    }
+    pthread_mutex_unlock(&others->lock);
+    return list;
+}
+
+// Whether its build was superseded, and knew of no Job then. One that failed may have done so by
+// this Job's end, of which the Job itself tells later.
+static bool is_stray(struct work *work, const char *name, const json_t *entry, struct build *build)
+{
+    const char *commit = json_text_at(entry, "commit", NULL);
+    const char *recipe = json_text_at(entry, "recipe", NULL);
+    return commit && recipe &&
+           store_build_find(work->pipeline->parts.store, commit, recipe, build, &work->err) &&
+           build->state == BUILD_SUPERSEDED && strcmp(build->job, name) == 0;
+}
+
+void others_end_strays(struct work *work)
+{
+    CLEANUP(json_ptr) json_t *list = list_live(work);
+    const char *name;
+    json_t *entry;
+    json_object_foreach(list, name, entry)
+    {
+        struct build build;
+        bool live = false;
+        if (!is_stray(work, name, entry, &build))
+            continue;
+        if (!job_is_live(work, &build, &live) ||
+            (live && !cancel_job(work, &build, "its build was superseded before it was there")))
+            work_again(work, STRAY_AGAIN_MS);
+        else if (live)
+            log_line(LOG_WARNING, "a stray Job of a build is ended", "job", name, "repository",
+                     work->repository, "commit", build.commit, NULL);
+    }
 }

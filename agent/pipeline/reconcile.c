@@ -762,6 +762,8 @@ struct reconciled reconcile(struct pipeline *pipeline, const char *key)
         good = work->source_count > 0 ? reconcile_sources(work) : reconcile_nobody(work);
         note_check(work);
         await_turn(work);
+        if (good)
+            others_end_strays(work);
         if (good && work->source_count == 0)
             tries_forget(pipeline->tries, work->tries_key);
     }

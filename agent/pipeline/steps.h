@@ -233,6 +233,8 @@ bool job_may_try_again(const struct work *work, const struct build *build);
 enum step job_create(struct work *work, struct group *group, struct build *build);
 // Whether a build has a Job already although it does not say so: we died before it was stored.
 bool job_was_made(struct work *work, const struct build *build, bool *made) MUST_CHECK;
+// Whether its Job is there and goes on. False: work.err.
+bool job_is_live(struct work *work, const struct build *build, bool *live) MUST_CHECK;
 char *build_log_directory(const struct pipeline *pipeline, int64_t build);
 // Names of the next attempt.
 bool build_next_attempt(struct build *build, const struct recipe *recipe,
@@ -268,6 +270,10 @@ int others_attempt(struct others *others, const char *key, const char *commit, c
 bool others_are_unheard(struct work *work);
 void others_heard(struct work *work);    // the head is asked for now
 void others_not_told(struct work *work); // and was not told: it is to be asked for again
+// Ends the key's Jobs of this agent's whose builds were superseded before their Jobs were there:
+// the API server may do what a dead agent asked for after the next one has looked. What fails is
+// tried again.
+void others_end_strays(struct work *work);
 
 // --- live.c: what the services have live, by whichever agent ---
 void live_init(struct live *live);

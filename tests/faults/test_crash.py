@@ -10,10 +10,12 @@ import subprocess
 
 import pytest
 
+import faults
 from agents import FORGE_SECRETS, REPORT, TOP
 from crash_world import Mortal, World
 from forges import github, github_push
 from ledger import Ledger, jobs_made_once, patched_once
+from proxy import hold
 from quick_builds import QuickBuilds, at_once, failing, held
 from waiting import eventually
 
@@ -135,16 +137,32 @@ def test_killed_at_each_step_and_at_random(world, chance, full):
 
 # --- steps that come once ---
 
+def make_mortal(place, quick, ledger, **settings):
+    directory = place.directory / place.name("mortal")
+    directory.mkdir()
+    agent = Mortal(place, directory, **quick.settings(), **settings)
+    agent.ledger, agent.quick, agent.repository = ledger, quick, place.repository("mortal")
+    agent.service = place.service("mortal", repository=agent.repository)
+    return agent
+
+
 @pytest.fixture
 def mortal(place, quick, ledger):
     """An agent that was never started, and a service of its."""
-    directory = place.directory / place.name("mortal")
-    directory.mkdir()
-    agent = Mortal(place, directory, **quick.settings())
-    agent.ledger, agent.quick, agent.repository = ledger, quick, place.repository("mortal")
-    agent.service = place.service("mortal", repository=agent.repository)
+    agent = make_mortal(place, quick, ledger)
     yield agent
     agent.finish()
+
+
+@pytest.fixture
+def behind_proxy(place, quick, ledger, tmp_path):
+    """One that asks the API server through `.proxy`."""
+    world = faults.World(place, quick, tmp_path)
+    agent = make_mortal(place, quick, ledger, kubernetes={"kubeconfig": str(world.kubeconfig)})
+    agent.proxy = world.proxy
+    yield agent
+    agent.finish()
+    world.finish()
 
 
 def push(agent):
@@ -199,9 +217,37 @@ def test_job_of_a_dead_agent_does_not_outlive_its_commit(mortal):
     mortal.start()
     mortal.accept(delivery)
     eventually(lambda: [job["metadata"]["annotations"]["cronwright.io/commit"]
-                        for job in mortal.place.unfinished_build_jobs(mortal.repository)] == [new], "the old Job is ended")
+                        for job in mortal.place.unfinished_build_jobs(mortal.repository)] == [new],
+               "the old Job is ended", 60)
     mortal.quick.release(mortal.quick.await_running(new))
     mortal.outcome_of(delivery, "deployed")
     assert mortal.service.annotation("commit") == new
     jobs_made_once(mortal.ledger)
     assert patched_once(mortal.ledger) == 1
+
+
+def test_job_that_comes_when_nobody_waits_for_it_any_more_is_ended(behind_proxy):
+    """A dead agent had asked for it, and the API server made it after the next one had looked."""
+    agent = behind_proxy
+    agent.quick.decide = held
+    agent.start()
+    agent.service.seen_by(agent)
+    with agent.proxy.rule(hold, method="POST", path=r"/jobs(\?|$)", count=1) as late:
+        old, delivery = push(agent)
+        agent.accept(delivery)
+        late.await_hit()
+        agent.kill()
+        new, delivery = push(agent)
+        agent.start()
+        agent.accept(delivery)
+        agent.quick.await_running(new)
+        assert agent.builds_of(agent.repository)[-1]["reason"] == "superseded"
+    jobs = lambda: agent.place.unfinished_build_jobs(agent.repository)
+    eventually(lambda: agent.quick.of(old), "it is made all the same")
+    eventually(lambda: [job["metadata"]["annotations"]["cronwright.io/commit"] for job in jobs()] == [new],
+               "it is ended", 60)
+    agent.quick.release(agent.quick.await_running(new))
+    agent.outcome_of(delivery, "deployed")
+    assert agent.service.annotation("commit") == new
+    jobs_made_once(agent.ledger)
+    assert patched_once(agent.ledger) == 1
