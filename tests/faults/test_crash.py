@@ -64,7 +64,11 @@ def world(place, quick, ledger, chance):
 
 
 def dies(agent, where, seconds=STEP_SECONDS):
-    status = agent.process.wait(seconds)
+    try:
+        status = agent.process.wait(seconds)
+    except subprocess.TimeoutExpired as late:
+        late.cmd = f"the agent that is to die at {where}"
+        raise
     agent.process = None
     assert not REPORT.search(agent.log_text(agent.logged)), agent.log_text(agent.logged)
     assert status == -signal.SIGKILL, (where, status, agent.log_text()[-3000:])
