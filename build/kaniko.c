@@ -240,10 +240,11 @@ static json_t *job_spec(const struct kaniko_settings *settings, json_t *template
                      "DisruptionTarget", "status", "True", "template", template);
 }
 
-json_t *kaniko_cancel_patch(const char *why)
+json_t *kaniko_cancel_patch(const char *why, int64_t kept_seconds)
 {
-    return json_pack("{s:{s:{s:s}}, s:{s:i}}", "metadata", "annotations",
-                     KANIKO_ANNOTATION_CANCELLED, why, "spec", "activeDeadlineSeconds", 1);
+    return json_pack("{s:{s:{s:s}}, s:{s:i, s:I}}", "metadata", "annotations",
+                     KANIKO_ANNOTATION_CANCELLED, why, "spec", "activeDeadlineSeconds", 1,
+                     "ttlSecondsAfterFinished", (json_int_t)kept_seconds);
 }
 
 static bool check(const struct kaniko_settings *settings, struct error *err)

@@ -149,9 +149,9 @@ enum kaniko_existing kaniko_existing(const json_t *job, const struct kaniko_buil
 bool kaniko_job_is_live(const json_t *job);
 // Whether somebody ended it because its commit is not wanted any more.
 bool kaniko_job_is_cancelled(const json_t *job);
-// A merge patch that ends a Job, whatever it is at: its pods go, it stays as a failed one. `why` is
-// for people. The caller owns it.
-json_t *kaniko_cancel_patch(const char *why);
+// A merge patch that ends a Job, whatever it is at: its pods go, it stays as a failed one for so
+// many seconds. `why` is for people. The caller owns it.
+json_t *kaniko_cancel_patch(const char *why, int64_t kept_seconds);
 // When it failed; ms is 0 when it has not.
 struct wall_time kaniko_job_failed_at(const json_t *job);
 

@@ -1,6 +1,7 @@
 // Ending a build that nobody wants any more: at most once in a row, whichever agents do it. That is
 // the one thing for which a record in the cluster is needed: a Lease for each image of a branch
-// says which build was cancelled last. Nothing else ever reads or writes it.
+// says which build was cancelled last. Nothing else ever reads or writes it. It belongs to that
+// build's Job, which is kept for as long as the next build may take, and goes with it.
 #include "agent/base/crashpoint.h"
 #include "agent/base/log.h"
 #include "agent/base/text.h"
@@ -19,32 +20,6 @@
 static void lease_name(const char *recipe, char out[static LEASE_NAME_SIZE])
 {
     snprintf(out, LEASE_NAME_SIZE, "cw-%.32s-cancelled", recipe);
-}
-
-// --- what ended since ---
-
-struct sought_job {
-    const char *job;
-    bool cancelled; // by what this agent knows
-};
-
-static bool is_sought_job(void *user, const struct build *build)
-{
-    struct sought_job *sought = user;
-    if (strcmp(build->job, sought->job) != 0)
-        return true;
-    sought->cancelled = strcmp(build->reason, "cancelled") == 0;
-    return false;
-}
-
-static bool list_before(struct work *work, const struct build *build,
-                        bool (*each)(void *user, const struct build *), void *user)
-{
-    struct build_filter filter = {.before = build->id,
-                                  .repository = work->repository,
-                                  .branch = work->branch,
-                                  .limit = STORE_PAGE_MAX};
-    return store_build_list(work->pipeline->parts.store, &filter, each, user, &work->err);
 }
 
 // What the first of the group's services has now.
@@ -84,9 +59,16 @@ static json_t *new_lease(const struct work *work, const char *name)
                      work->branch, "spec");
 }
 
+static json_t *owner(const json_t *job)
+{
+    return json_pack("[{s:s, s:s, s:s*, s:s*}]", "apiVersion", "batch/v1", "kind", "Job", "name",
+                     json_text_at(job, "metadata", "name", NULL), "uid",
+                     json_text_at(job, "metadata", "uid", NULL));
+}
+
 // With the version that it was read with, if any: a write of somebody else's in between is a
 // conflict.
-static bool write_record(struct work *work, json_t *lease, const char *job, const char *live)
+static bool write_record(struct work *work, json_t *lease, const json_t *job, const char *live)
 {
     const char *name = json_text_at(lease, "metadata", "name", NULL);
     json_t *metadata = json_object_get(lease, "metadata");
@@ -95,8 +77,10 @@ static bool write_record(struct work *work, json_t *lease, const char *job, cons
         marks = json_object();
         json_object_set_new(metadata, "annotations", marks);
     }
-    json_object_set_new(marks, ANNOTATION_CANCELLED, json_text(job));
+    json_object_set_new(marks, ANNOTATION_CANCELLED,
+                        json_text(json_text_at(job, "metadata", "name", NULL)));
     json_object_set_new(marks, ANNOTATION_LIVE, json_text(live));
+    json_object_set_new(metadata, "ownerReferences", owner(job));
     json_t *spec = json_object_get(lease, "spec");
     json_object_set_new(spec, "holderIdentity", json_text(work->pipeline->identity));
     bool known = json_text_at(lease, "metadata", "resourceVersion", NULL);
@@ -115,20 +99,22 @@ static bool may_follow(struct work *work, const struct build *build, const json_
 {
     const char *job = json_text_at(lease, "metadata", "annotations", ANNOTATION_CANCELLED, NULL);
     const char *then = json_text_at(lease, "metadata", "annotations", ANNOTATION_LIVE, NULL);
-    struct sought_job sought = {.job = job};
+    struct build last;
     *may = !job || strcmp(job, build->job) == 0;
     if (*may)
         return true;
-    if (!list_before(work, build, is_sought_job, &sought))
+    bool known = store_build_of_job(work->pipeline->parts.store, job, &last, &work->err);
+    if (!known && work->err.code != ERR_NOT_FOUND)
         return false;
     // This agent saw that one's end, and that of a later one; or something was deployed since.
-    *may = sought.cancelled || (then && strcmp(then, live) != 0);
+    bool seen = known && last.id < build->id && strcmp(last.reason, "cancelled") == 0;
+    *may = seen || (then && strcmp(then, live) != 0);
     return true;
 }
 
 // STEP_NEXT: *may says it. STEP_WAIT: somebody was quicker, look again.
-static enum step try_record(struct work *work, const struct build *build, const char *live,
-                            bool *may)
+static enum step try_record(struct work *work, const struct build *build, const json_t *job,
+                            const char *live, bool *may)
 {
     char name[LEASE_NAME_SIZE];
     lease_name(build->recipe, name);
@@ -144,7 +130,7 @@ static enum step try_record(struct work *work, const struct build *build, const 
     }
     if (!may_follow(work, build, lease, live, may))
         return STEP_TRY;
-    if (!*may || write_record(work, lease, build->job, live))
+    if (!*may || write_record(work, lease, job, live))
         return STEP_NEXT;
     return work->err.code == ERR_CONFLICT || work->err.code == ERR_NOT_FOUND ? STEP_WAIT : STEP_TRY;
 }
@@ -166,15 +152,20 @@ bool cancel_may(struct work *work, const struct group *group, const struct build
                 bool running, bool *may)
 {
     char live[STORE_IMAGE_SIZE + IMAGE_DIGEST_SIZE];
+    CLEANUP(json_ptr) json_t *job = NULL;
     if (!may_take_back(work, build, may))
         return false;
     if (!*may || !running) // without a Job no other agent has to do with it
+        return true;
+    if (!job_find(work, build, &job))
+        return false;
+    if (!job) // it is gone
         return true;
     if (!read_live(work, group, live, sizeof live))
         return false;
     enum step step = STEP_WAIT;
     for (int i = 0; i < LEASE_TRIES && step == STEP_WAIT; i++)
-        step = try_record(work, build, live, may);
+        step = try_record(work, build, job, live, may);
     if (step == STEP_NEXT)
         return true;
     *may = false;
@@ -185,9 +176,15 @@ bool cancel_may(struct work *work, const struct group *group, const struct build
     return true;
 }
 
-bool cancel_job(struct work *work, const struct build *build, const char *why)
+// For as long as a build that comes after it may take: until then it says that it was cancelled.
+static int64_t kept_seconds(const struct config *config)
 {
-    CLEANUP(json_ptr) json_t *patch = kaniko_cancel_patch(why);
+    return (config->builds.timeout_ms + config->builds.ttl_ms) / 1000;
+}
+
+enum step cancel_job(struct work *work, const struct build *build, const char *why)
+{
+    CLEANUP(json_ptr) json_t *patch = kaniko_cancel_patch(why, kept_seconds(work->config));
     struct kube_reply reply;
     bool done = kube_request(work->pipeline->parts.kube,
                              &(struct kube_request){.method = "PATCH",
@@ -198,5 +195,11 @@ bool cancel_job(struct work *work, const struct build *build, const char *why)
                                                     .body = patch},
                              &reply, &work->err);
     kube_reply_finish(&reply);
-    return done || work->err.code == ERR_NOT_FOUND;
+    if (done || work->err.code == ERR_NOT_FOUND)
+        return STEP_NEXT;
+    if (work->err.code != ERR_FORBIDDEN)
+        return STEP_TRY;
+    log_line(LOG_WARNING, "a build is not cancelled: the agent may not change its Job", "job",
+             build->job, "error", work->err.text, NULL);
+    return STEP_FAIL;
 }

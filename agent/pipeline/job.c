@@ -104,8 +104,7 @@ static bool is_past(const struct work *work, const json_t *job)
     return work->newest > 0 && failed.ms > 0 && work->received.ms > failed.ms;
 }
 
-// A build's Job as the API server has it, for the caller to release; NULL: there is none.
-static bool find_job(struct work *work, const struct build *build, json_t **out)
+bool job_find(struct work *work, const struct build *build, json_t **out)
 {
     struct kube_reply reply;
     *out = NULL;
@@ -126,7 +125,7 @@ static enum step meet_existing(struct work *work, const struct kaniko_build *att
                                struct build *build, json_t **job)
 {
     CLEANUP(json_ptr) json_t *found = NULL;
-    if (!find_job(work, build, &found) || !found)
+    if (!job_find(work, build, &found) || !found)
         return STEP_TRY; // gone in between, say: then it can be made
     enum kaniko_existing existing = kaniko_existing(found, attempt);
     if (existing == KANIKO_EXISTING_LIVE || existing == KANIKO_EXISTING_SUCCEEDED ||
@@ -321,20 +320,11 @@ enum step job_create(struct work *work, struct group *group, struct build *build
 bool job_was_made(struct work *work, const struct build *build, bool *made)
 {
     CLEANUP(json_ptr) json_t *job = NULL;
-    if (!find_job(work, build, &job))
+    if (!job_find(work, build, &job))
         return false;
     const char *commit =
         json_text_at(job, "metadata", "annotations", KANIKO_ANNOTATION_COMMIT, NULL);
     *made = commit && strcmp(commit, build->commit) == 0;
-    return true;
-}
-
-bool job_is_live(struct work *work, const struct build *build, bool *live)
-{
-    CLEANUP(json_ptr) json_t *job = NULL;
-    if (!find_job(work, build, &job))
-        return false;
-    *live = job && kaniko_job_is_live(job);
     return true;
 }
 
@@ -344,7 +334,7 @@ bool job_is_live(struct work *work, const struct build *build, bool *live)
 static bool read_job(struct work *work, const struct build *build, json_t **job, json_t **pod)
 {
     struct kube_reply reply;
-    if (!find_job(work, build, job))
+    if (!job_find(work, build, job))
         return false;
     char selector[STORE_NAME_SIZE + sizeof KUBE_LABEL_JOB_NAME + 1];
     snprintf(selector, sizeof selector, "%s=%s", KUBE_LABEL_JOB_NAME, build->job);

@@ -188,7 +188,7 @@ static json_t *list_live(const struct work *work)
         const char *agent = json_text_at(entry, "agent", NULL);
         if (json_is_true(json_object_get(entry, "live")) && agent &&
             identity_is_own(work->pipeline, agent))
-            json_object_set_new(list, name, json_deep_copy(entry));
+            json_object_set_new(list, name, json_true());
     }
     pthread_mutex_unlock(&others->lock);
     return list;
@@ -196,30 +196,35 @@ static json_t *list_live(const struct work *work)
 
 // Whether its build was superseded, and knew of no Job then. One that failed may have done so by
 // this Job's end, of which the Job itself tells later.
-static bool is_stray(struct work *work, const char *name, const json_t *entry, struct build *build)
+static bool is_stray(struct work *work, const char *name, struct build *build)
 {
-    const char *commit = json_text_at(entry, "commit", NULL);
-    const char *recipe = json_text_at(entry, "recipe", NULL);
-    return commit && recipe &&
-           store_build_find(work->pipeline->parts.store, commit, recipe, build, &work->err) &&
-           build->state == BUILD_SUPERSEDED && strcmp(build->job, name) == 0;
+    return store_build_of_job(work->pipeline->parts.store, name, build, &work->err) &&
+           build->state == BUILD_SUPERSEDED;
+}
+
+// STEP_WAIT: it has ended meanwhile.
+static enum step end_stray(struct work *work, const struct build *build)
+{
+    CLEANUP(json_ptr) json_t *job = NULL;
+    if (!job_find(work, build, &job))
+        return STEP_TRY;
+    return job && kaniko_job_is_live(job)
+               ? cancel_job(work, build, "its build was superseded before it was there")
+               : STEP_WAIT;
 }
 
 void others_end_strays(struct work *work)
 {
     CLEANUP(json_ptr) json_t *list = list_live(work);
     const char *name;
-    json_t *entry;
-    json_object_foreach(list, name, entry)
+    json_t *unused;
+    json_object_foreach(list, name, unused)
     {
         struct build build;
-        bool live = false;
-        if (!is_stray(work, name, entry, &build))
-            continue;
-        if (!job_is_live(work, &build, &live) ||
-            (live && !cancel_job(work, &build, "its build was superseded before it was there")))
+        enum step step = is_stray(work, name, &build) ? end_stray(work, &build) : STEP_WAIT;
+        if (step == STEP_TRY)
             work_again(work, STRAY_AGAIN_MS);
-        else if (live)
+        else if (step == STEP_NEXT)
             log_line(LOG_WARNING, "a stray Job of a build is ended", "job", name, "repository",
                      work->repository, "commit", build.commit, NULL);
     }

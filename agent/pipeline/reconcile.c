@@ -286,7 +286,7 @@ static enum step take_live(struct work *work, struct group *group, struct build 
     turn_drop(work->pipeline, build->recipe);
     spool_forget(work->pipeline, &before);
     if (before.state == BUILD_RUNNING && strcmp(before.job, build->job) != 0 &&
-        !cancel_job(work, &before, "another attempt is deployed"))
+        cancel_job(work, &before, "another attempt is deployed") == STEP_TRY)
         return STEP_TRY;
     return store_build_put(work->pipeline->parts.store, build, &work->err) ? STEP_NEXT : STEP_TRY;
 }
@@ -355,10 +355,16 @@ static enum step supersede(struct work *work, struct group *group, struct build 
     else
         snprintf(detail, sizeof detail, "the branch moved on to %.12s", work->head.commit);
     CRASH_POINT("before-job-cancelled");
-    if (running && !cancel_job(work, build, detail))
-        return STEP_TRY;
+    enum step cancelled = running ? cancel_job(work, build, detail) : STEP_NEXT;
     CRASH_POINT("after-job-cancelled");
-    return build_end(work, build, BUILD_SUPERSEDED, running ? "cancelled" : "superseded", detail,
+    if (cancelled == STEP_TRY)
+        return STEP_TRY;
+    if (cancelled == STEP_FAIL && group) {
+        *going_on = true;
+        return advance(work, group, build);
+    }
+    bool ended = running && cancelled == STEP_NEXT;
+    return build_end(work, build, BUILD_SUPERSEDED, ended ? "cancelled" : "superseded", detail,
                      &work->err)
                ? STEP_NEXT
                : STEP_TRY;

@@ -233,8 +233,9 @@ bool job_may_try_again(const struct work *work, const struct build *build);
 enum step job_create(struct work *work, struct group *group, struct build *build);
 // Whether a build has a Job already although it does not say so: we died before it was stored.
 bool job_was_made(struct work *work, const struct build *build, bool *made) MUST_CHECK;
-// Whether its Job is there and goes on. False: work.err.
-bool job_is_live(struct work *work, const struct build *build, bool *live) MUST_CHECK;
+// A build's Job as the API server has it, for the caller to release; NULL: there is none. False:
+// work.err.
+bool job_find(struct work *work, const struct build *build, json_t **out) MUST_CHECK;
 char *build_log_directory(const struct pipeline *pipeline, int64_t build);
 // Names of the next attempt.
 bool build_next_attempt(struct build *build, const struct recipe *recipe,
@@ -254,8 +255,9 @@ bool build_end(struct work *work, struct build *build, enum build_state state, c
 // Of one that is `running` it is on record in the cluster then. False: work.err.
 bool cancel_may(struct work *work, const struct group *group, const struct build *build,
                 bool running, bool *may) MUST_CHECK;
-// Ends a build's Job and its pods; one that is gone is fine. `why` is for people. False: work.err.
-bool cancel_job(struct work *work, const struct build *build, const char *why) MUST_CHECK;
+// Ends a build's Job and its pods; one that is gone is fine. `why` is for people. STEP_FAIL: the
+// agent may not, which is logged. STEP_TRY: work.err.
+enum step cancel_job(struct work *work, const struct build *build, const char *why) MUST_CHECK;
 
 // --- others.c: the build Jobs in the cluster, whichever agent made them ---
 void others_init(struct others *others);

@@ -123,6 +123,21 @@ bool store_build_find(struct store *store, const char *commit, const char *recip
     return true;
 }
 
+bool store_build_of_job(struct store *store, const char *job, struct build *out, struct error *err)
+{
+    static const char sql[] =
+        "SELECT id, " COLUMNS " FROM builds WHERE job = ?1 ORDER BY id DESC LIMIT 1";
+    CLEANUP(store_reader_release) struct db *db = store_reader(store);
+    CLEANUP(db_reset) struct statement *statement = db_prepare(db, sql, err);
+    if (!statement)
+        return false;
+    db_bind_text(statement, 1, job);
+    if (!db_one(statement, err))
+        return error_wrap(err, "build of job %s", job);
+    read_build(statement, out);
+    return true;
+}
+
 static bool find_before(struct store *store, const char *sql, const struct build *build,
                         struct build *out, struct error *err)
 {

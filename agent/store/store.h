@@ -223,6 +223,10 @@ bool store_build_get(struct store *store, int64_t id, struct build *out,
 bool store_build_find(struct store *store, const char *commit, const char *recipe,
                       struct build *out, struct error *err) MUST_CHECK;
 
+// The one of this Job; a Job's name is used once. ERR_NOT_FOUND.
+bool store_build_of_job(struct store *store, const char *job, struct build *out,
+                        struct error *err) MUST_CHECK;
+
 // The one of its commit and recipe that was asked for before it. ERR_NOT_FOUND.
 bool store_build_asked_before(struct store *store, const struct build *build, struct build *out,
                               struct error *err) MUST_CHECK;

@@ -19,7 +19,7 @@ from proxy import hold
 from quick_builds import QuickBuilds, at_once, failing, held
 from waiting import eventually
 
-STEP_SECONDS = 300  # until a step is reached
+STEP_SECONDS = 600  # until a step is reached
 LATER_SECONDS = 20  # until it is again
 QUICK_STEPS = 24    # of the quick form: chance says which
 RANDOM_KILLS = 6    # of the quick form
@@ -159,13 +159,15 @@ def mortal(place, quick, ledger):
 
 
 @pytest.fixture
-def behind_proxy(place, quick, ledger, tmp_path):
-    """One that asks the API server through `.proxy`."""
+def behind_proxy(new_place, quick, tmp_path):
+    """One that asks the API server through `.proxy`, and has nothing else to do."""
+    place = new_place("late")
     world = faults.World(place, quick, tmp_path)
-    agent = make_mortal(place, quick, ledger, kubernetes={"kubeconfig": str(world.kubeconfig)})
-    agent.proxy = world.proxy
-    yield agent
-    agent.finish()
+    with Ledger(place) as ledger:
+        agent = make_mortal(place, quick, ledger, kubernetes={"kubeconfig": str(world.kubeconfig)})
+        agent.proxy = world.proxy
+        yield agent
+        agent.finish()
     world.finish()
 
 

@@ -392,7 +392,7 @@ static void an_existing_job_means(void **state)
         json_object_set_new(job, "status", json_loads(cases[i].status, 0, NULL));
         assert_int_equal(kaniko_existing(job, &build), cases[i].meaning);
         assert_int_equal(kaniko_job_is_live(job), cases[i].meaning == KANIKO_EXISTING_LIVE);
-        json_t *patch = kaniko_cancel_patch("the branch moved on");
+        json_t *patch = kaniko_cancel_patch("the branch moved on", 4200);
         json_t *annotations = json_object_get(json_object_get(job, "metadata"), "annotations");
         assert_false(kaniko_job_is_cancelled(job));
         json_object_update(annotations,
