@@ -307,7 +307,7 @@ static enum step advance(struct work *work, struct group *group, struct build *b
     if (step == STEP_NEXT && build->state == BUILD_FETCHING) {
         step = step_context(work, group, build);
         if (step == STEP_TRY)
-            turn_give_back(work, build);
+            turn_give_back(work, build, false);
         if (step == STEP_NEXT && build->state == BUILD_FETCHING)
             step = job_create(work, group, build);
     }
@@ -381,6 +381,8 @@ static void describe_trying(struct work *work, char detail[static STORE_DETAIL_S
     work->last_try =
         work->tried ? work->last_try : tries_failed(work->pipeline->tries, work->tries_key);
     work->tried = work->tried_any = true;
+    if (work->last_try.due.ms < work->not_before.ms)
+        work->last_try.due = work->not_before;
     work_again(work, mono_left(work->last_try.due) + 1);
     if (work->last_try.count > 1)
         snprintf(count, sizeof count, "%d times", work->last_try.count);
