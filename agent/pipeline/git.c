@@ -157,12 +157,12 @@ static enum step ask_head(struct work *work, const char *name)
 
 // The deliveries that wait for the head are told after a few tries, unless it was this machine that
 // could not ask; the sweep goes on asking.
-static enum step head_not_told(struct work *work, const struct git_answers *answers)
+static enum step head_not_told(struct work *work, const char *name,
+                               const struct git_answers *answers)
 {
     work->err = answers->error;
     if (error_is_transient(work->err.code) &&
-        (answers->not_asked ||
-         tries_count(work->pipeline->tries, work->tries_key) + 1 < HEAD_TRIES))
+        (answers->not_asked || work_may_try(work, name, HEAD_TRIES)))
         return STEP_TRY;
     text_copy(work->reason, sizeof work->reason,
               *answers->reason ? answers->reason : "fetch-failed");
@@ -196,7 +196,8 @@ enum step step_head(struct work *work, enum head_news *news)
     if (answers.state != GIT_DONE && work->newest > tag)
         return ask_head(work, name); // it failed before somebody pushed: that says nothing of now
     if (answers.state != GIT_DONE)
-        return head_not_told(work, &answers);
+        return head_not_told(work, name, &answers);
+    work_went(work, name);
     CRASH_POINT("after-head-told");
     if (!live_answered(work))
         return STEP_TRY;
@@ -421,6 +422,7 @@ static void keep_context(struct work *work, const struct build *build,
     CLEANUP(free_ptr) char *path = build_context_path(work->pipeline, build);
     text_copy(work->context_sha256, sizeof work->context_sha256, answers->context_sha256);
     work->context_bytes = answers->context_bytes;
+    spool_note(work, build);
     spool_trim(work->pipeline, path);
 }
 
@@ -435,7 +437,8 @@ enum step step_context(struct work *work, struct group *group, struct build *bui
     case CHILD_BUSY:
         return STEP_WAIT;
     case CHILD_UNKNOWN:
-        return ask_context(work, group, build, name);
+        // What was packed before stays good: an API server that is away costs no remote anything.
+        return spool_has(work, build) ? STEP_NEXT : ask_context(work, group, build, name);
     case CHILD_ENDED:
         break;
     }

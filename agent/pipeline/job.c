@@ -295,6 +295,9 @@ enum step job_create(struct work *work, struct group *group, struct build *build
 {
     CLEANUP(json_ptr) json_t *job = NULL;
     enum step step = ensure_all(work, group, build, &job);
+    // Nothing runs that would need its place. A Job that was made all the same is joined.
+    if (step == STEP_TRY && !job && build->state == BUILD_FETCHING)
+        turn_give_back(work, build, true);
     if (step != STEP_NEXT)
         return step;
     build->state = BUILD_RUNNING;
@@ -523,7 +526,7 @@ static enum step not_confirmed(struct work *work, struct group *group, struct bu
     error_wrap(&work->err, "the registry does not confirm the pushed digest");
     if (work->err.code != ERR_NOT_FOUND && work->err.code != ERR_CONFLICT)
         return work_failed(work, "digest-unconfirmed");
-    if (tries_count(work->pipeline->tries, work->tries_key) + 1 < CONFIRM_TRIES)
+    if (work_may_try(work, build->job, CONFIRM_TRIES))
         return STEP_TRY;
     if (job_may_try_again(work, build))
         return try_anew(work, group, build, false, work->err.text);
@@ -550,6 +553,7 @@ static enum step job_succeeded(struct work *work, struct group *group, struct bu
     waits_end(&work->pipeline->waits, image.registry);
     if (!confirmed)
         return not_confirmed(work, group, build);
+    work_went(work, build->job);
     text_copy(build->digest, sizeof build->digest, result->digest);
     build->state = BUILD_PUSHED;
     build->reason[0] = build->detail[0] = '\0';

@@ -199,6 +199,7 @@ bool pipeline_create(const struct pipeline_parts *parts, struct pipeline **out, 
     live_init(&pipeline->live);
     waits_init(&pipeline->waits);
     pipeline->tries = tries_create();
+    pipeline->limited = tries_create();
     housekeeping_init(&pipeline->housekeeping);
     pipeline->sweep = sweep_create();
     pipeline->probes = probes_create();
@@ -272,6 +273,7 @@ void pipeline_destroy(struct pipeline *pipeline)
     pthread_mutex_destroy(&pipeline->places_lock);
     places_destroy(pipeline->places);
     tries_destroy(pipeline->tries);
+    tries_destroy(pipeline->limited);
     waits_finish(&pipeline->waits);
     sweep_destroy(pipeline->sweep);
     probes_destroy(pipeline->probes);

@@ -298,16 +298,32 @@ static bool is_there(const struct work *work, const struct build *build)
            build->attempt;
 }
 
+// Another agent is further: what there was before is not made again, though its Job may be gone.
+static enum step skip_past(struct work *work, const struct group *group, struct build *build)
+{
+    int theirs = others_attempt(&work->pipeline->others, work->key, build->commit, build->recipe);
+    if (theirs <= build->attempt)
+        return STEP_NEXT;
+    context_cancel(work, build); // it is written under the Job's name
+    spool_forget(work->pipeline, build);
+    build->attempt = theirs - 1;
+    if (!build_next_attempt(build, &group->recipe, &work->err))
+        return work_failed(work, "build-failed");
+    return store_build_put(work->pipeline->parts.store, build, &work->err) ? STEP_NEXT : STEP_TRY;
+}
+
 // Runs a build's steps until one waits or fails.
 static enum step advance(struct work *work, struct group *group, struct build *build)
 {
     enum step step = build->state < BUILD_PUSHED ? take_live(work, group, build) : STEP_NEXT;
+    if (step == STEP_NEXT && build->state < BUILD_RUNNING)
+        step = skip_past(work, group, build);
     if (step == STEP_NEXT && build->state == BUILD_WAITING)
         step = is_there(work, build) ? turn_join(work, build) : turn_take(work, build);
     if (step == STEP_NEXT && build->state == BUILD_FETCHING) {
         step = step_context(work, group, build);
         if (step == STEP_TRY)
-            turn_give_back(work, build);
+            turn_give_back(work, build, false);
         if (step == STEP_NEXT && build->state == BUILD_FETCHING)
             step = job_create(work, group, build);
     }
@@ -387,6 +403,8 @@ static void describe_trying(struct work *work, char detail[static STORE_DETAIL_S
     work->last_try =
         work->tried ? work->last_try : tries_failed(work->pipeline->tries, work->tries_key);
     work->tried = work->tried_any = true;
+    if (work->last_try.due.ms < work->not_before.ms)
+        work->last_try.due = work->not_before;
     work_again(work, mono_left(work->last_try.due) + 1);
     if (work->last_try.count > 1)
         snprintf(count, sizeof count, "%d times", work->last_try.count);

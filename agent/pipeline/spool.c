@@ -49,10 +49,70 @@ char *build_context_path(const struct pipeline *pipeline, const struct build *bu
     return path_of(pipeline, build->job);
 }
 
-void spool_forget(const struct pipeline *pipeline, const struct build *build)
+// --- what is known to be whole ---
+
+// The lock is held.
+static struct spool_packed *find_archive(struct spool *spool, const char *job)
 {
+    for (size_t i = 0; i < spool->archive_count; i++)
+        if (strcmp(spool->archives[i].job, job) == 0)
+            return &spool->archives[i];
+    return NULL;
+}
+
+// The lock is held.
+static void drop_archive(struct spool *spool, struct spool_packed *archive)
+{
+    struct spool_packed *end = spool->archives + spool->archive_count--;
+    memmove(archive, archive + 1, (size_t)(end - archive - 1) * sizeof *archive);
+}
+
+void spool_note(struct work *work, const struct build *build)
+{
+    struct spool *spool = &work->pipeline->spool;
+    struct spool_packed packed = {.bytes = work->context_bytes};
+    text_copy(packed.job, sizeof packed.job, build->job);
+    text_copy(packed.sha256, sizeof packed.sha256, work->context_sha256);
+    pthread_mutex_lock(&spool->lock);
+    struct spool_packed *before = find_archive(spool, build->job);
+    if (before)
+        drop_archive(spool, before);
+    else if (spool->archive_count == SPOOL_PACKED_MAX)
+        drop_archive(spool, spool->archives); // it is packed once more, if need be
+    spool->archives[spool->archive_count++] = packed;
+    pthread_mutex_unlock(&spool->lock);
+}
+
+// It may have made room for others meanwhile, and the settings may allow less.
+bool spool_has(struct work *work, const struct build *build)
+{
+    struct spool *spool = &work->pipeline->spool;
+    struct spool_packed packed;
+    struct stat status;
+    pthread_mutex_lock(&spool->lock);
+    const struct spool_packed *known = find_archive(spool, build->job);
+    if (known)
+        packed = *known;
+    pthread_mutex_unlock(&spool->lock);
+    CLEANUP(free_ptr) char *path = build_context_path(work->pipeline, build);
+    if (!known || packed.bytes > spool_context_max(work->config) || lstat(path, &status) != 0 ||
+        status.st_size != packed.bytes)
+        return false;
+    text_copy(work->context_sha256, sizeof work->context_sha256, packed.sha256);
+    work->context_bytes = packed.bytes;
+    return true;
+}
+
+void spool_forget(struct pipeline *pipeline, const struct build *build)
+{
+    struct spool *spool = &pipeline->spool;
     CLEANUP(free_ptr) char *path = build_context_path(pipeline, build);
     unlink(path); // if it is still there
+    pthread_mutex_lock(&spool->lock);
+    struct spool_packed *known = find_archive(spool, build->job);
+    if (known)
+        drop_archive(spool, known);
+    pthread_mutex_unlock(&spool->lock);
 }
 
 // --- bounds ---

@@ -20,7 +20,8 @@
 #define RECHECK_MS         30000 // a Job is looked at this often even when no watch speaks
 #define HEAD_AGAIN_MS      5000  // when what was told of a head turns out to be doubtful at once
 #define SPOOL_FAILURES_MAX 16    // of contexts packed again, kept until the pod asks for them
-#define GROUPS_MAX         64    // different recipes on one branch
+#define SPOOL_PACKED_MAX   256 // archives that are known to be whole; of others nothing is believed
+#define GROUPS_MAX         64  // different recipes on one branch
 
 // In the place of a branch's head: it was pushed to, but the remote could not be asked. Whatever
 // the head is when it can be told again, it has moved.
@@ -37,7 +38,8 @@ struct pipeline {
     _Atomic int64_t settings_changed; // wall time in ms of the start, or of the last reload
     pthread_mutex_t places_lock; // held while the builds under way are counted and one is added
     struct places *places;       // under that lock
-    struct tries *tries;
+    struct tries *tries;         // of sources
+    struct tries *limited;       // of steps that are not tried for ever, each for itself
     struct waits waits;
     struct sweep *sweep;
     struct probes *probes;
@@ -55,6 +57,12 @@ struct pipeline {
             struct error why;
         } failures[SPOOL_FAILURES_MAX];
         size_t failure_count;
+        struct spool_packed { // what a child packed, oldest first
+            char job[STORE_NAME_SIZE];
+            char sha256[SHA256_HEX_SIZE];
+            int64_t bytes;
+        } archives[SPOOL_PACKED_MAX];
+        size_t archive_count;
     } spool;
     struct others {           // the build Jobs in the cluster: see others.c
         pthread_mutex_t lock; // guards what follows
@@ -142,6 +150,7 @@ struct work {
     bool tried;                           // the source's failure of this pass is noted
     bool tried_any;                       // some source's is
     struct tried last_try;                // of the source
+    struct mono_time not_before;          // its next try: else that of a step would not count
     bool waiting;                         // for something that will wake the key
     int64_t again_ms;                     // look again after that long at most; 0: when woken
     char context_sha256[SHA256_HEX_SIZE]; // of the archive that step_context() left
@@ -179,6 +188,11 @@ void work_again(struct work *work, int64_t ms);
 // STEP_TRY for what may pass: an outage must not lose a push, so that is tried for as long as it
 // takes, and the build says why. Everything else is STEP_FAIL with `reason`.
 enum step work_failed(struct work *work, const char *reason);
+// For the few steps that are not: one more failure in a row of what goes by that name, whatever
+// else of the source fails. Whether it is fewer than `most`, so that it is tried again.
+bool work_may_try(struct work *work, const char *step, int most);
+// It went well: its failures are past.
+void work_went(struct work *work, const char *step);
 // A child's end wakes its key: the name is "<what> <key>".
 void work_wake_child(void *pipeline, const char *name);
 
@@ -311,8 +325,9 @@ enum step turn_take(struct work *work, struct build *build);
 // The build's Job is there, made by another agent: it is under way whatever the bounds.
 enum step turn_join(struct work *work, struct build *build);
 // The build is tried again after a while, and until then another may have its place. It comes back
-// to the turn it had. When that cannot be stored it keeps the place.
-void turn_give_back(struct work *work, struct build *build);
+// to the turn it had. `asked`: for its Job, which may have been made although nobody said so. When
+// that cannot be stored it keeps the place.
+void turn_give_back(struct work *work, struct build *build, bool asked);
 // Nothing of this recipe waits any more.
 void turn_drop(struct pipeline *pipeline, const char *recipe);
 // A place may have become free: the one whose turn it is asks for it.
@@ -327,7 +342,11 @@ void spool_finish(struct pipeline *pipeline);
 int64_t spool_context_max(const struct config *config);
 char *build_context_path(const struct pipeline *pipeline, const struct build *build);
 // Of a Job that has ended, or is about to have another name.
-void spool_forget(const struct pipeline *pipeline, const struct build *build);
+void spool_forget(struct pipeline *pipeline, const struct build *build);
+// A build's context was packed whole: work.context_sha256 and work.context_bytes.
+void spool_note(struct work *work, const struct build *build);
+// Whether it was, and is there still: what was noted is in the work then.
+bool spool_has(struct work *work, const struct build *build);
 // Removes the oldest beyond the settings' bound; `keep` (a path) stays.
 void spool_trim(const struct pipeline *pipeline, const char *keep);
 // Removes what no Job can need any more.

@@ -145,12 +145,13 @@ void turn_wake(struct pipeline *pipeline)
 
 // It is not noted as waiting: nobody is to wait for it, nor to wake it, before its time. Nor is its
 // own branch to be woken: the others of that are looked at in the same pass.
-void turn_give_back(struct work *work, struct build *build)
+void turn_give_back(struct work *work, struct build *build, bool asked)
 {
     struct build waiting = *build;
     struct error err;
     waiting.state = BUILD_WAITING;
-    waiting.started = (struct wall_time){0}; // it had no turn
+    if (!asked)
+        waiting.started = (struct wall_time){0}; // it had no turn
     if (!store_build_put(work->pipeline->parts.store, &waiting, &err)) {
         log_line(LOG_WARNING, "a build keeps its place", "job", build->job, "error", err.text,
                  NULL);

@@ -96,6 +96,19 @@ enum step work_failed(struct work *work, const char *reason)
     return STEP_FAIL;
 }
 
+bool work_may_try(struct work *work, const char *step, int most)
+{
+    struct tried tried = tries_failed(work->pipeline->limited, step);
+    if (work->not_before.ms < tried.due.ms)
+        work->not_before = tried.due;
+    return tried.count < most;
+}
+
+void work_went(struct work *work, const char *step)
+{
+    tries_forget(work->pipeline->limited, step);
+}
+
 void work_wake_child(void *pipeline, const char *name)
 {
     struct pipeline *self = pipeline;
@@ -414,6 +427,7 @@ void work_select(struct work *work, size_t source)
     free(work->tries_key);
     work->tries_key = xasprintf("%s %s", work->key, work->credential);
     work->progressed = work->tried = false;
+    work->not_before = (struct mono_time){0};
 }
 
 // --- all of it ---

@@ -9,12 +9,12 @@ import time
 
 import pytest
 
-from agents import TOKENS
+from agents import TOKENS, merged
 from cluster import path_of
 from gatekeepers import Gatekeeper
 from ledger import Ledger
 from places import ANNOTATION, Service
-from quick_builds import QuickBuilds, Outcome, at_once, held
+from quick_builds import QuickBuilds, Outcome, at_once, failing, held
 from two_agents import Twin, force_back, nothing_twice, quick_push, same_truth
 from waiting import eventually
 
@@ -238,6 +238,34 @@ def test_pushed_back_to_a_commit_whose_build_was_cancelled_while_one_was_away(ag
     same_truth(agents, work.repository, work.service, first)
     assert other.build_of(work.repository, first)["attempt"] == 2
     assert nothing_twice(book) == (4, 4 - 1)
+
+
+def test_waiting_build_joins_the_attempt_that_another_is_at(agents, own_place, quick, book):
+    """The Job of the one before is gone, and is not made again."""
+    one, idle = agents
+    idle.kill()
+    with Twin(own_place, "busy", **merged(quick.settings(), {"builds": {"maxConcurrent": 1}})) as busy:
+        quick.decide = held
+        before, work = Work(own_place, [one, busy], "before"), Work(own_place, [one, busy], "further")
+        quick.await_running(before.push("before", busy)[0])
+        quick.decide = failing
+        commit, _ = work.push("further", busy)
+        assert busy.build_reaches(work.repository, commit, "waiting")["attempt"] == 1
+        busy.freeze()
+        one.outcome_of(one.told_of(work.repository, commit), "build-failed")
+        quick.decide = held
+        one.told_of(work.repository, commit)
+        second = quick.await_running(commit)
+        [first] = {job["metadata"]["name"] for job in own_place.build_jobs(work.repository)} - {second.job}
+        own_place.cluster.delete("jobs", own_place.builds_namespace, first)
+        eventually(lambda: len(own_place.build_jobs(work.repository)) == 1, "its time to live is over")
+        busy.thaw()
+        assert busy.build_reaches(work.repository, commit, "running")["job"] == second.job
+        quick.decide = at_once
+        quick.release_all()
+        same_truth([one, busy], work.repository, work.service, commit)
+        before.is_live(before.repository.commit_of_head())
+    assert nothing_twice(book) == (3, 2)
 
 
 # --- taking over ---
