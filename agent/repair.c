@@ -38,13 +38,18 @@ struct repair {
     json_t *findings;
 };
 
-static void told(void *user, enum mend mend, const char *text)
+static void note(struct repair *repair, enum mend mend, const char *text)
 {
-    struct repair *repair = user;
     repair->found = true;
     repair->failed |= mend == MEND_FAILED;
     json_array_append_new(repair->findings, json_pack("{s:s, s:s, s:s}", "part", repair->part,
                                                       "state", words[mend], "text", text));
+}
+
+static void told(void *user, enum mend mend, const char *text)
+{
+    struct repair *repair = user;
+    note(repair, mend, text);
     if (!repair->as_json)
         (void)printf("%-7s %s: %s\n", words[mend], repair->part, text);
 }
@@ -307,7 +312,7 @@ static int repair_with(const struct config *config, bool as_json)
     struct error err;
     struct repair repair = {.config = config, .as_json = as_json, .findings = json_array()};
     if (!mend_all(&repair, &err)) {
-        tell(&repair, MEND_FAILED, "%s", err.text);
+        note(&repair, MEND_FAILED, err.text);
         (void)fprintf(stderr, "cronwright: %s\n", err.text);
     }
     if (as_json) {

@@ -19,6 +19,7 @@
 #define PEER_SIZE          300
 #define LOOP_WAIT_MAX_MS   60000
 #define KEEPALIVE_PROBES   3
+#define STOPPED            "cronwright is being stopped"
 
 // One request and its answer, whether it blocks its thread or runs in a loop.
 struct transfer {
@@ -403,13 +404,24 @@ static void pool_give(CURL *easy, const char *peer)
 
 static atomic_bool stopped; // http_stop()
 
+// Of those who wait in http_pause(). Guards nothing.
+static struct {
+    pthread_once_t made;
+    pthread_mutex_t mutex;
+    pthread_cond_t stopped;
+} pauses = {.made = PTHREAD_ONCE_INIT, .mutex = PTHREAD_MUTEX_INITIALIZER};
+
+static void make_pauses(void)
+{
+    condition_init(&pauses.stopped);
+}
+
 // libcurl asks about once a second, however silent the server is.
 static int go_on(void *user, curl_off_t down_all, curl_off_t down, curl_off_t up_all, curl_off_t up)
 {
     (void)down_all, (void)down, (void)up_all, (void)up;
     struct transfer *transfer = user;
-    return stopped &&
-           !error_set(&transfer->stopped, ERR_UNAVAILABLE, "cronwright is being stopped");
+    return stopped && !error_set(&transfer->stopped, ERR_UNAVAILABLE, STOPPED);
 }
 
 static bool set_stoppable(struct transfer *transfer, struct error *err)
@@ -423,7 +435,22 @@ static bool set_stoppable(struct transfer *transfer, struct error *err)
 
 void http_stop(void)
 {
+    pthread_once(&pauses.made, make_pauses);
+    pthread_mutex_lock(&pauses.mutex);
     stopped = true;
+    pthread_cond_broadcast(&pauses.stopped);
+    pthread_mutex_unlock(&pauses.mutex);
+}
+
+bool http_pause(int64_t ms, struct error *err)
+{
+    struct mono_time until = mono_after(ms);
+    pthread_once(&pauses.made, make_pauses);
+    pthread_mutex_lock(&pauses.mutex);
+    while (!stopped && !mono_past(until))
+        (void)condition_wait(&pauses.stopped, &pauses.mutex, until);
+    pthread_mutex_unlock(&pauses.mutex);
+    return !stopped || error_set(err, ERR_UNAVAILABLE, STOPPED);
 }
 
 static bool collect(void *owner, const void *bytes, size_t len, struct error *err)

@@ -59,6 +59,9 @@ void http_response_finish(struct http_response *response);
 // The process is about to end: every http_perform() ends soon, also those to come, with
 // ERR_UNAVAILABLE. For good. Any thread.
 void http_stop(void);
+// Waits so long before the next request; false, with ERR_UNAVAILABLE, as soon as http_stop() was
+// called. Any thread.
+bool http_pause(int64_t ms, struct error *err) MUST_CHECK;
 
 // The value of a header (case-insensitive, trimmed) copied into `out`; false when absent or longer.
 bool http_header(const struct buffer *headers, const char *name, char *out, size_t room);

@@ -19,6 +19,7 @@
 #define STATEMENTS_MAX  128   // per connection
 #define BUSY_TIMEOUT_MS 5000  // waiting for the other connection to recover the WAL
 #define PROBE_MS        1000  // a store that could not be written is tried again this often
+#define WAL_PART        65536 // bytes of it that are written again at once
 #define STOP_STEPS      10000 // of SQLite's machine, between looks whether to stop
 
 // A checkpoint every 250 pages by the writer itself: one made beside a busy writer never catches
@@ -312,21 +313,53 @@ static bool transaction_lost(struct db *db, struct error *err)
     return true;
 }
 
+// Each byte once more, so that the next fsync is for all of them; who reads beside that sees no
+// difference. Nobody may write meanwhile.
+static bool write_again(int fd, struct error *err)
+{
+    CLEANUP(free_ptr) char *bytes = xalloc(WAL_PART);
+    ssize_t len;
+    for (off_t at = 0; (len = pread(fd, bytes, WAL_PART, at)) > 0;) {
+        ssize_t written = pwrite(fd, bytes, (size_t)len, at);
+        if (written <= 0)
+            return error_errno(err, ERR_IO, written < 0 ? errno : ENOSPC, "write");
+        at += written;
+    }
+    return (len == 0 && fsync(fd) == 0) || error_errno(err, ERR_IO, errno, "sync");
+}
+
+static bool rewrite_wal(struct db *db, struct error *err)
+{
+    static const char begin[] = "BEGIN IMMEDIATE", end[] = "ROLLBACK";
+    CLEANUP(close_fd)
+    int fd =
+        open(sqlite3_filename_wal(sqlite3_db_filename(db->sqlite, "main")), O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return error_errno(err, ERR_IO, errno, "open");
+    if (!run_constant(db, begin, err))
+        return false;
+    bool again = write_again(fd, err);
+    return run_constant(db, end, again ? err : NULL) && again;
+}
+
 // After an fsync that failed, what was written before reads well and yet may never come to the
 // disk: the kernel tells of that once, and the next fsync succeeds. SQLite rolls the transaction
 // back, but after a restart its recovery would take such frames for good; what is committed behind
 // them would go with them when the power fails. So, after each failure, and at the start, since the
 // agent before may have died of one, all that counts is written into the database, which is synced,
-// and the WAL begins anew. Nothing is committed before that has succeeded.
+// and the WAL begins anew; or, while somebody reads from it (a backup, or sqlite3), it is written
+// once more as it is. Nothing is committed before that has succeeded.
 static bool renew_wal(struct db *db, struct error *err)
 {
     if (!db->distrusted)
         return true;
+    sqlite3_busy_timeout(db->sqlite, 0);
     int code = sqlite3_wal_checkpoint_v2(db->sqlite, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
-    if (code == SQLITE_BUSY) // by another process: a backup, or sqlite3
-        return error_set(err, ERR_UNAVAILABLE, "somebody reads the database: wait until that ends");
-    if (code != SQLITE_OK)
+    sqlite3_busy_timeout(db->sqlite, BUSY_TIMEOUT_MS);
+    if (code != SQLITE_OK && code != SQLITE_BUSY)
         return sqlite_error(db->sqlite, err);
+    if (code == SQLITE_BUSY && !rewrite_wal(db, err))
+        return false;
     CRASH_POINT("after-wal-renewed");
     db->distrusted = false;
     return true;

@@ -221,9 +221,8 @@ static bool request_until(struct kube_client *client, const struct kube_request 
             continue;
         }
         int64_t wait = reply->retry_after_ms >= 0 ? reply->retry_after_ms : BUSY_WAIT_MS;
-        if (reply->status != 429 || wait >= mono_left(deadline))
+        if (reply->status != 429 || wait >= mono_left(deadline) || !http_pause(wait, err))
             return false;
-        mono_sleep(wait);
     }
 }
 

@@ -4,6 +4,7 @@ write in two; or the power is cut. What was acknowledged is there afterwards, an
 import os
 import signal
 import subprocess
+import sys
 
 import pytest
 
@@ -160,6 +161,34 @@ def test_power_cut_after_an_fsync_has_failed(witness, chance):
         witness.agent.await_ready()
         witness.sends(chance.randint(1, 5))
         witness.cut()
+        witness.start()
+        witness.knows_all()
+
+
+READ = """
+import sqlite3, sys
+reader = sqlite3.connect(sys.argv[1], isolation_level=None)
+reader.execute("BEGIN")
+print(reader.execute("SELECT count(*) FROM deliveries").fetchone(), flush=True)
+sys.stdin.read()
+"""
+
+
+def test_power_cut_after_an_fsync_has_failed_while_somebody_reads(witness, chance):
+    """A backup, say, that began before the agent did: it keeps nothing up, and what is acknowledged beside it is safe."""
+    for _ in range(3):
+        witness.sends(chance.randint(1, 30))
+        witness.disk.has("sync")
+        witness.is_refused(chance.randint(1, 3))
+        witness.agent.kill()
+        database = f"{witness.agent.config['stateDirectory']}/cronwright.db"
+        with subprocess.Popen([sys.executable, "-c", READ, database], text=True, stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE) as reader:
+            assert reader.stdout.readline()
+            witness.start()
+            witness.sends(chance.randint(1, 30))
+            witness.cut()
+            reader.kill()
         witness.start()
         witness.knows_all()
 

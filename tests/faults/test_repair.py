@@ -41,6 +41,8 @@ def test_refused_while_an_agent_runs(agent):
     agent.start()
     found = agent.repair(check=1)
     assert not found["good"] and "another agent uses this directory: stop it first" in str(of(found, "database"))
+    done = agent.run("doctor", "--repair", check=1)
+    assert "stop it first" in done.stderr and "stop it first" not in done.stdout  # said once
     agent.push(1)
 
 

@@ -1,5 +1,8 @@
 // The client against answers that a real API server cannot be made to give.
+#include "agent/base/threads.h"
 #include "tests/unit/kube/scripted.h"
+
+#include <stdatomic.h>
 
 #define TOO_MANY ANSWER("429 Too Many Requests", "Retry-After: 1")
 #define ITEMS(version, token, ...)                                                                 \
@@ -175,6 +178,43 @@ static void huge_page_is_asked_for_in_parts(void **state)
     kube_client_destroy(client);
 }
 
+static atomic_int refused; // as the client has seen
+
+static void see_refusal(const char *verb, int status)
+{
+    (void)verb;
+    refused += status == 429;
+}
+
+static void *stop_when_refused(void *user)
+{
+    await(refused == 1);
+    http_stop();
+    return user;
+}
+
+// For good: the last of these tests.
+static void stop_ends_a_wait_that_the_server_asked_for(void **state)
+{
+    (void)state;
+    static const struct step script[] = {
+        STEP(NULL, ANSWER("429 Too Many Requests", "Retry-After: 3600"))};
+    struct kube_client *client = scripted_client("{}");
+    struct kube_request patient = PODS;
+    struct kube_reply reply;
+    struct error err;
+    pthread_t stopper;
+    patient.timeout_ms = 7200000;
+    kube_client_on_answer(client, see_refusal);
+    play(script, 1);
+    thread_start(&stopper, "stopper", stop_when_refused, NULL);
+    assert_false(kube_request(client, &patient, &reply, &err));
+    assert_int_equal(err.code, ERR_UNAVAILABLE);
+    assert_non_null(strstr(err.text, "being stopped"));
+    pthread_join(stopper, NULL);
+    kube_client_destroy(client);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -184,6 +224,7 @@ int main(void)
         cmocka_unit_test(expired_page_starts_the_list_anew),
         cmocka_unit_test(endless_expiry_ends),
         cmocka_unit_test(huge_page_is_asked_for_in_parts),
+        cmocka_unit_test(stop_ends_a_wait_that_the_server_asked_for),
     };
     return cmocka_run_group_tests(tests, scripted_setup, scripted_teardown);
 }

@@ -229,6 +229,7 @@ static void ended_while_it_waits(void **state)
     await(kube_watch_failing(stage.watch, NULL));
     stop();
     assert_true(mono_now().ms - begin.ms < AWAIT_MS);
+    assert_int_equal(story.retry_ms, 60000); // no longer, whatever the server says
 }
 
 int main(void)

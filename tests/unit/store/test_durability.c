@@ -380,6 +380,60 @@ static void test_a_kill_loses_nothing_acknowledged(void **state)
     store_close(store);
 }
 
+// --- somebody reads it while the agent starts ---
+
+static _Noreturn void add_and_die(int number)
+{
+    struct store *store;
+    if (!store_open(directory, &store, NULL))
+        _exit(1);
+    struct delivery delivery = push(number);
+    struct branch_head head = {.repository = "r", .branch = "b"}; // waits for both
+    store_delivery_add(store, &delivery, take_answer, &(struct slot){0});
+    _exit(store_branch_put(store, &head, NULL) ? 0 : 1);
+}
+
+// As a killed agent leaves it: with a write-ahead log.
+static void leave_a_log(int number)
+{
+    int status;
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0)
+        add_and_die(number);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
+static void test_a_reader_that_stays_keeps_nothing_up(void **state)
+{
+    (void)state;
+    char path[128];
+    snprintf(path, sizeof path, "%s/" DATABASE_NAME, directory);
+    leave_a_log(1);
+    struct db *reader;
+    struct store *store;
+    struct delivery out;
+    assert_true(db_open(path, DB_READ, &reader, NULL));
+    assert_true(db_execute(reader, "BEGIN; SELECT count(*) FROM deliveries", NULL));
+    for (int i = 2; i < 4; i++) {
+        static struct slot slots[4];
+        struct branch_head head = {.repository = "r", .branch = "b"};
+        assert_true(store_open(directory, &store, NULL));
+        struct delivery delivery = push(i);
+        store_delivery_add(store, &delivery, take_answer, &slots[i]);
+        assert_true(store_branch_put(store, &head, NULL));
+        assert_int_equal(atomic_load(&slots[i].answered), 1 + STORE_ADDED);
+        assert_true(store_delivery_get(store, "id-1", &out, NULL));
+        assert_true(store_healthy(store, NULL));
+        store_close(store);
+    }
+    db_close(&reader);
+    assert_true(store_open(directory, &store, NULL));
+    assert_true(store_delivery_get(store, "id-3", &out, NULL));
+    store_close(store);
+}
+
 // --- many threads ---
 
 static struct store *shared;
@@ -432,6 +486,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_full_disk_fails_all_and_heals, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_full_queue_refuses_at_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_kill_loses_nothing_acknowledged, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_reader_that_stays_keeps_nothing_up, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_threads, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("durability", tests, NULL, NULL);
