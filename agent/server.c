@@ -685,6 +685,7 @@ static bool check_head(struct server_request *req)
 
 static const char TOO_LARGE[] = "The body is larger than is taken here.";
 static const char TOO_BUSY[] = "Too much is being received at once.";
+static const char NO_MEMORY[] = "There is no memory for the body now.";
 
 static bool check_length(struct server_request *req)
 {
@@ -807,8 +808,10 @@ static void on_late(void *user, struct connection *connection)
 static enum MHD_Result take_body(struct server_request *req, const char *bytes, size_t *len)
 {
     struct server *server = req->server;
-    if (!buffer_append(&req->body, bytes, *len, NULL))
-        return cut_off(req, 413, "too-large", TOO_LARGE);
+    struct error err;
+    if (!buffer_append(&req->body, bytes, *len, &err))
+        return err.code == ERR_TOO_LARGE ? cut_off(req, 413, "too-large", TOO_LARGE)
+                                         : cut_off(req, 503, "busy", NO_MEMORY);
     size_t grown = *len;
     *len = 0;
     req->charged += grown; // what is used of the room is what costs memory
@@ -978,7 +981,7 @@ size_t server_connections(const struct server *server)
     return connections_count(server->connections);
 }
 
-// Clients whose connection waits in a socket that is about to be closed would be reset.
+// Clients whose connection waits in a socket that is about to be shut down would be reset.
 static void take_backlog(struct server *server)
 {
     for (int taken = 0; taken < BACKLOG_TAKEN_MAX; taken++) {
@@ -1000,9 +1003,12 @@ bool server_drain(struct server *server, int64_t timeout_ms)
     if (!server->quiesced) {
         server->quiesced = true;
         MHD_quiesce_daemon(server->mhd);
-        if (!server->listener.handed_over)
+        // (MHD's own thread may still touch the socket, so that its number must stay until the
+        // end.)
+        if (!server->listener.handed_over) {
             take_backlog(server);
-        close_fd(&server->listener.fd);
+            shutdown(server->listener.fd, SHUT_RDWR);
+        }
     }
     connections_hurry(server->connections,
                       &(struct connections_hurry){.new_ms = DRAIN_NEW_MS,

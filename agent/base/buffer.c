@@ -21,7 +21,7 @@ static bool reserve(struct buffer *buf, size_t more, struct error *err)
         room *= 2;
     char *grown = realloc(buf->data, room);
     if (!grown)
-        return error_set(err, ERR_TOO_LARGE, "no memory for %zu bytes", room);
+        return error_set(err, ERR_UNAVAILABLE, "no memory for %zu bytes", room);
     buf->data = grown;
     buf->room = room;
     return true;

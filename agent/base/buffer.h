@@ -17,7 +17,7 @@ struct buffer {
 #define BUFFER_CAP_DEFAULT ((size_t)64 << 20)
 
 // Appends; grows by what arrived (doubling), never beyond the cap: then ERR_TOO_LARGE and
-// unchanged.
+// unchanged. ERR_UNAVAILABLE, likewise: there is no memory for it now.
 bool buffer_append(struct buffer *buf, const void *bytes, size_t len, struct error *err) MUST_CHECK;
 bool buffer_printf(struct buffer *buf, struct error *err, const char *fmt, ...)
     PRINTF_LIKE(3, 4) MUST_CHECK;

@@ -33,6 +33,15 @@ def load(port, connections, repository=None):
                           repository or env["REPOSITORY"], connections, LOAD_SECONDS))
 
 
+def tell(address, commit):
+    """A signed push of that commit."""
+    told = subprocess.run([env["CRONWRIGHT"], "sign", "--secret-file", env["GITHUB_SECRET_FILE"], "--repository",
+                           env["REPOSITORY"], "--branch", "main", "--commit", commit, f"{address}/webhooks/github"],
+                          text=True, capture_output=True)
+    if told.returncode != 0:
+        sys.exit(f"the push was not accepted: {told.stderr}")
+
+
 def memory_row(what, pid):
     rollup = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
     kib = {name: int(value) for name, value in re.findall(r"^(\w+):\s+(\d+) kB", rollup, re.M)}

@@ -19,7 +19,7 @@ import away
 import many
 import recovery
 import sweep
-from figures import PROGRAMS, answers, env, load, memory_row, row, run, second_agent
+from figures import PROGRAMS, answers, env, load, memory_row, row, run, second_agent, tell
 
 PUSHES = 3
 STARTS = 5
@@ -101,8 +101,7 @@ def push(number, addresses=(env["WEBHOOK_URL"],)):
     commit = git("rev-parse", "HEAD")
     began = time.monotonic()
     for address in addresses:
-        run(env["CRONWRIGHT"], "sign", "--secret-file", env["GITHUB_SECRET_FILE"], "--repository",
-            env["REPOSITORY"], "--branch", "main", "--commit", commit, f"{address}/webhooks/github")
+        tell(address, commit)
     while time.monotonic() - began < DEADLINE:
         builds = json.loads(run(env["CRONWRIGHT"], "builds", "-o", "json"))["builds"]
         build = next((build for build in builds if build["commit"] == commit), None)

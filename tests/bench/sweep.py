@@ -15,6 +15,7 @@ from many import Api, make, service
 REPOSITORIES = int(os.environ.get("BENCH_REPOSITORIES", 1000))
 SERVICES_EACH = 2
 INTERVAL = 60  # seconds
+PATIENCE = 5 * INTERVAL
 COMPARED = 20  # heads asked for by git itself
 COMMIT = b"5d0c1f3b7a9e2468ace013579bdf02468ace1357"
 
@@ -91,10 +92,10 @@ def by_git(port):
 
 
 def measure_round(agent, asked, port):
-    await_requests(asked, REPOSITORIES, INTERVAL)  # of the sweep at the start
+    await_requests(asked, REPOSITORIES, PATIENCE)  # of the sweep at the start
     before = processor_seconds(agent.process.pid)
-    began = await_requests(asked, REPOSITORIES + 1, 2 * INTERVAL)
-    ended = await_requests(asked, 2 * REPOSITORIES, 2 * INTERVAL)
+    began = await_requests(asked, REPOSITORIES + 1, PATIENCE)
+    ended = await_requests(asked, 2 * REPOSITORIES, PATIENCE)
     time.sleep(INTERVAL / 6)  # it does nothing else, and nothing comes twice
     own, children = (after - start for after, start in zip(processor_seconds(agent.process.pid), before))
     row(f"sweep over {REPOSITORIES} repositories", f"{ended - began:.1f} s",

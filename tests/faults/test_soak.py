@@ -27,7 +27,7 @@ PATIENCE = 300
 KEPT = {"deliveries": 500, "builds": 20, "images": 3, "runs": 2}
 # What may be more in the last quarter of the rounds than in the one before: a share, and an amount that is noise.
 BOUNDS = {"heap": (0.02, 256 << 10), "resident": (0.03, 2 << 20), "descriptors": (0, 8), "threads": (0, 4),
-          "disk": (0.05, 256 << 10), "files": (0.05, 16)}
+          "disk": (0.05, 256 << 10), "wal": (0, 4 << 20), "files": (0.05, 16)}
 SANITIZED = {"resident": (0.05, 24 << 20)}  # its allocator gives nothing back
 
 
@@ -111,18 +111,20 @@ def metric(agent, name):
 
 
 def sizes(directory):
-    """Bytes and number of files, of what retention is about: mirrors are as large as what they mirror."""
-    found = [path.stat().st_blocks * 512 for path in directory.rglob("*") if "mirrors" not in path.parts and path.is_file()]
-    return sum(found), len(found)
+    """Of what retention is about: mirrors are as large as what they mirror, and the write-ahead log as its busiest moment."""
+    found = {path: path.stat().st_blocks * 512 for path in directory.rglob("*")
+             if "mirrors" not in path.parts and path.is_file()}
+    wal = found.pop(directory / "cronwright.db-wal", 0)
+    return {"disk": sum(found.values()), "wal": wal, "files": len(found)}
 
 
 def sample(agent):
     process = pathlib.Path(f"/proc/{agent.process.pid}")
     status = (process / "status").read_text()
     number = lambda name: int(re.search(rf"^{name}:\s+(\d+)", status, re.MULTILINE).group(1))
-    disk, files = eventually(lambda: try_sizes(agent), "the state directory can be measured")
-    return {"heap": metric(agent, "cronwright_heap_bytes"), "resident": number("VmRSS") << 10, "threads": number("Threads"),
-            "descriptors": descriptors(process), "disk": disk, "files": files}
+    return {**eventually(lambda: try_sizes(agent), "the state directory can be measured"),
+            "heap": metric(agent, "cronwright_heap_bytes"), "resident": number("VmRSS") << 10, "threads": number("Threads"),
+            "descriptors": descriptors(process)}
 
 
 def descriptors(process):

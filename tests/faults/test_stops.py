@@ -111,7 +111,7 @@ def test_under_load(agent, chance, full):
 
 @pytest.mark.full
 def test_nobody_reads_its_log(agent):
-    """Then every part may hang at its next line; the process is gone all the same."""
+    """No part waits at its next line: it ends as well as ever."""
     reader, writer = os.pipe()
     process = subprocess.Popen([*agent.program(), "agent", "--config", str(agent.settings())],
                                stdin=subprocess.DEVNULL, stdout=writer, stderr=writer,
@@ -125,8 +125,8 @@ def test_nobody_reads_its_log(agent):
             os.write(writer, b"full\n")
     os.set_blocking(writer, True)  # the file's, which the agent shares
     status = end(process)
-    assert status in (1, -signal.SIGALRM)
     os.close(reader)
     os.close(writer)
+    assert status == 0
     agent.start()
     agent.push(1)

@@ -1,7 +1,10 @@
 """What no webhook told is found: each branch is asked for its head once a round, in a turn of its own."""
 
 import collections
+import concurrent.futures
+import copy
 import re
+import shutil
 import statistics
 
 import pytest
@@ -10,6 +13,7 @@ import forges
 from agents import FORGE_SECRETS, HELPER, Agent, ask
 from places import report
 from waiting import eventually
+from watched import Other, build
 
 INTERVAL = 5  # seconds
 SHARE = INTERVAL / 10  # over which the turns are spread
@@ -30,14 +34,14 @@ def push_of(repository):
 class CountingGit:
     """In the place of the Git program: writes down when it is asked for which head, and asks it."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, helper=HELPER):
         self.program, self.record = directory / "git", directory / "asked"
         self.record.touch()
         self.program.write_text(f"""#!/bin/sh
 request=$(cat)
 url=${{request#*\\"url\\":\\"}}
 case $request in *'"op":"head"'*) echo "$(date +%s.%N) ${{url%%\\"*}}" >>{self.record} ;; esac
-printf '%s' "$request" | exec {HELPER}
+printf '%s' "$request" | exec {helper}
 """)
         self.program.chmod(0o755)
 
@@ -53,11 +57,6 @@ printf '%s' "$request" | exec {HELPER}
 @pytest.fixture(scope="module")
 def place(new_place):
     return new_place("sweeping")
-
-
-@pytest.fixture
-def counting(place, tmp_path):
-    return CountingGit(tmp_path)
 
 
 def test_push_without_any_webhook(place, tmp_path):
@@ -89,20 +88,40 @@ def test_push_while_no_agent_runs(place, tmp_path):
         eventually(lambda: service.annotation("commit") == commit, "the sweep at the start deploys it", LOADED)
 
 
-def test_fleet_is_asked_once_a_round_and_not_at_once(place, counting, tmp_path, full):
+def copy_of(place, repository):
+    """Its history at an address of its own, for far less than a repository costs."""
+    twin = copy.copy(repository)
+    twin.bare = repository.bare.with_name(f"{place.name('fleet')}.git")
+    twin.url = repository.url.removesuffix(repository.bare.name) + twin.bare.name
+    shutil.copytree(repository.bare, twin.bare)
+    return twin
+
+
+def counted(place, directory, full, **changes):
+    """An agent and its CountingGit. A thousand Git programs a minute are too much under sanitizers."""
+    agent = (Other(build("release", "-DCRONWRIGHT_TESTS=OFF"), place, directory, **changes) if full
+             else Agent(place, directory, **changes))
+    counting = CountingGit(directory, agent.config["git"]["helper"])
+    agent.config["git"]["helper"] = str(counting.program)
+    return agent, counting
+
+
+def test_fleet_is_asked_once_a_round_and_not_at_once(place, tmp_path, full):
     """However many services follow a branch."""
     count, interval = (1000, 60) if full else (REPOSITORIES, INTERVAL)
-    repositories = [place.repository("fleet", {"README": "nothing to build\n"}) for _ in range(count)]
-    services = [place.service("fleet", repository=repository) for repository in repositories
-                for _ in range(SERVICES_EACH)]
-    agent = Agent(place, tmp_path, sweep={"interval": f"{interval}s"}, git={"helper": str(counting.program),
-                                                                            "maxConcurrent": 64})
+    first = place.repository("fleet", {"README": "nothing to build\n"})
+    repositories = [first, *(copy_of(place, first) for _ in range(count - 1))]
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        services = list(pool.map(lambda repository: place.service("fleet", repository=repository),
+                                 repositories * SERVICES_EACH))
+    agent, counting = counted(place, tmp_path, full, sweep={"interval": f"{interval}s"}, git={"maxConcurrent": 64})
     with agent:
         rounds = 3
         urls = [repository.url for repository in repositories]
         eventually(lambda: figures(agent)["sweeps_total"] > rounds, "it has gone round", (rounds + 1) * interval + LOADED)
         asked, begun = counting.asked(), figures(agent)["sweeps_total"]
         assert figures(agent)["oldest_check_seconds"] < interval + interval / 10 + LOADED
+    place.cluster.delete_all("cronjobs", place.namespace)  # the end of a namespace takes minutes for so many
     assert all(rounds <= len(asked[url]) <= begun for url in urls), {url: len(asked[url]) for url in urls}
     # Not all at once: the turns of a round lie apart, if the machine does not hold them all up.
     spreads = [max(turn) - min(turn) for turn in zip(*(asked[url][:rounds] for url in urls))]

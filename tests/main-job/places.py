@@ -128,7 +128,7 @@ class Place:
 
     def await_gone(self):
         eventually(lambda: self.cluster.get("namespaces", None, self.namespace) is None,
-                   f"namespace {self.namespace} is gone", 120)
+                   f"namespace {self.namespace} is gone", 300)
         eventually(lambda: not self.own_build_jobs(), "the builds' Jobs are gone")
 
 
