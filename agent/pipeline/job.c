@@ -443,7 +443,8 @@ static int attempts_since_asked(const struct work *work, const struct build *bui
     return build->attempt - (found ? before.attempt : 0);
 }
 
-bool job_may_try_again(const struct work *work, const struct build *build)
+// Whether a build that failed through no fault of its own has attempts left.
+static bool may_try_again(const struct work *work, const struct build *build)
 {
     return attempts_since_asked(work, build) < BUILD_ATTEMPTS_MAX;
 }
@@ -490,7 +491,7 @@ static enum step job_failed(struct work *work, struct group *group, struct build
     kaniko_explain_wait(build->reason, build->detail, result);
     kaniko_explain(buffer_text(&log), log.len, result);
     bool outage = strcmp(result->reason, "build-failed") == 0;
-    if (result->transient && job_may_try_again(work, build))
+    if (result->transient && may_try_again(work, build))
         return try_anew(work, group, build, outage, result->detail);
     error_set(&work->err, ERR_INVALID, "%s", result->detail);
     return work_failed(work, *result->reason ? result->reason : "build-failed");
@@ -528,7 +529,7 @@ static enum step not_confirmed(struct work *work, struct group *group, struct bu
         return work_failed(work, "digest-unconfirmed");
     if (work_may_try(work, build->job, CONFIRM_TRIES))
         return STEP_TRY;
-    if (job_may_try_again(work, build))
+    if (may_try_again(work, build))
         return try_anew(work, group, build, false, work->err.text);
     text_copy(work->reason, sizeof work->reason, "digest-unconfirmed");
     return STEP_FAIL;

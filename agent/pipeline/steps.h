@@ -241,8 +241,6 @@ enum step step_patch(struct work *work, struct group *group, struct build *build
 // one before; and how long that is yet. Its `started` says since when.
 #define BUILD_RESTS "retrying"
 int64_t job_rest_ms(const struct work *work, const struct build *build);
-// Whether a build that failed through no fault of its own has attempts left.
-bool job_may_try_again(const struct work *work, const struct build *build);
 // Reads the finished child's archive and makes Job and Secret of it.
 enum step job_create(struct work *work, struct group *group, struct build *build);
 // Whether a build has a Job already although it does not say so: we died before it was stored.

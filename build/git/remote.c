@@ -118,6 +118,11 @@ static bool network_fault(const struct remote *remote, int code, struct fault *f
         return redirect_fault(url, error->message, fault);
     if (strstr(error->message, "too many redirects"))
         return fault_set(fault, GIT_ERROR_WORD_REDIRECT, "%s redirects again and again", url);
+    if (strstr(error->message, "unexpected redirect")) // of what is posted
+        return fault_set(fault, GIT_ERROR_WORD_REDIRECT,
+                         "%s redirects whoever asks for a pack, which is not followed: use the "
+                         "URL that it leads to",
+                         url);
     if (text_starts(error->message, SSH_LOGIN_FAILS))
         return fault_set(fault, GIT_ERROR_WORD_UNAUTHORIZED,
                          "the SSH key that is configured for %s cannot be used: %s", url,

@@ -557,11 +557,11 @@ GIT_REMOTES = [
     # The head decides: the build goes, and the next one gets what this was refused.
     pack("401", answer(401, WWW_Authenticate="Basic realm=x"), "superseded .*needs a login", attempts=2),
     pack("404", answer(404), "superseded .*there is no repository", attempts=2),
-    pack("circle", around, "superseded .*redirects again and again", attempts=2, full=True),
+    pack("circle", around, "superseded .*redirects whoever asks for a pack", attempts=2, full=True),
     # Some tell their refs to those whom they give nothing: that is told in the end, until somebody asks again.
     Remote("pack-403-for-long", "delivery", at_git(answer(403), "git-upload-pack$"),
            {"delivery": "final repository-login .*needs a login"}, ends="repository-login", attempts=4, prepare=noisy,
-           after=lambda case: case.again() or case.deliver(), full=True),
+           after=lambda case: case.again() or case.deliver()),
     Remote("refs-of-nobodys-commit", "delivery", at_git(change(lambda body: re.sub(rb"[0-9a-f]{40}(?=[ \0])",
                                                                                     NOBODYS.encode(), body)), "info/refs"),
            {"log": "NAME.*(not our ref|early EOF)"}, prepare=noisy),
@@ -575,8 +575,8 @@ GIT_REMOTES = [
            ends="branch-missing", prepare=noisy),
     Remote("branch-in-capitals", "delivery", branch_in_capitals,
            {"delivery": 'final branch-missing .*has no branch "main"'}, ends="branch-missing", prepare=noisy, full=True),
-    Remote("branch-leads-nowhere", "delivery", branch_leads_nowhere, {"delivery": "final (branch-missing|repository-)"},
-           ends="branch-missing", prepare=noisy, full=True),
+    Remote("branch-leads-nowhere", "delivery", branch_leads_nowhere, {"delivery": "pending .*(not our ref|early EOF)"},
+           prepare=noisy, full=True),
     Remote("rewritten-meanwhile", "idle", rewritten_meanwhile, prepare=noisy),
     Remote("connect-lost", "delivery", packets_lost, {"delivery": f"final repository-timeout .*{SILENT}"},
            ends="repository-timeout", prepare=by_lost_packets),
@@ -643,13 +643,13 @@ def killed_in_the_pack(name):
 
 def child(name, script, text, **more):
     """At the head: what it did ends the delivery, and the sweep deploys."""
-    return Remote(f"child-{name}", "delivery", in_child(script), {"delivery": f"final fetch-failed .*{text}"},
+    return Remote(f"child-{name}", "delivery", in_child(script), {"delivery": f"final fetch-failed .*({text})"},
                   ends="fetch-failed", prepare=noisy, **more)
 
 
 def packing_child(name, script, text, **more):
     return Remote(f"child-{name}", "delivery", in_child(f"[ $asked = pack ] && {{ {script}; }}"),
-                  {"build": f"(fetching|waiting) .*{text}"}, prepare=noisy, **more)
+                  {"build": f"(fetching|waiting) .*({text})"}, prepare=noisy, **more)
 
 
 LIE = r"""
@@ -683,7 +683,7 @@ CHILDREN = [
 
 def confirm(name, action, text, **more):
     """Asked whether it has what was pushed to it."""
-    return Remote(f"confirm-{name}", "delivery", at_registry(action), {"build": f"running .*{text}"},
+    return Remote(f"confirm-{name}", "delivery", at_registry(action), {"build": f"running .*({text})"},
                   prepare=to_registry("shared"), **more)
 
 

@@ -25,7 +25,8 @@ static const char CONFIGURATION[] =
     "auth.require = (\"/git/private\" => (\"method\" => \"basic\", \"realm\" => \"git\", "
     "\"require\" => \"valid-user\"))\n"
     "url.redirect = (\"^/elsewhere/(.*)\" => \"http://localhost:%d/git/$1\",\n"
-    "    \"^/moved/(.*)\" => \"/git/$1\", \"^/circle/(.*)\" => \"/circle/$1\")\n"
+    "    \"^/moved/(.*)\" => \"/git/$1\", \"^/circle/(.*)\" => \"/circle/$1\",\n"
+    "    \"^/git/turning\\.git/(git-upload-pack)$\" => \"/git/origin.git/$1\")\n"
     "$HTTP[\"url\"] =~ \"^/git/\" {\n"
     "    alias.url = (\"/git/\" => \"/usr/lib/git-core/git-http-backend/\")\n"
     "    cgi.assign = (\"\" => \"\")\n"
@@ -178,6 +179,9 @@ static void each_failure_has_its_word(void **state)
     for (size_t i = 0; i < sizeof failures / sizeof failures[0]; i++)
         assert_error(ask_program(head_request(failures[i].path)), failures[i].word,
                      failures[i].text, NULL);
+    sh("ln -sfn origin.git turning.git");
+    assert_error(ask_program(fetch_request("/git/turning.git")), GIT_ERROR_WORD_REDIRECT,
+                 "redirects whoever asks for a pack", NULL);
     // A redirect on the same host is no danger.
     struct reply reply = ask_program(head_request("/moved/origin.git"));
     assert_done(&reply);
