@@ -49,6 +49,7 @@ extern const struct server_route admin_schedule_routes[];
 extern const struct server_route admin_health_routes[];
 extern const struct server_route admin_doctor_routes[];
 extern const struct server_route admin_openapi_routes[];
+extern const struct server_route admin_page_routes[];
 
 // All of the above, ended by NULL.
 extern const struct server_route *const admin_tables[];
