@@ -2,6 +2,7 @@
 #include "agent/agent.h"
 #include "agent/admin/admin.h"
 #include "agent/admin/attempts.h"
+#include "agent/admin/sessions.h"
 #include "agent/admin/turns.h"
 #include "agent/base/file.h"
 #include "agent/base/log.h"
@@ -344,6 +345,7 @@ static bool start_admin(struct agent *agent, const struct config *config, struct
         .pipeline = agent->pipeline,
         .recorder = agent->recorder,
         .attempts = attempts_create(),
+        .sessions = sessions_create(),
         .context_keys = config_serves_contexts(config) ? &agent->context_keys : NULL,
         .webhooks_address = server_address(agent->webhooks),
         .observed = &agent->observed,
@@ -576,6 +578,7 @@ static void stop(struct agent *agent)
     server_stop(agent->context_server); // pods ask again
     server_stop(agent->webhooks);       // whose connections the other two tell
     attempts_destroy(agent->admin.attempts);
+    sessions_destroy(agent->admin.sessions);
     intake_destroy(agent->intake);
     for (size_t i = 0; i < agent->watch_count; i++)
         kube_watch_destroy(agent->watches[i].watch);
@@ -626,6 +629,7 @@ static void reload(struct agent *agent)
     if (settings_reload(agent->settings, log_kept, agent, &errors)) {
         CLEANUP(settings_drop_ptr) const struct config *config = settings_hold(agent->settings);
         log_setup_by(config);
+        sessions_end_revoked(agent->admin.sessions, config);
         if (agent->started)
             pipeline_settings_changed(agent->pipeline);
         log_line(LOG_INFO, "settings reloaded", NULL);

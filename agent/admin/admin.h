@@ -18,6 +18,7 @@ struct podlog_hub;
 struct recorder;
 struct service;
 struct service_cache;
+struct sessions;
 
 // What handlers work with; everything is borrowed and outlives the server.
 struct admin {
@@ -31,6 +32,7 @@ struct admin {
     struct pipeline *pipeline;
     struct recorder *recorder;
     struct attempts *attempts;
+    struct sessions *sessions;
     const struct context_keys *context_keys; // NULL: there is no context listener
     const char *webhooks_address;            // as listened on
     const struct observed *observed;
@@ -50,17 +52,22 @@ extern const struct server_route admin_health_routes[];
 extern const struct server_route admin_doctor_routes[];
 extern const struct server_route admin_openapi_routes[];
 extern const struct server_route admin_page_routes[];
+extern const struct server_route admin_session_routes[];
 
 // All of the above, ended by NULL.
 extern const struct server_route *const admin_tables[];
 
+// --- admit.c ---
+
+// For server_options.admit: checks the bearer token, or the session's cookie, by the settings as
+// they are then. `user` is the struct admin.
+bool admin_admit(struct server_request *req, void *user);
+// The token that the request came with, or that its session stands for: never NULL in an admitted
+// request but for that which signs in. Lives as long as that.
+const struct config_token *admin_token(const struct admin *admin, struct server_request *req);
+
 // --- auth.c ---
 
-// For server_options.admit: checks the bearer token by the settings as they are then. `user` is the
-// struct admin.
-bool admin_admit(struct server_request *req, void *user);
-// The token that the request came with: never NULL in an admitted request. Lives as long as that.
-const struct config_token *admin_token(const struct admin *admin, struct server_request *req);
 // Whether the token's role is at least `role` and the namespace is one of its own; otherwise
 // answers 403 and returns false.
 bool admin_may(const struct admin *admin, struct server_request *req, enum config_role role,

@@ -58,7 +58,7 @@ def narrowed(api, document):
     eventually(lambda: api.get(f"{built.path}/runs/{run}")["log"] == "complete", "the log is archived")
     deliveries = [each["delivery"] for each in api.deliveries()["deliveries"]]
     yield with_names(document, place.namespace, [built.name, plain.name], idle.name,
-                     [victim.name for victim in victims], [run], deliveries, place.cluster.busybox_image)
+                     [victim.name for victim in victims], [run], deliveries, place.cluster.busybox_image, TOKENS["viewer"])
     idle.clear()
 
 
