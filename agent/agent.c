@@ -2,6 +2,7 @@
 #include "agent/agent.h"
 #include "agent/admin/admin.h"
 #include "agent/admin/attempts.h"
+#include "agent/admin/changes.h"
 #include "agent/admin/sessions.h"
 #include "agent/admin/turns.h"
 #include "agent/base/file.h"
@@ -67,6 +68,7 @@ struct agent {
     struct kube_client *kube;
     struct http_loop *loop;
     struct service_cache *services;
+    struct changes *changes;
     struct services_watch *watches; // one for each namespace, or one for all
     size_t watch_count;
     struct mono_time patience; // until then all watches are waited for
@@ -161,6 +163,18 @@ static void service_changed(void *user, const struct service *before, const stru
     struct agent *agent = user;
     pipeline_service_changed(agent->pipeline, before, after);
     recorder_service_changed(agent->recorder, before, after);
+    const struct service *named = after ? after : before;
+    changes_service(agent->changes, named->namespace_, named->name);
+}
+
+static void row_changed(void *user, enum store_table table, int64_t id)
+{
+    static void (*const tell[])(struct changes * changes, int64_t id) = {
+        [STORE_DELIVERIES] = changes_delivery,
+        [STORE_BUILDS] = changes_build,
+        [STORE_RUNS] = changes_run,
+    };
+    tell[table](user, id);
 }
 
 static bool start_kubernetes(struct agent *agent, struct error *err)
@@ -346,6 +360,7 @@ static bool start_admin(struct agent *agent, const struct config *config, struct
         .recorder = agent->recorder,
         .attempts = attempts_create(),
         .sessions = sessions_create(),
+        .changes = agent->changes,
         .context_keys = config_serves_contexts(config) ? &agent->context_keys : NULL,
         .webhooks_address = server_address(agent->webhooks),
         .observed = &agent->observed,
@@ -543,10 +558,12 @@ static bool start(struct agent *agent, struct error *err)
     CLEANUP(settings_drop_ptr) const struct config *config = settings_hold(agent->settings);
     log_setup_by(config);
     raise_descriptor_limit();
+    agent->changes = changes_create();
     if (!open_events(agent, err) || !directory_make(config->state_directory, err) ||
         !store_open(config->state_directory, &agent->store, err) || !start_kubernetes(agent, err))
         return false;
     store_on_commit(agent->store, count_commit);
+    store_on_change(agent->store, row_changed, agent->changes);
     store_bound_pending(agent->store, config->webhooks.max_pending);
     kube_client_on_answer(agent->kube, count_answer);
     return start_parts(agent, config, err) && start_listeners(agent, config, err);
@@ -570,6 +587,7 @@ static void stop(struct agent *agent)
 {
     agent->stopping = true;
     ending_began(agent->ending);
+    changes_end(agent->changes); // pages connect again, and hear from the successor
     drain(agent);
     http_stop();
     measure_no_servers(&agent->measured);
@@ -596,6 +614,7 @@ static void stop(struct agent *agent)
     children_destroy(agent->children);
     context_keys_finish(&agent->context_keys);
     store_close(agent->store);
+    changes_destroy(agent->changes);
     close_fd(&agent->events_fd);
     close_fd(&agent->synced_fd);
     ending_destroy(agent->ending);
@@ -630,6 +649,7 @@ static void reload(struct agent *agent)
         CLEANUP(settings_drop_ptr) const struct config *config = settings_hold(agent->settings);
         log_setup_by(config);
         sessions_end_revoked(agent->admin.sessions, config);
+        changes_all_services(agent->changes); // other problems may be in their rows
         if (agent->started)
             pipeline_settings_changed(agent->pipeline);
         log_line(LOG_INFO, "settings reloaded", NULL);

@@ -9,6 +9,7 @@
 #include "agent/store/store.h"
 
 struct attempts;
+struct changes;
 struct context_keys;
 struct events;
 struct intake;
@@ -33,6 +34,7 @@ struct admin {
     struct recorder *recorder;
     struct attempts *attempts;
     struct sessions *sessions;
+    struct changes *changes;
     const struct context_keys *context_keys; // NULL: there is no context listener
     const char *webhooks_address;            // as listened on
     const struct observed *observed;
@@ -53,6 +55,7 @@ extern const struct server_route admin_doctor_routes[];
 extern const struct server_route admin_openapi_routes[];
 extern const struct server_route admin_page_routes[];
 extern const struct server_route admin_session_routes[];
+extern const struct server_route admin_update_routes[];
 
 // All of the above, ended by NULL.
 extern const struct server_route *const admin_tables[];
@@ -117,8 +120,12 @@ bool admin_query_word(struct server_request *req, const char *name, const char *
 // A query parameter that is a time or how long ago ("10m", "1h30m"); unset when absent; likewise.
 bool admin_query_since(struct server_request *req, const char *name, struct wall_time *out);
 
-// --- builds.c ---
+// --- builds.c, deliveries.c ---
 json_t *admin_build_json(const struct build *build);
+// The row that the list has of it for the token; NULL when it is not there, or not for that.
+json_t *admin_build_row(const struct admin *admin, const struct config_token *token, int64_t id);
+json_t *admin_delivery_row(const struct admin *admin, const struct config_token *token,
+                           int64_t seq);
 // The build that a service's annotation names ("b-51"), when it is of that commit and was fetched
 // with the credential that the service has now: anybody may write an annotation, and another agent
 // too.

@@ -38,5 +38,7 @@ void admin_refuse_token(const struct admin *admin, struct server_request *req, c
 
 // --- signin.c ---
 void admin_sign_in(struct server_request *req, void *user); // POST /v1/session
+// What may be told of a token: its name, role and namespaces.
+json_t *admin_token_json(const struct config_token *token);
 
 #endif

@@ -18,12 +18,19 @@ static json_t *texts_json(const struct config_texts *texts)
     return list;
 }
 
+json_t *admin_token_json(const struct config_token *token)
+{
+    return json_pack("{s:s, s:s, s:o}", "name", token->name, "role", roles[token->role],
+                     "namespaces", texts_json(&token->namespaces));
+}
+
 // `left_ms` < 0: a token lasts.
 static json_t *session_json(const struct config_token *token, int64_t left_ms)
 {
     struct wall_time expires = {left_ms < 0 ? 0 : wall_now().ms + left_ms};
-    return json_pack("{s:s, s:s, s:o, s:o}", "name", token->name, "role", roles[token->role],
-                     "namespaces", texts_json(&token->namespaces), "expires", admin_time(expires));
+    json_t *json = admin_token_json(token);
+    json_object_set_new(json, "expires", admin_time(expires));
+    return json;
 }
 
 // A proxy before us speaks TLS with the browser, as the first of several says.

@@ -58,14 +58,20 @@ class Updates:
         self.status, self.headers = response.status, response.headers
         self.comments = 0
 
+    def line(self):
+        """The next one with its end; "" when the stream has ended."""
+        line = self.response.readline().decode()
+        self.comments += line.startswith(":")
+        return line
+
     def next(self):
         """(event, data) of the next one; None when the stream has ended."""
         event, data = None, []
-        while line := self.response.readline().decode():
+        while line := self.line():
             line = line.rstrip("\n")
             if line.startswith(":"):
-                self.comments += 1
-            elif not line and event:
+                continue
+            if not line and event:
                 return event, json.loads("\n".join(data))
             elif line:
                 field, _, value = line.partition(": ")
