@@ -641,6 +641,15 @@ static void log_errors(const struct config_errors *errors)
     }
 }
 
+static void end_revoked_sessions(struct agent *agent, const struct config *config)
+{
+    char count[32];
+    size_t ended = sessions_end_revoked(agent->admin.sessions, config);
+    snprintf(count, sizeof count, "%zu", ended);
+    if (ended)
+        log_line(LOG_INFO, "sessions ended with their tokens", "count", count, NULL);
+}
+
 // What is under way goes on with the settings it has; what comes next has the new ones.
 static void reload(struct agent *agent)
 {
@@ -649,7 +658,7 @@ static void reload(struct agent *agent)
     if (settings_reload(agent->settings, log_kept, agent, &errors)) {
         CLEANUP(settings_drop_ptr) const struct config *config = settings_hold(agent->settings);
         log_setup_by(config);
-        sessions_end_revoked(agent->admin.sessions, config);
+        end_revoked_sessions(agent, config);
         changes_all_services(agent->changes); // other problems may be in their rows
         if (agent->started)
             pipeline_settings_changed(agent->pipeline);
