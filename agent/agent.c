@@ -2,6 +2,8 @@
 #include "agent/agent.h"
 #include "agent/admin/admin.h"
 #include "agent/admin/attempts.h"
+#include "agent/admin/changes.h"
+#include "agent/admin/sessions.h"
 #include "agent/admin/turns.h"
 #include "agent/base/file.h"
 #include "agent/base/log.h"
@@ -35,9 +37,10 @@
 #define DRAIN_LEAST_MS      5000  // of those that are drained after others
 #define TICK_MS             10000 // the main thread looks at its timers at least this often
 #define PATIENCE_MS         10000 // with a namespace that cannot be listed, before the others begin
-#define ADMIN_CONNECTIONS   64
-#define ADMIN_PER_ADDRESS   48 // of them
+#define ADMIN_CONNECTIONS   192 // a browser has up to six, and one more for each page that is seen
+#define ADMIN_PER_ADDRESS   144 // of them; a proxy has one address for all
 #define ADMIN_BODY_MAX      ((size_t)1 << 20)
+#define ADMIN_IN_FLIGHT_MAX ((size_t)64 << 20)
 #define ADMIN_REQUEST_MS    30000
 #define ADMIN_ANSWER_MS     60000
 #define IDLE_MS             60000
@@ -66,6 +69,7 @@ struct agent {
     struct kube_client *kube;
     struct http_loop *loop;
     struct service_cache *services;
+    struct changes *changes;
     struct services_watch *watches; // one for each namespace, or one for all
     size_t watch_count;
     struct mono_time patience; // until then all watches are waited for
@@ -160,6 +164,18 @@ static void service_changed(void *user, const struct service *before, const stru
     struct agent *agent = user;
     pipeline_service_changed(agent->pipeline, before, after);
     recorder_service_changed(agent->recorder, before, after);
+    const struct service *named = after ? after : before;
+    changes_service(agent->changes, named->namespace_, named->name);
+}
+
+static void row_changed(void *user, enum store_table table, int64_t id)
+{
+    static void (*const tell[])(struct changes * changes, int64_t id) = {
+        [STORE_DELIVERIES] = changes_delivery,
+        [STORE_BUILDS] = changes_build,
+        [STORE_RUNS] = changes_run,
+    };
+    tell[table](user, id);
 }
 
 static bool start_kubernetes(struct agent *agent, struct error *err)
@@ -344,6 +360,8 @@ static bool start_admin(struct agent *agent, const struct config *config, struct
         .pipeline = agent->pipeline,
         .recorder = agent->recorder,
         .attempts = attempts_create(),
+        .sessions = sessions_create(),
+        .changes = agent->changes,
         .context_keys = config_serves_contexts(config) ? &agent->context_keys : NULL,
         .webhooks_address = server_address(agent->webhooks),
         .observed = &agent->observed,
@@ -356,7 +374,7 @@ static bool start_admin(struct agent *agent, const struct config *config, struct
         .admit = admin_admit,
         .user = &agent->admin,
         .body_max = ADMIN_BODY_MAX,
-        .in_flight_max = ADMIN_CONNECTIONS * ADMIN_BODY_MAX,
+        .in_flight_max = ADMIN_IN_FLIGHT_MAX,
         .connections_max = ADMIN_CONNECTIONS,
         .per_address_max = ADMIN_PER_ADDRESS,
         .request_ms = ADMIN_REQUEST_MS,
@@ -541,10 +559,12 @@ static bool start(struct agent *agent, struct error *err)
     CLEANUP(settings_drop_ptr) const struct config *config = settings_hold(agent->settings);
     log_setup_by(config);
     raise_descriptor_limit();
+    agent->changes = changes_create();
     if (!open_events(agent, err) || !directory_make(config->state_directory, err) ||
         !store_open(config->state_directory, &agent->store, err) || !start_kubernetes(agent, err))
         return false;
     store_on_commit(agent->store, count_commit);
+    store_on_change(agent->store, row_changed, agent->changes);
     store_bound_pending(agent->store, config->webhooks.max_pending);
     kube_client_on_answer(agent->kube, count_answer);
     return start_parts(agent, config, err) && start_listeners(agent, config, err);
@@ -568,6 +588,7 @@ static void stop(struct agent *agent)
 {
     agent->stopping = true;
     ending_began(agent->ending);
+    changes_end(agent->changes); // pages connect again, and hear from the successor
     drain(agent);
     http_stop();
     measure_no_servers(&agent->measured);
@@ -576,6 +597,7 @@ static void stop(struct agent *agent)
     server_stop(agent->context_server); // pods ask again
     server_stop(agent->webhooks);       // whose connections the other two tell
     attempts_destroy(agent->admin.attempts);
+    sessions_destroy(agent->admin.sessions);
     intake_destroy(agent->intake);
     for (size_t i = 0; i < agent->watch_count; i++)
         kube_watch_destroy(agent->watches[i].watch);
@@ -593,6 +615,7 @@ static void stop(struct agent *agent)
     children_destroy(agent->children);
     context_keys_finish(&agent->context_keys);
     store_close(agent->store);
+    changes_destroy(agent->changes);
     close_fd(&agent->events_fd);
     close_fd(&agent->synced_fd);
     ending_destroy(agent->ending);
@@ -618,6 +641,15 @@ static void log_errors(const struct config_errors *errors)
     }
 }
 
+static void end_revoked_sessions(struct agent *agent, const struct config *config)
+{
+    char count[32];
+    size_t ended = sessions_end_revoked(agent->admin.sessions, config);
+    snprintf(count, sizeof count, "%zu", ended);
+    if (ended)
+        log_line(LOG_INFO, "sessions ended with their tokens", "count", count, NULL);
+}
+
 // What is under way goes on with the settings it has; what comes next has the new ones.
 static void reload(struct agent *agent)
 {
@@ -626,6 +658,8 @@ static void reload(struct agent *agent)
     if (settings_reload(agent->settings, log_kept, agent, &errors)) {
         CLEANUP(settings_drop_ptr) const struct config *config = settings_hold(agent->settings);
         log_setup_by(config);
+        end_revoked_sessions(agent, config);
+        changes_all_services(agent->changes); // other problems may be in their rows
         if (agent->started)
             pipeline_settings_changed(agent->pipeline);
         log_line(LOG_INFO, "settings reloaded", NULL);

@@ -121,6 +121,7 @@ struct config {
             size_t count;
         } tokens;
         char *public_url; // "": not known
+        int64_t session_timeout_ms;
     } admin;
     struct {
         struct config_address listen; // no host and no path: off

@@ -245,6 +245,10 @@ const struct config_setting config_settings[] = {
     {"admin.publicUrl", CONFIG_TEXT, AT(admin.public_url), .standard = "\"\"",
      .form = &a_web_address, .help = "Where people reach it: commit statuses link to its pages.",
      .example = "https://cronwright.example"},
+    {"admin.sessionTimeout", CONFIG_DURATION, AT(admin.session_timeout_ms), .standard = "12h",
+     .min = MINUTES(1), .max = HOURS(720),
+     .help = "How long a browser stays signed in to the page. A restart ends it too, and that the "
+             "token leaves the settings or gets another role."},
     {"admin.tokens", CONFIG_LIST, AT(admin.tokens), .standard = "[]",
      .item_size = sizeof(struct config_token), .help = "Who may use it."},
     {"admin.tokens[].name", CONFIG_TEXT, IN(config_token, name), .max = 64, .form = &a_person,

@@ -26,7 +26,7 @@
 #include <sys/socket.h>
 
 #define QUERY_MAX           32
-#define HEADERS_ADDED_MAX   8
+#define HEADERS_ADDED_MAX   12
 #define DETAIL_MAX          1024
 #define RETRY_AFTER_SECONDS "5"
 #define THREAD_STACK        ((size_t)512 << 10) // for each connection of SERVER_THREADS

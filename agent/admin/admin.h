@@ -9,6 +9,7 @@
 #include "agent/store/store.h"
 
 struct attempts;
+struct changes;
 struct context_keys;
 struct events;
 struct intake;
@@ -18,6 +19,7 @@ struct podlog_hub;
 struct recorder;
 struct service;
 struct service_cache;
+struct sessions;
 
 // What handlers work with; everything is borrowed and outlives the server.
 struct admin {
@@ -31,6 +33,8 @@ struct admin {
     struct pipeline *pipeline;
     struct recorder *recorder;
     struct attempts *attempts;
+    struct sessions *sessions;
+    struct changes *changes;
     const struct context_keys *context_keys; // NULL: there is no context listener
     const char *webhooks_address;            // as listened on
     const struct observed *observed;
@@ -49,17 +53,24 @@ extern const struct server_route admin_schedule_routes[];
 extern const struct server_route admin_health_routes[];
 extern const struct server_route admin_doctor_routes[];
 extern const struct server_route admin_openapi_routes[];
+extern const struct server_route admin_page_routes[];
+extern const struct server_route admin_session_routes[];
+extern const struct server_route admin_update_routes[];
 
 // All of the above, ended by NULL.
 extern const struct server_route *const admin_tables[];
 
+// --- admit.c ---
+
+// For server_options.admit: checks the bearer token, or the session's cookie, by the settings as
+// they are then. `user` is the struct admin.
+bool admin_admit(struct server_request *req, void *user);
+// The token that the request came with, or that its session stands for: never NULL in an admitted
+// request but for that which signs in. Lives as long as that.
+const struct config_token *admin_token(const struct admin *admin, struct server_request *req);
+
 // --- auth.c ---
 
-// For server_options.admit: checks the bearer token by the settings as they are then. `user` is the
-// struct admin.
-bool admin_admit(struct server_request *req, void *user);
-// The token that the request came with: never NULL in an admitted request. Lives as long as that.
-const struct config_token *admin_token(const struct admin *admin, struct server_request *req);
 // Whether the token's role is at least `role` and the namespace is one of its own; otherwise
 // answers 403 and returns false.
 bool admin_may(const struct admin *admin, struct server_request *req, enum config_role role,
@@ -109,8 +120,12 @@ bool admin_query_word(struct server_request *req, const char *name, const char *
 // A query parameter that is a time or how long ago ("10m", "1h30m"); unset when absent; likewise.
 bool admin_query_since(struct server_request *req, const char *name, struct wall_time *out);
 
-// --- builds.c ---
+// --- builds.c, deliveries.c ---
 json_t *admin_build_json(const struct build *build);
+// The row that the list has of it for the token; NULL when it is not there, or not for that.
+json_t *admin_build_row(const struct admin *admin, const struct config_token *token, int64_t id);
+json_t *admin_delivery_row(const struct admin *admin, const struct config_token *token,
+                           int64_t seq);
 // The build that a service's annotation names ("b-51"), when it is of that commit and was fetched
 // with the credential that the service has now: anybody may write an annotation, and another agent
 // too.

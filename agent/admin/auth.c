@@ -1,97 +1,9 @@
+// What a token may see and do.
 #include "agent/admin/admin.h"
-#include "agent/admin/attempts.h"
-#include "agent/base/crypto.h"
-#include "agent/base/log.h"
 #include "agent/pipeline/pipeline.h"
 #include "webhooks/repository.h"
 
-#include <stdio.h>
 #include <string.h>
-#include <strings.h>
-
-// The text after "Bearer ", NULL when there is none or more than one header says who it is.
-static const char *bearer(const struct server_request *req)
-{
-    static const char scheme[] = "Bearer ";
-    const char *value = server_header(req, "Authorization");
-    if (!value || server_header_count(req, "Authorization") != 1 ||
-        strncasecmp(value, scheme, sizeof scheme - 1) != 0)
-        return NULL;
-    return value + sizeof scheme - 1;
-}
-
-// Compares digests, so that neither length nor content of a token shows in the time it takes, and
-// always looks at every token.
-static const struct config_token *find_token(const struct config *config,
-                                             const struct server_request *req)
-{
-    const char *given = bearer(req);
-    if (!given)
-        return NULL;
-    uint8_t digest[SHA256_SIZE];
-    sha256(given, strlen(given), digest);
-    const struct config_token *found = NULL;
-    for (size_t i = 0; i < config->admin.tokens.count; i++)
-        if (equal_in_constant_time(digest, config->admin.tokens.items[i].digest, sizeof digest))
-            found = &config->admin.tokens.items[i];
-    return found;
-}
-
-// Who sent a request, by the settings that it was admitted with.
-struct caller {
-    const struct config *config; // held
-    const struct config_token *token;
-};
-
-static void caller_free(void *value)
-{
-    struct caller *caller = value;
-    settings_drop(caller->config);
-    free(caller);
-}
-
-const struct config_token *admin_token(const struct admin *admin, struct server_request *req)
-{
-    (void)admin;
-    const struct caller *caller = server_kept(req);
-    return caller ? caller->token : NULL;
-}
-
-// On the connection's own thread, which may wait.
-static void hold_up_guesses(const struct admin *admin, const struct server_request *req)
-{
-    struct mono_time now = mono_now();
-    int64_t delay = attempts_wrong(admin->attempts, server_peer_key(req), now);
-    uint64_t count = attempts_to_log(admin->attempts, now);
-    char counted[32];
-    snprintf(counted, sizeof counted, "%llu", (unsigned long long)count);
-    if (count)
-        log_line(LOG_WARNING, "wrong admin token", "peer", server_peer(req), "count", counted,
-                 NULL);
-    if (delay)
-        mono_sleep(delay);
-}
-
-bool admin_admit(struct server_request *req, void *user)
-{
-    const struct admin *admin = user;
-    CLEANUP(settings_drop_ptr) const struct config *config = settings_hold(admin->settings);
-    const struct config_token *token = find_token(config, req);
-    if (token) {
-        struct caller *caller = xalloc(sizeof *caller);
-        *caller = (struct caller){TAKE(config), token};
-        server_keep(req, caller, caller_free);
-        return true;
-    }
-    if (bearer(req))
-        hold_up_guesses(admin, req);
-    server_add_header(req, "WWW-Authenticate", "Bearer realm=\"cronwright\"");
-    server_refuse(req, 401, "unauthorized",
-                  server_header(req, "Authorization")
-                      ? "the bearer token is not one of admin.tokens"
-                      : "an \"Authorization: Bearer …\" header is needed");
-    return false;
-}
 
 bool admin_sees(const struct config_token *token, const char *namespace)
 {

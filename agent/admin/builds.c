@@ -37,6 +37,19 @@ bool admin_build_of(const struct admin *admin, const struct service *service, co
            strcmp(out->commit, commit) == 0 && strcmp(out->credential, credential) == 0;
 }
 
+json_t *admin_build_row(const struct admin *admin, const struct config_token *token, int64_t id)
+{
+    struct build build;
+    struct error err;
+    if (!store_build_get(admin->store, id, &build, &err) ||
+        !admin_sees_branch(admin, token, build.repository, build.branch, build.credential))
+        return NULL;
+    json_t *json = admin_build_json(&build);
+    if (json)
+        admin_hide_detail(admin, token, json);
+    return json;
+}
+
 struct build_list {
     const struct admin *admin;
     const struct config_token *token;

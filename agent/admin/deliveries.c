@@ -35,6 +35,20 @@ static bool add_delivery(void *user, const struct delivery *delivery)
     return true;
 }
 
+json_t *admin_delivery_row(const struct admin *admin, const struct config_token *token, int64_t seq)
+{
+    struct delivery_list list = {.admin = admin, .token = token, .json = json_array()};
+    const struct delivery_filter filter = {.before = seq + 1, .limit = 1};
+    CLEANUP(json_ptr) json_t *rows = list.json;
+    struct error err;
+    if (!store_delivery_list(admin->store, &filter, add_delivery, &list, &err) ||
+        json_int_or(json_at(rows, "0", "seq", NULL), 0) != seq)
+        return NULL;
+    json_t *row = json_incref(json_array_get(rows, 0));
+    admin_hide_detail(admin, token, row);
+    return row;
+}
+
 static json_t *refused_json(const struct refused_request *refused)
 {
     return json_pack("{s:o, s:o, s:I, s:s, s:o, s:o, s:i, s:o}", "time", admin_time(refused->time),

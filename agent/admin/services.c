@@ -207,6 +207,12 @@ static void list_services(struct server_request *req, void *user)
 json_t *admin_service_row(const struct admin *admin, const struct service *service)
 {
     CLEANUP(json_ptr) json_t *running = admin_running(admin);
+    return admin_service_row_among(admin, service, running);
+}
+
+json_t *admin_service_row_among(const struct admin *admin, const struct service *service,
+                                const json_t *running)
+{
     json_t *json = service_json(admin, service);
     if (json)
         admin_add_runs(admin, service, running, json);

@@ -7,6 +7,9 @@
 // The row that the list of services has of it, with its last runs as far as they can be told in
 // time; NULL when it could not be made.
 json_t *admin_service_row(const struct admin *admin, const struct service *service);
+// Likewise, for one of several: `running` is what admin_running() gave.
+json_t *admin_service_row_among(const struct admin *admin, const struct service *service,
+                                const json_t *running);
 
 // A service as it is in the cluster now: the CronJob, and what is read out of it.
 struct named_service {

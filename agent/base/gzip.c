@@ -9,7 +9,9 @@
 #include <unistd.h>
 #include <zlib.h>
 
-#define CHUNK_SIZE ((size_t)64 << 10)
+#define CHUNK_SIZE  ((size_t)64 << 10)
+#define GZIP_WINDOW (15 + 16) // in zlib's words: as large as can be, in gzip's form
+#define MEMORY      9         // the most
 
 struct gzip_reader {
     gzFile file;
@@ -67,6 +69,25 @@ bool gzip_file(const char *from, const char *to, uint64_t *size, struct error *e
     }
     *size = (uint64_t)stat.st_size;
     return true;
+}
+
+bool gzip_bytes(const void *bytes, size_t len, struct buffer *out, struct error *err)
+{
+    z_stream stream = {.next_in = (Bytef *)(uintptr_t)bytes, .avail_in = (uInt)len};
+    if (len > UINT32_MAX || deflateInit2(&stream, Z_BEST_COMPRESSION, Z_DEFLATED, GZIP_WINDOW,
+                                         MEMORY, Z_DEFAULT_STRATEGY) != Z_OK)
+        return error_set(err, ERR_INVALID, "%zu bytes cannot be compressed at once", len);
+    CLEANUP(free_ptr) unsigned char *chunk = xalloc(CHUNK_SIZE);
+    int code = Z_OK;
+    bool kept = true;
+    while (code == Z_OK && kept) {
+        stream.next_out = chunk;
+        stream.avail_out = (uInt)CHUNK_SIZE;
+        code = deflate(&stream, Z_FINISH);
+        kept = buffer_append(out, chunk, CHUNK_SIZE - stream.avail_out, err);
+    }
+    deflateEnd(&stream);
+    return kept;
 }
 
 // --- reading ---

@@ -11,6 +11,9 @@
 // what was there before; `from` stays. *size: bytes of the new file. ERR_NOT_FOUND: no `from`.
 bool gzip_file(const char *from, const char *to, uint64_t *size, struct error *err) MUST_CHECK;
 
+// The same bytes give the same ones each time.
+bool gzip_bytes(const void *bytes, size_t len, struct buffer *out, struct error *err) MUST_CHECK;
+
 struct gzip_reader;
 
 // ERR_NOT_FOUND when it is not there, ERR_INVALID when it is not such a file.

@@ -56,11 +56,26 @@ struct change {
     struct error err;
 };
 
+struct row {
+    enum store_table table;
+    int64_t id;
+};
+
+// Rows of the transaction that is open: as many as it touches, which are at most the deliveries
+// that may be pending.
+struct rows {
+    struct row *items;
+    size_t count, room;
+};
+
 struct store {
     int directory;    // with the lock
     struct db writer; // the writer thread's
     struct db reader;
     pthread_mutex_t reader_lock;
+    struct rows changed;                                               // the writer thread's
+    void (*on_change)(void *user, enum store_table table, int64_t id); // NULL: nobody wants to know
+    void *on_change_user;
 
     pthread_mutex_t lock;    // guards what follows; never held together with reader_lock
     pthread_cond_t work;     // there is a change, or `closing`
@@ -450,6 +465,34 @@ static void finish_group(struct store *store, struct change *group, const struct
     }
 }
 
+// SQLite's, for each row of each table.
+static void note_row(void *user, int operation, const char *database, const char *table,
+                     sqlite3_int64 id)
+{
+    static const char *const tables[] = {
+        [STORE_DELIVERIES] = "deliveries", [STORE_BUILDS] = "builds", [STORE_RUNS] = "runs"};
+    (void)database;
+    struct rows *rows = user;
+    size_t i = 0;
+    while (i < sizeof tables / sizeof *tables && strcmp(tables[i], table) != 0)
+        i++;
+    if (i == sizeof tables / sizeof *tables || operation == SQLITE_DELETE)
+        return;
+    if (rows->count == rows->room) {
+        rows->room = rows->room ? 2 * rows->room : 64;
+        rows->items = xrealloc(rows->items, rows->room * sizeof *rows->items);
+    }
+    rows->items[rows->count++] = (struct row){(enum store_table)i, id};
+}
+
+static void tell_rows(struct store *store, bool committed)
+{
+    for (size_t i = 0; committed && i < store->changed.count; i++)
+        store->on_change(store->on_change_user, store->changed.items[i].table,
+                         store->changed.items[i].id);
+    store->changed.count = 0;
+}
+
 static size_t count_changes(const struct change *group)
 {
     size_t count = 0;
@@ -470,6 +513,7 @@ static void *write_groups(void *arg)
         store->writer.pending.known &= ok;
         if (ok && group && store->on_commit)
             store->on_commit(mono_us() - began, count_changes(group));
+        tell_rows(store, ok);
         finish_group(store, group, ok ? NULL : &err);
     }
     return NULL;
@@ -535,6 +579,14 @@ bool store_healthy(struct store *store, struct error *err)
 void store_on_commit(struct store *store, void (*told)(int64_t us, size_t changes))
 {
     store->on_commit = told; // before the first change wakes the writer
+}
+
+void store_on_change(struct store *store,
+                     void (*told)(void *user, enum store_table table, int64_t id), void *user)
+{
+    store->on_change = told; // before the first change wakes the writer
+    store->on_change_user = user;
+    sqlite3_update_hook(store->writer.sqlite, note_row, &store->changed);
 }
 
 void store_bound_pending(struct store *store, int64_t most)
@@ -807,6 +859,7 @@ void store_close(struct store *store)
     }
     disconnect_db(&store->reader);
     disconnect_db(&store->writer); // the last one: folds the WAL into the database
+    free(store->changed.items);
     close_fd(&store->directory);
     pthread_cond_destroy(&store->finished);
     pthread_cond_destroy(&store->work);

@@ -1,6 +1,7 @@
 #include "agent/store/runs.h"
 #include "agent/store/db.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -108,6 +109,22 @@ bool store_run_get(struct store *store, const char *uid, struct run_record *out,
     if (!db_one(statement, err))
         return error_wrap(err, "run %s", uid);
     read_run(statement, out);
+    return true;
+}
+
+bool store_run_service(struct store *store, int64_t id, char namespace[static STORE_NAME_SIZE],
+                       char service[static STORE_NAME_SIZE], struct error *err)
+{
+    static const char sql[] = "SELECT namespace, service FROM runs WHERE id = ?1";
+    CLEANUP(store_reader_release) struct db *db = store_reader(store);
+    CLEANUP(db_reset) struct statement *statement = db_prepare(db, sql, err);
+    if (!statement)
+        return false;
+    db_bind_int(statement, 1, id);
+    if (!db_one(statement, err))
+        return error_wrap(err, "run %" PRId64, id);
+    db_text(statement, 0, namespace, STORE_NAME_SIZE);
+    db_text(statement, 1, service, STORE_NAME_SIZE);
     return true;
 }
 

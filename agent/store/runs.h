@@ -44,6 +44,9 @@ bool store_run_get(struct store *store, const char *uid, struct run_record *out,
 // The newest of that name. ERR_NOT_FOUND. The caller finishes *out.
 bool store_run_find(struct store *store, const char *namespace, const char *service,
                     const char *name, struct run_record *out, struct error *err) MUST_CHECK;
+// The namespace and service of a row. ERR_NOT_FOUND.
+bool store_run_service(struct store *store, int64_t id, char namespace[static STORE_NAME_SIZE],
+                       char service[static STORE_NAME_SIZE], struct error *err) MUST_CHECK;
 bool store_run_delete(struct store *store, const char *uid, struct error *err) MUST_CHECK;
 
 struct run_filter {

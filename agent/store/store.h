@@ -52,6 +52,12 @@ bool store_figures(struct store *store, struct store_figures *out, struct error 
 // From now on tells how long each group of changes took to be written, on the writer's thread, and
 // how many there were. Call it before the first change.
 void store_on_commit(struct store *store, void (*told)(int64_t us, size_t changes));
+// From now on tells, on the writer's thread, of rows that were added or changed, as often as they
+// were: once they are on disk, and before who changed them is told so. `told` must be quick, and
+// not call the store. Call it before the first change.
+enum store_table { STORE_DELIVERIES, STORE_BUILDS, STORE_RUNS };
+void store_on_change(struct store *store,
+                     void (*told)(void *user, enum store_table table, int64_t id), void *user);
 
 // --- deliveries: received webhook requests that were verified ---
 

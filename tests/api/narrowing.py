@@ -11,13 +11,14 @@ ALIKE = {None: ["nodeSelector", "startingDeadlineSeconds", "firstRun", "restartP
 SCHEDULES = ["0 3 * * *", "@daily", "0 0 1 1 *", "every day"]
 
 
-def with_names(document, namespace, services, idle, victims, runs, deliveries, image):
+def with_names(document, namespace, services, idle, victims, runs, deliveries, image, token):
     """`services` may be looked at, the last of them changed, `idle` run, `victims` deleted; `runs` are those of the
     first of `services`. None of them is there in vain: a name that nobody has is among each."""
     told = copy.deepcopy(document)
     components, paths = told["components"], told["paths"]
     schemas, parameters = components["schemas"], components["parameters"]
     schemas["Namespace"] = {"enum": [namespace]}
+    schemas["SignIn"]["properties"]["token"] = {"enum": [token]}  # wrong ones are answered ever more slowly
     parameters["name"]["schema"] = {"enum": [*services, "nobody"]}
     parameters["run"]["schema"] = {"enum": [*runs, "nobody"]}
     parameters["ifMatch"]["schema"] = {"enum": ["*", '"0"']}  # of any document; of none

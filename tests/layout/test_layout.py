@@ -1,5 +1,6 @@
 """The shape of the tree: what stands at the top, who includes whom, one adapter per library."""
 
+import gzip
 import os
 import pathlib
 import re
@@ -105,6 +106,13 @@ def test_scripts():
                and path.read_bytes()[:64].startswith((b"#!/usr/bin/env bash", b"#!/bin/sh"))]
     assert scripts
     subprocess.run(["shellcheck", "-x", *map(str, scripts)], cwd=TOP, check=True)
+
+
+def test_the_page_is_small():
+    """Compressed, as it is served; the first view takes all of it."""
+    files = [path for path in (TOP / "agent/web").iterdir() if path.suffix in (".html", ".css", ".js", ".svg")]
+    assert files
+    assert sum(len(gzip.compress(path.read_bytes())) for path in files) < 100_000
 
 
 @pytest.fixture

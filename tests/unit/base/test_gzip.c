@@ -1,4 +1,5 @@
 #include "agent/base/gzip.h"
+#include "agent/base/text.h"
 #include "tests/unit/scratch.h"
 
 static int make(void **state)
@@ -53,6 +54,35 @@ static void file_is_compressed_whole(void **state)
     sh("gunzip -c log.gz | cmp - log; test ! -e log.gz.new; test $(stat -c %%a log.gz) = 600");
 }
 
+static void bytes_are_compressed_whole(void **state)
+{
+    (void)state;
+    CLEANUP(free_ptr) char *path = in_workspace("bytes.gz");
+    CLEANUP(free_ptr) char *bytes = xalloc(300000);
+    struct error err;
+    for (size_t i = 0; i < 150000; i++) // half of it cannot be made smaller
+        bytes[i] = (char)(text_hash(i, "bytes") >> 32);
+    for (size_t len = 0; len <= 300000; len += 100000) {
+        CLEANUP(buffer_finish) struct buffer compressed = {0};
+        CLEANUP(buffer_finish) struct buffer again = {0};
+        assert_true(gzip_bytes(bytes, len, &compressed, &err));
+        assert_true(gzip_bytes(bytes, len, &again, &err));
+        assert_int_equal(compressed.len, again.len);
+        assert_memory_equal(compressed.data, again.data, again.len);
+        assert_true(file_write(path, 0600, compressed.data, compressed.len, &err));
+        assert_holds(path, bytes, len);
+    }
+}
+
+static void what_no_longer_fits_is_told(void **state)
+{
+    (void)state;
+    CLEANUP(buffer_finish) struct buffer small = {.cap = 10};
+    struct error err;
+    assert_false(gzip_bytes("some bytes", 10, &small, &err));
+    assert_int_equal(err.code, ERR_TOO_LARGE);
+}
+
 static void what_was_there_stays_after_a_failure(void **state)
 {
     (void)state;
@@ -104,6 +134,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(file_is_compressed_whole),
+        cmocka_unit_test(bytes_are_compressed_whole),
+        cmocka_unit_test(what_no_longer_fits_is_told),
         cmocka_unit_test(what_was_there_stays_after_a_failure),
         cmocka_unit_test(damage_is_told),
     };
