@@ -126,6 +126,12 @@ void kubernetes_rights(struct look *look)
         add_places(&places, &rules[i], rules[i].where == IN_BUILDS ? &builds_alone : namespaces);
     size_t before = json_array_size(look->checks);
     look_each(look, places.count, look_at_place, &places);
-    if (json_array_size(look->checks) == before)
+    size_t found = json_array_size(look->checks) - before;
+    if (found == 0)
         look_good(look, "all rights");
+    while (json_array_size(look->checks) - before > LOOK_LISTED_MAX)
+        json_array_remove(look->checks, json_array_size(look->checks) - 1);
+    if (found > LOOK_LISTED_MAX)
+        look_problem(look, "kubectl apply -f deploy/manifests/rbac.yaml",
+                     "%zu more rights are missing", found - LOOK_LISTED_MAX);
 }

@@ -2,7 +2,9 @@
 while the broken ones still wait, the good one goes from push to deployed."""
 
 import json
+import pathlib
 import signal
+import sqlite3
 import stat
 import time
 
@@ -11,7 +13,7 @@ import pytest
 import forges
 from agents import FORGE_SECRETS, HELPER, Agent
 from forwarders import Forwarder
-from offline import Crowd, Silent
+from offline import NEWEST, Crowd, Silent, make_database
 from places import ANNOTATION, report
 from waiting import eventually
 
@@ -165,3 +167,19 @@ def test_a_silent_registry_delays_nobody_else(own_place, tmp_path, silent, full)
             eventually(lambda: "cronwright_sources_failing 0" in metrics_of(agent), "nothing fails any more")
     finally:
         other_name.close()
+
+
+def test_logs_of_builds_are_bounded(own_place, tmp_path):
+    """The oldest go first, until the rest is within the setting."""
+    agent = Agent(own_place, tmp_path, logs={"maxBuildBytes": "1MiB"})
+    state = pathlib.Path(agent.config["stateDirectory"])
+    with sqlite3.connect(make_database(state / "cronwright.db", NEWEST, builds=12)) as connection:
+        connection.execute("UPDATE builds SET state = 'done'")
+    connection.close()
+    logs = state / "logs/builds"
+    for number in range(1, 13):
+        (logs / f"b-{number}").mkdir(parents=True)
+        (logs / f"b-{number}/kaniko.log").write_bytes(b"x" * (200 << 10))
+    with agent:
+        eventually(lambda: len(list(logs.iterdir())) <= 5, "the oldest logs are removed")  # 5 * 200 KiB are less
+        assert {path.name for path in logs.iterdir()} == {f"b-{number}" for number in range(8, 13)}

@@ -61,6 +61,11 @@ class Rights:
             self.cluster.kubectl("apply", "-f", "-", stdin=json.dumps(
                 {"apiVersion": "v1", "kind": "List", "items": [role, binding]}))
 
+    def take(self):
+        """All of them, until they are given again."""
+        for namespace in self.namespaces.values():
+            self.cluster.kubectl("-n", namespace, "delete", "rolebinding", self.name)
+
 
 class SmallDisk:
     """A file system of its own for the state directory, where the tests may make one."""
@@ -252,6 +257,13 @@ def right_of_services_taken_away(world):
 @ill("kubernetes", 'may not create secrets in "mainjob-doctor-builds-', r"^kubectl apply -f \S+rbac\.yaml$")
 def right_of_builds_taken_away(world):
     world.rights.give(without=("builds", "secrets", "create"))
+    yield
+    world.rights.give()
+
+
+@ill("kubernetes", "2 more rights are missing", r"^kubectl apply -f \S+rbac\.yaml$")
+def all_rights_taken_away(world):
+    world.rights.take()
     yield
     world.rights.give()
 
