@@ -87,6 +87,22 @@ export async function request(method, where, more) {
 export const get = (where, query, signal) => request("GET", where, { query, signal });
 export const post = (where, body, headers) => request("POST", where, { body: body ?? {}, headers });
 
+/** One at a time: called while `act` still works, it is done once more after that. @param {() => Promise<any>} act */
+export function inTurn(act) {
+    let working = null, again = false;
+    const work = async () => {
+        do {
+            again = false;
+            await act();
+        } while (again);
+    };
+    return () => {
+        again = true;
+        working ??= work().finally(() => working = null);
+        return working;
+    };
+}
+
 // --- updates ---
 
 /** Reads a stream of server-sent events: calls `event(kind, data)` and, for each piece, `alive()`. */

@@ -49,10 +49,12 @@ export const confirm = (what) => open(what);
 
 /** The keys, and where more is written. */
 export function helpDialog() {
-    const keys = [["/", "search"], ["?", "this help"], ["Esc", "close a dialog"], ["Tab", "go on; everything can be reached"]];
+    const keys = { "/": "search", "?": "this help", Esc: "close a dialog", Tab: "go on; everything can be reached" };
     open({ title: "Keys", body: [
-        h("dl", { class: "keys" }, ...keys.map(([key, word]) => [h("dt", null, h("kbd", null, key)), h("dd", null, word)])),
-        h("p", { class: "muted" }, "What this page does, the command line does too: ", h("code", null, "cronwright --help"),
+        h("dl", { class: "keys" }, ...Object.entries(keys).map(([key, word]) =>
+            [h("dt", null, h("kbd", null, key)), h("dd", null, word)])),
+        h("p", { class: "muted" }, "What this page does, the command line does too: ",
+            h("code", null, "cronwright --help"),
             ". Both use the API that ", h("a", { href: "openapi.json" }, "openapi.json"), " describes.")] });
 }
 
@@ -67,7 +69,8 @@ function activeChoice(row) {
     const running = row.running ?? [];
     if (running.length === 0)
         return null;
-    return h("fieldset", null, h("legend", null, running.length === 1 ? "One run is active" : `${running.length} runs are active`),
+    const many = running.length === 1 ? "One run is active" : `${running.length} runs are active`;
+    return h("fieldset", null, h("legend", null, many),
         ...CHOICES.map(([value, word, meaning], at) => h("label", { class: "choice" },
             h("input", { type: "radio", name: "ifActive", value, checked: at === 0 }),
             h("span", null, word, h("small", null, meaning)))));
@@ -79,7 +82,7 @@ function readEnv(text) {
     const wrong = lines.find((line) => line.indexOf("=") < 1);
     if (wrong)
         throw new Error(`"${wrong}" is no NAME=value.`);
-    return Object.fromEntries(lines.map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]));
+    return Object.fromEntries(lines.map((line) => [line.split("=", 1)[0], line.slice(line.indexOf("=") + 1)]));
 }
 
 function oneOff() {
@@ -121,7 +124,8 @@ export async function forceRun(row, context) {
                 run = await post(servicePath(row, "runs"), body, { "Idempotency-Key": `${key}-${picked ?? ""}` });
             } catch (problem) {
                 if (problem.status === 409 && problem.body?.run && !picked) // one has begun meanwhile
-                    fill(choice, notice("info", "A run has begun meanwhile."), activeChoice({ running: [problem.body.run] }));
+                    fill(choice, notice("info", "A run has begun meanwhile."),
+                        activeChoice({ running: [problem.body.run] }));
                 throw problem;
             }
         } });

@@ -93,7 +93,8 @@ function parse(hash) {
             names.every((name, at) => name.startsWith(":") || name === parts[at]);
         const named = names.map((name, at) => [name.slice(1), parts[at]]).filter((_, at) => names[at].startsWith(":"));
         if (fits)
-            return { load, first: names[0], params: { ...Object.fromEntries(named), query: new URLSearchParams(search) } };
+            return { load, first: names[0],
+                params: { ...Object.fromEntries(named), query: new URLSearchParams(search) } };
     }
     return parts.length ? null : parse("#/services");
 }
@@ -177,7 +178,13 @@ function connection(state) {
     mark.dataset.state = state;
     mark.className = `connection ${tone}`;
     mark.title = meaning;
-    fill(mark, h("span", { class: "dot", "aria-hidden": "true" }), h("span", { class: "unseen" }, "Connection: "), word);
+    fill(mark, h("span", { class: "dot", "aria-hidden": "true" }), h("span", { class: "unseen" }, "Connection: "),
+        word);
+}
+
+function who({ name, role, namespaces }) {
+    return h("span", { class: "who", title: `Token ${name}, for ${namespaces.join(", ")}` }, name, " ",
+        h("span", { class: "muted" }, role));
 }
 
 function frame(first) {
@@ -186,13 +193,13 @@ function frame(first) {
     if (!context.session)
         return;
     if (!head.hasChildNodes())
-        add(head, h("a", { class: "brand", href: "#/services" }, h("span", { class: "logo", "aria-hidden": "true" }), "cronwright"),
+        add(head, h("a", { class: "brand", href: "#/services" }, h("span", { class: "logo", "aria-hidden": "true" }),
+            "cronwright"),
             h("nav", { "aria-label": "Main" }, ...NAVIGATION.map(([to, word]) =>
                 h("a", { href: `#/${to}`, "data-to": to }, word))),
             h("span", { class: "space" }),
             h("span", { id: "connection", role: "status" }),
-            h("span", { class: "who", title: `Token ${context.session.name}, for ${context.session.namespaces.join(", ")}` },
-                context.session.name, " ", h("span", { class: "muted" }, context.session.role)),
+            who(context.session),
             h("button", { type: "button", class: "quiet", onclick: helpDialog, "aria-label": "Help" }, "?"),
             h("button", { type: "button", class: "quiet", onclick: signOut }, "Sign out"));
     const current = ["services", "runs", "builds", "create"].includes(first) ? "services" : first;
@@ -232,8 +239,7 @@ async function signOut() {
 }
 
 function shortcut(event) {
-    const typing = /** @type {HTMLElement} */ (event.target).closest("input, textarea, select, dialog, [contenteditable]");
-    if (typing || event.ctrlKey || event.metaKey || event.altKey)
+    if (event.target.closest("input, textarea, select, dialog") || event.ctrlKey || event.metaKey || event.altKey)
         return;
     const search = /** @type {HTMLInputElement|null} */ (document.querySelector("main input[type=search]"));
     if (event.key === "/" && search) {

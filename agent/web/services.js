@@ -2,14 +2,16 @@
 // events of the agent. What is sought and which count is pressed are in the address: #/services?show=failing&q=vat
 import { address, get, path } from "./api.js";
 import { fill, h, keyed, marked } from "./dom.js";
-import { RESULTS, STATES, duration, imageShort, plural, repositoryShort, stateOf } from "./format.js";
+import { BUILDS, RESULTS, STATES, duration, imageShort, plural, repositoryShort, stateOf } from "./format.js";
 import { badge, commit, empty, lasting, mark, notice, tag, when, zoned } from "./marks.js";
 import { explainStrips, strip } from "./strip.js";
 import { forceRun } from "./dialog.js";
 
+const LAST = "\uffff";   // comes after all names of projects
 const STRIP = 30;        // runs
 const FIRST_ROWS = 60;   // made at once: more than a screen has
 const MORE_ROWS = 200;   // made at a time while nothing else is to do
+const BUILDS_SHOWN = 200; // of the newest, those that are under way or failed are told
 const REFUSED_HOURS = 24;
 
 const isFailing = (row) => row.lastRun?.state === "failed";
@@ -27,31 +29,51 @@ const FILTERS = [
 ];
 const COLUMNS = ["Service", "State", "Live commit", "Last result", "Last runs", "Next run", "Actions"];
 
+const branchOf = (repository, branch) => `${repository} ${branch}`;
 const keyOf = (row) => `${row.namespace}/${row.name}`;
-const groupOf = (row) => `${row.project ?? ""}\n${row.namespace}`;
+const groupOf = (row) => `${row.project ?? LAST}\n${row.namespace}`;
 const textOf = (row) => [row.name, row.namespace, row.project, row.repository, row.branch, row.image, row.schedule,
     row.live?.commit, row.live?.subject, row.live?.author].filter(Boolean).join("\n").toLowerCase();
+
+let rows = new Map(); // of the newest list: a service is shown from them until the agent has said all of it
+
+/** What the list has of a service, or null. */
+export const knownRow = ({ namespace, name }) => rows.get(keyOf({ namespace, name })) ?? null;
 
 // --- one row ---
 
 const placeOf = (row) => ["services", row.namespace, row.name];
 
 function nameCell(row, sought) {
-    const source = row.repository ? `${repositoryShort(row.repository)} ${row.branch ?? ""}` : imageShort(row.image);
+    const source = row.repository ? `${repositoryShort(row.repository)} ${row.branch ?? ""}` : "container image";
     return h("th", { scope: "row" },
         h("a", { class: "name", href: address(placeOf(row)) }, h("bdi", null, marked(row.name, sought))),
         h("div", { class: "sub", title: row.repository ?? row.image }, h("bdi", null, marked(source, sought))),
         row.problem ? h("div", { class: "sub bad" }, row.problem) : null);
 }
 
-function liveCell(row) {
+// What is on its way to be live, or did not get there.
+function buildLine(row, build) {
+    if (!build || build.commit === row.live?.commit || build.state === "done" || build.state === "superseded")
+        return null;
+    return h("div", { class: "sub" }, h("a", { href: address(["builds", build.build]),
+        title: build.detail ?? build.reason },
+        mark(BUILDS, build.state, `${build.build} ${BUILDS[build.state]?.word ?? build.state}`)), " ",
+            commit(build.commit));
+}
+
+function liveCell(row, build) {
     const { live } = row;
     if (!live)
-        return h("td", { class: "live" }, h("span", { class: "muted" }, row.repository ? "not built yet" : "an image"));
+        return h("td", { class: "live" }, row.repository ? h("span", { class: "muted" }, "not built yet")
+            : h("div", { class: "line" }, h("code", { class: "commit", title: row.image }, imageShort(row.image))),
+        buildLine(row, build));
     return h("td", { class: "live" },
-        h("div", { class: "line" }, commit(live.commit), " ", live.subject ? h("bdi", { title: live.subject }, live.subject) : null),
+        h("div", { class: "line" }, commit(live.commit), " ", live.subject ? h("bdi", { title: live.subject },
+            live.subject) : null),
         h("div", { class: "sub" }, row.pinned ? [tag("pinned", "warn", "It does not follow its branch"), " "] : null,
-            when(live.patched), live.author ? [" · ", h("bdi", null, live.author)] : null));
+            when(live.patched), live.author ? [" · ", h("bdi", null, live.author)] : null),
+        buildLine(row, build));
 }
 
 // The newest of what runs now; when it began, the strip knows.
@@ -62,7 +84,8 @@ function runningLine(row) {
     const name = running.at(-1);
     const at = row.strip?.names.indexOf(name) ?? -1;
     const since = at >= 0 ? row.strip.times[at] : null;
-    const text = row.waiting ? `waiting: ${row.waiting.split(": ")[0]}` : running.length > 1 ? `${running.length} running` : "running";
+    const text = row.waiting ? `waiting: ${row.waiting.split(": ")[0]}` : running.length > 1
+        ? `${running.length} running` : "running";
     return h("div", { class: "now" }, h("a", { href: address(["runs", row.namespace, row.name, name]) },
         mark(RESULTS, row.waiting ? "pending" : "running", text)), " ", since ? lasting(since) : null);
 }
@@ -70,17 +93,18 @@ function runningLine(row) {
 function resultCell(row) {
     const run = row.lastRun;
     if (!run)
-        return h("td", { class: "result" }, runningLine(row),
-            h("span", { class: "muted" }, run === null ? "never run" : "not known now"));
+        return h("td", { class: "result" },
+            h("span", { class: "muted" }, run === null ? "never run" : "not known now"), runningLine(row));
     const failed = run.state === "failed";
     return h("td", { class: "result" },
-        h("div", { class: "line" }, h("a", { href: address(["runs", row.namespace, row.name, run.name]), title: run.reason },
+        h("div", { class: "line" }, h("a", { href: address(["runs", row.namespace, row.name, run.name]),
+            title: run.reason },
             mark(RESULTS, run.state, failed && run.reason ? run.reason.split(": ")[0] : null)), " ",
         h("span", { class: "muted" }, when(run.finished))),
-        runningLine(row),
         h("div", { class: "sub" }, "took ", duration(run.durationSeconds),
             run.slow ? [" ", tag("twice as long as usual", "warn")] : null,
-            row.live && run.commit && run.commit !== row.live.commit ? " · live commit not yet run" : null));
+            row.live && run.commit && run.commit !== row.live.commit ? " · live commit not yet run" : null),
+        runningLine(row));
 }
 
 function nextCell(row) {
@@ -91,14 +115,18 @@ function nextCell(row) {
 }
 
 function actionCell(row, context) {
-    const may = context.may("runner", row.namespace) && !(row.state === "draft" && row.repository && !row.live);
+    if (row.state === "draft")
+        return h("td", { class: "action" }, h("a", { class: "button small", href: address([...placeOf(row), "review"]),
+            "aria-label": `Review ${row.namespace}/${row.name}` }, "Review"));
+    const may = context.may("runner", row.namespace) && (row.live || !row.repository);
     return h("td", { class: "action" }, may ? h("button", { type: "button", class: "small",
-        "aria-label": `Force run ${row.namespace}/${row.name}`, onclick: () => forceRun(row, context) }, "Force run") : null);
+        "aria-label": `Force run ${row.namespace}/${row.name}`, onclick: () => forceRun(row, context) }, "Force run")
+            : null);
 }
 
-function rowElement(row, sought, context) {
+function rowElement(row, build, sought, context) {
     return h("tr", { class: isFailing(row) ? "failing" : "" }, nameCell(row, sought),
-        h("td", { class: "state" }, badge(STATES, stateOf(row))), liveCell(row), resultCell(row),
+        h("td", { class: "state" }, badge(STATES, stateOf(row))), liveCell(row, build), resultCell(row),
         h("td", { class: "runs" }, row.strip ? strip(row, STRIP) : null,
             h("div", { class: "sub" }, row.usualSeconds === null ? "" : `usually ${duration(row.usualSeconds)}`)),
         nextCell(row), actionCell(row, context));
@@ -111,6 +139,7 @@ class List {
         this.context = context;
         this.rows = new Map();
         this.texts = new Map();
+        this.builds = new Map(); // the newest of each branch
         this.show = FILTERS.some(({ key }) => key === params.query.get("show")) ? params.query.get("show") : null;
         this.query = params.query.get("q") ?? "";
         this.most = FIRST_ROWS;
@@ -119,7 +148,8 @@ class List {
     }
 
     build(place) {
-        this.search = h("input", { type: "search", value: this.query, placeholder: "Search services, commits, repositories",
+        this.search = h("input", { type: "search", value: this.query,
+            placeholder: "Search services, commits, repositories",
             "aria-label": "Search services", "aria-keyshortcuts": "/", autocomplete: "off", spellcheck: "false",
             oninput: () => this.filter({ q: this.search.value }) });
         this.counts = h("div", { class: "counts", role: "group", "aria-label": "Filter by state" });
@@ -131,17 +161,25 @@ class List {
         this.summary = h("p", { class: "muted", "aria-live": "polite" });
         fill(place, h("div", { class: "title" }, h("h1", null, "Services"), this.summary, h("span", { class: "space" }),
             this.context.may("admin") ? h("a", { class: "button primary", href: "#/create" }, "New service") : null),
-        h("div", { class: "bar" }, h("div", { class: "search" }, this.search, h("kbd", { "aria-hidden": "true" }, "/")), this.counts),
+        h("div", { class: "bar" }, h("div", { class: "search" }, this.search, h("kbd", { "aria-hidden": "true" },
+            "/")), this.counts),
         this.notices, this.table, this.none);
         explainStrips(place);
     }
 
     async load() {
         const answer = await get(path("services"), { strip: STRIP });
-        this.rows = new Map(answer.services.map((row) => [keyOf(row), row]));
+        this.rows = rows = new Map(answer.services.map((row) => [keyOf(row), row]));
         this.texts = new Map(answer.services.map((row) => [keyOf(row), textOf(row)]));
         this.webhooks = answer.webhooks.listen;
         fill(this.notices, refusedNotice(answer.refused));
+        this.render();
+    }
+
+    async loadBuilds() {
+        const { builds } = await get(path("builds"), { limit: BUILDS_SHOWN });
+        for (const build of builds.reverse())
+            this.builds.set(branchOf(build.repository, build.branch), build);
         this.render();
     }
 
@@ -155,7 +193,8 @@ class List {
 
     update({ kind, data }) {
         if (kind === "reload")
-            return this.load().catch((problem) => this.context.say(problem.message, "bad"));
+            return Promise.all([this.load(), this.loadBuilds()]).catch((problem) => this.context.say(problem.message,
+                "bad"));
         if (kind === "service") {
             const before = this.rows.get(keyOf(data));
             this.rows.set(keyOf(data), data);
@@ -163,18 +202,19 @@ class List {
             this.tell(before, data);
         } else if (kind === "service-gone") {
             this.rows.delete(keyOf(data));
+        } else if (kind === "build") {
+            this.builds.set(branchOf(data.repository, data.branch), data);
         } else {
             return;
         }
         this.frame ||= requestAnimationFrame(() => this.render());
     }
 
-    // A run's end is said; all the rest is seen.
+    // A failure is said; all the rest is seen.
     tell(before, row) {
         const run = row.lastRun;
-        if (before && run && run.name !== before.lastRun?.name)
-            this.context.say(`${keyOf(row)}: ${RESULTS[run.state]?.word ?? run.state}${run.reason ? `, ${run.reason}` : ""}`,
-                run.state === "failed" ? "bad" : "good");
+        if (before && isFailing(row) && run.name !== before.lastRun?.name)
+            this.context.say(`${keyOf(row)} failed${run.reason ? `: ${run.reason}` : ""}`, "bad");
     }
 
     // Failing ones first, and so their groups; then by name.
@@ -206,7 +246,8 @@ class List {
         keyed(this.table, seen, ({ key }) => key, (group, old) => this.renderGroup(group, old, sought));
         this.table.hidden = count === 0;
         this.renderCounts();
-        fill(this.summary, count === this.rows.size ? plural(count, "service") : `${count} of ${plural(this.rows.size, "service")}`);
+        fill(this.summary, count === this.rows.size ? plural(count, "service")
+            : `${count} of ${plural(this.rows.size, "service")}`);
         fill(this.none, count ? null : this.rows.size ? this.nothingFound() : firstSteps(this.webhooks, this.context));
         if (count > this.most)
             this.later();
@@ -223,21 +264,25 @@ class List {
 
     renderGroup({ key, rows, seen, failing }, old, sought) {
         const [project, namespace] = key.split("\n");
-        const body = old ?? h("tbody", null, h("tr", { class: "group" }, h("th", { scope: "rowgroup", colspan: COLUMNS.length })));
+        const body = old ?? h("tbody", null, h("tr", { class: "group" }, h("th",
+            { scope: "rowgroup", colspan: COLUMNS.length })));
         const heading = body.firstElementChild.firstElementChild;
         const says = `${rows.length} ${failing}`;
         if (heading["says"] !== says)
-            fill(heading, project ? [h("bdi", { class: "strong" }, project), " / "] : null, h("bdi", { class: "strong" }, namespace),
+            fill(heading, project !== LAST ? [h("bdi", { class: "strong" }, project), " / "] : null, h("bdi",
+                { class: "strong" }, namespace),
                 h("span", { class: "muted" }, ` ${plural(rows.length, "service")}`),
-                failing ? h("span", { class: "mark bad" }, ` ${failing} failing`) : null);
+                failing ? h("span", { class: "bad" }, ` · ${failing} failing`) : null);
         heading["says"] = says;
         keyed(body, seen, (row) => row.name, (row, before) => {
-            if (before && before["row"] === row && before["sought"] === sought)
+            const build = row.repository ? this.builds.get(branchOf(repositoryShort(row.repository), row.branch))
+                : null;
+            if (before && before["row"] === row && before["sought"] === sought && before["build"] === build)
                 return before;
-            const element = rowElement(row, sought, this.context);
+            const element = rowElement(row, build, sought, this.context);
             if (before && before["row"] !== row)
                 element.classList.add("changed");
-            return this.keepFocus(before, Object.assign(element, { row, sought }));
+            return this.keepFocus(before, Object.assign(element, { row, sought, build }));
         });
         return body;
     }
@@ -258,7 +303,8 @@ class List {
             .filter(({ key, rare, count }) => !rare || count || this.show === key);
         keyed(this.counts, counted, ({ key }) => key, ({ key, word, tone, count }, old) => {
             const pressed = key === (this.show ?? "all");
-            const button = old ?? h("button", { type: "button", onclick: () => this.filter({ show: key === "all" || this.show === key ? null : key }) });
+            const button = old ?? h("button", { type: "button",
+                onclick: () => this.filter({ show: key === "all" || this.show === key ? null : key }) });
             button.className = `count ${count ? tone : "quiet"}`;
             button.setAttribute("aria-pressed", String(pressed));
             return fill(button, h("b", null, count.toLocaleString("en")), ` ${word}`);
@@ -284,16 +330,19 @@ function refusedNotice(refused) {
     if (!refused.count || !last || Date.now() - Date.parse(last.time) > REFUSED_HOURS * 3600e3)
         return null;
     return notice("warn", h("p", null, plural(refused.count, "webhook request"), " refused, the last ", when(last.time),
-        " from ", h("code", null, last.peer), `: ${last.reason}. `, h("a", { href: "#/deliveries" }, "See deliveries")));
+        " from ", h("code", null, last.peer), `: ${last.reason}. `, h("a", { href: "#/deliveries" },
+            "See deliveries")));
 }
 
 // What an agent without services says: where webhooks go, and how to begin.
 function firstSteps(listen, context) {
     const port = /^(?:0\.0\.0\.0|\[::\])(:\d+)$/.exec(listen ?? "");
-    const url = port ? `http://${location.hostname}${port[1]}` : listen?.includes("unix:") ? "https://YOUR-PROXY" : `http://${listen}`;
+    const url = port ? `http://${location.hostname}${port[1]}` : listen?.includes("unix:") ? "https://YOUR-PROXY"
+        : `http://${listen}`;
     const line = (text) => h("pre", null, text);
     return h("div", { class: "card first" }, h("h2", null, "No services yet"),
-        context.may("admin") ? h("p", null, h("a", { class: "button primary", href: "#/create" }, "Create the first one")) : null,
+        context.may("admin") ? h("p", null, h("a", { class: "button primary", href: "#/create" },
+            "Create the first one")) : null,
         h("p", null, "Or take over a CronJob that is there:"),
         line("cronwright adopt NAMESPACE/NAME --repository https://github.com/acme/report --branch main"),
         h("p", null, "Webhooks go to these addresses; their secrets are the agent's settings beside them:"),
@@ -308,5 +357,6 @@ function firstSteps(listen, context) {
 export async function show(place, params, context) {
     const list = new List(place, params, context);
     await list.load();
+    list.loadBuilds().catch((problem) => context.say(problem.message, "bad"));
     return list;
 }

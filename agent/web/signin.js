@@ -5,7 +5,8 @@ import { problemNotice } from "./marks.js";
 
 /** @type {import("./main.js").Show} */
 export async function show(place, params, context) {
-    const token = h("input", { id: "token", type: "password", name: "token", required: true, autocomplete: "current-password",
+    const token = h("input", { id: "token", type: "password", name: "token", required: true,
+        autocomplete: "current-password",
         spellcheck: "false", autocapitalize: "off", "aria-describedby": "token-help" });
     const button = h("button", { class: "primary wide" }, "Sign in");
     const wrong = h("div");

@@ -13,11 +13,13 @@ const SHAPES = {
     hollow: (x, top) => `M${x + 0.5} ${FLOOR - 0.5}V${top + 0.5}h${BAR - 1}V${FLOOR - 0.5}z`,
     ring: (x) => `M${x + 0.5} ${FLOOR - 2}a1.5 1.5 0 1 0 3 0a1.5 1.5 0 1 0 -3 0z`,
 };
-const KINDS = { succeeded: "bar", failed: "foot", running: "hollow", pending: "hollow", missed: "ring", unknown: "ring" };
+const KINDS = { succeeded: "bar", failed: "foot", running: "hollow", pending: "hollow", missed: "ring",
+    unknown: "ring" };
 
 // 12 succeeded, 2 failed, 1 did not run; the newest failed
 function inWords(results) {
-    const counts = Object.entries(RESULTS).map(([key, { word }]) => [results.filter((each) => each === key).length, word]);
+    const counts = Object.entries(RESULTS).map(([key, { word }]) => [results.filter((each) => each === key).length,
+        word]);
     const said = counts.filter(([count]) => count).map(([count, word]) => `${count} ${word}`).join(", ");
     return results.length ? `${said}; the newest ${RESULTS[results.at(-1)]?.word ?? ""}` : "none yet";
 }
@@ -29,14 +31,15 @@ export function strip(row, most = 30) {
     const paths = {};
     results.forEach((result, at) => {
         const kind = KINDS[result] ?? "ring";
-        // The root lets short ones be seen beside long ones.
-        const high = Math.max(LOWEST, Math.sqrt((seconds[at] ?? top / 4) / top) * (FLOOR - 1));
+        const high = Math.max(LOWEST, (seconds[at] ?? top / 4) / top * (FLOOR - 1));
         const x = (most - results.length + at) * STEP;
         paths[result] = (paths[result] ?? "") + SHAPES[kind](x, Math.round((FLOOR - high) * 10) / 10);
     });
     const label = `Last runs of ${row.name}: ${inWords(results)}`;
-    const link = h("a", { class: "strip", href: address(["services", row.namespace, row.name, "runs"]), "aria-label": label },
-        svg("svg", { viewBox: `0 0 ${most * STEP} ${HEIGHT}`, width: most * STEP, height: HEIGHT, "aria-hidden": "true" },
+    const link = h("a", { class: "strip", href: address(["services", row.namespace, row.name, "runs"]),
+        "aria-label": label },
+        svg("svg", { viewBox: `0 0 ${most * STEP} ${HEIGHT}`, width: most * STEP, height: HEIGHT,
+            "aria-hidden": "true" },
             svg("path", { class: "floor", d: `M0 ${FLOOR + 0.5}H${most * STEP}` }),
             ...Object.entries(paths).map(([result, d]) => svg("path", { class: RESULTS[result]?.tone ?? "quiet",
                 "data-kind": KINDS[result], d }))));
@@ -60,8 +63,11 @@ function textOf({ strip: of }, at) {
 
 /** Within `place`, says what a bar is when it is pointed at, and lets a click open that very run's log. */
 export function explainStrips(place) {
-    const tip = h("div", { class: "tip", hidden: true });
+    let tip = h("div", { class: "tip", hidden: true });
     place.append(tip);
+    if (place["strips"]) // told of them already
+        return void place["strips"](tip);
+    place["strips"] = (other) => tip = other;
     const linkOf = (event) => event.target.closest?.("a.strip");
     place.addEventListener("pointermove", (event) => {
         const link = linkOf(event), at = link ? barAt(link, event) : -1;
