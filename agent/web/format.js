@@ -43,7 +43,8 @@ export function stateOf(row) {
 // --- text ---
 
 // Controls, and what has no width or turns the direction of the text around it. Tab and newline stay.
-const UNSEEN = new RegExp("[\\0-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u00ad\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180e\\u200b-\\u200f" +
+const UNSEEN = new RegExp(
+    "[\\0-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u00ad\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180e\\u200b-\\u200f" +
     "\\u2028-\\u202e\\u2060-\\u206f\\u3164\\ufeff\\uffa0\\ufff9-\\ufffb\\u{e0000}-\\u{e0fff}]", "gu");
 
 /** Text in which nothing hides: U+202E for a mark that would turn what follows. @param {string} text */

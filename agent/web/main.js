@@ -11,6 +11,7 @@ import { add, fill, h } from "./dom.js";
 import { helpDialog } from "./dialog.js";
 import { ROLES } from "./format.js";
 import { problemNotice, startTicking } from "./marks.js";
+import { explainStrips } from "./strip.js";
 
 /**
  * @typedef {object} Context
@@ -254,6 +255,7 @@ function shortcut(event) {
 async function start() {
     onSignedOut(askToSignIn);
     startTicking();
+    explainStrips();
     document.addEventListener("keydown", shortcut);
     window.addEventListener("hashchange", () => location.hash === place || route());
     try {

@@ -3,7 +3,7 @@ import { address, fetchRaw, get, inTurn, path, servicePath } from "./api.js";
 import { fill, h } from "./dom.js";
 import { BUILDS, RESULTS, commitShort, duration, imageShort, plural, repositoryShort } from "./format.js";
 import { commit, lasting, mark, notice, when, zoned } from "./marks.js";
-import { explainStrips, strip } from "./strip.js";
+import { strip } from "./strip.js";
 
 const STRIP = 30;
 const LAST_LINES = 8;
@@ -70,6 +70,8 @@ function patchStep(row, build) {
     }
     if (row.pinned)
         return step(RESULTS, "missed", "Patched", [muted("pinned: it does not follow its branch")]);
+    if (build.state === "failed")
+        return step(RESULTS, "missed", "Patched", [muted("not patched: the build failed")]);
     return ENDED.includes(build.state)
         ? step(RESULTS, "missed", "Patched", [muted("not patched: ", build.detail ?? build.reason ?? build.state)])
         : step(RESULTS, "pending", "Patched", [muted("not patched yet")]);
@@ -183,12 +185,21 @@ function lastResult(row, lines, runs) {
 
 // --- the view ---
 
+/** The build that led to what it has or is to have; before the agent has said which, the branch's newest. */
+async function lastBuild(row) {
+    if (!row.repository)
+        return null;
+    const newest = async () => (await get(path("builds"), { repository: repositoryShort(row.repository),
+        branch: row.branch, limit: 1 })).builds[0]?.build;
+    const name = row.lastBuild?.build ?? await newest();
+    return name ? get(path("builds", name)) : null;
+}
+
 /** All that the chain tells, asked at once. What cannot be had is left out. */
 async function ask(row) {
-    const last = row.lastBuild?.build ?? row.live?.build;
     const ofRepository = { repository: repositoryShort(row.repository), limit: DELIVERIES };
     const [build, { deliveries }, { runs }] = await Promise.all([
-        last ? get(path("builds", last)).catch(() => null) : null,
+        lastBuild(row).catch(() => null),
         row.repository ? get(path("deliveries"), ofRepository).catch(() => ({ deliveries: [] })) : { deliveries: [] },
         get(servicePath(row, "runs"), { limit: STRIP })]);
     const delivery = deliveries.find((each) => build ? each.build === build.build : each.branch === row.branch);
@@ -207,7 +218,6 @@ export async function show(place, params, context) {
             h("div", { class: "stack" }, list("bad", "Missing", row.missing), list("warn", "To know", row.warnings),
                 list("warn", "Could not be looked at", row.notChecked), lastResult(row, lines, asked.runs),
                 facts(service.document, row))));
-        explainStrips(place);
     }
 
     const load = inTurn(async () => {

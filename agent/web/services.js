@@ -4,7 +4,7 @@ import { address, get, path } from "./api.js";
 import { fill, h, keyed, marked } from "./dom.js";
 import { BUILDS, RESULTS, STATES, duration, imageShort, plural, repositoryShort, stateOf } from "./format.js";
 import { badge, commit, empty, lasting, mark, notice, tag, when, zoned } from "./marks.js";
-import { explainStrips, strip } from "./strip.js";
+import { strip } from "./strip.js";
 import { forceRun } from "./dialog.js";
 
 const LAST = "\uffff";   // comes after all names of projects
@@ -164,7 +164,6 @@ class List {
         h("div", { class: "bar" }, h("div", { class: "search" }, this.search, h("kbd", { "aria-hidden": "true" },
             "/")), this.counts),
         this.notices, this.table, this.none);
-        explainStrips(place);
     }
 
     async load() {

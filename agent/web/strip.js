@@ -61,15 +61,12 @@ function textOf({ strip: of }, at) {
         .filter(Boolean).join(" · ");
 }
 
-/** Within `place`, says what a bar is when it is pointed at, and lets a click open that very run's log. */
-export function explainStrips(place) {
-    let tip = h("div", { class: "tip", hidden: true });
-    place.append(tip);
-    if (place["strips"]) // told of them already
-        return void place["strips"](tip);
-    place["strips"] = (other) => tip = other;
-    const linkOf = (event) => event.target.closest?.("a.strip");
-    place.addEventListener("pointermove", (event) => {
+/** Says what a bar is when it is pointed at, and lets a click open that very run's log: on the whole page. */
+export function explainStrips() {
+    const tip = h("div", { class: "tip", hidden: true });
+    document.body.append(tip);
+    const linkOf = (event) => event.target instanceof Element ? event.target.closest("a.strip") : null;
+    document.addEventListener("pointermove", (event) => {
         const link = linkOf(event), at = link ? barAt(link, event) : -1;
         tip.hidden = at < 0;
         if (at < 0)
@@ -78,8 +75,8 @@ export function explainStrips(place) {
         tip.style.setProperty("left", `${Math.min(event.clientX + 12, innerWidth - tip.offsetWidth - 8)}px`);
         tip.style.setProperty("top", `${event.clientY + 18}px`);
     });
-    place.addEventListener("pointerleave", () => tip.hidden = true);
-    place.addEventListener("click", (event) => {
+    document.addEventListener("click", (event) => {
+        tip.hidden = true;
         const link = linkOf(event), at = link && event.detail ? barAt(link, event) : -1;
         const name = at < 0 ? null : link["row"].strip.names[at];
         if (!name || event.ctrlKey || event.metaKey || event.shiftKey)
