@@ -156,7 +156,7 @@ function resultLine(row) {
     const run = row.lastRun;
     if (!run)
         return muted(run === null ? "Never run" : "Not known now");
-    return h("div", null, mark(RESULTS, run.state), " ", run.reason ?? "", " ",
+    return h("p", null, mark(RESULTS, run.state), " ", run.reason ?? "", " ",
         muted(when(run.finished), " · took ", duration(run.durationSeconds)), " ",
         h("a", { href: runAddress(row, run.name) }, "log"));
 }
