@@ -37,9 +37,10 @@
 #define DRAIN_LEAST_MS      5000  // of those that are drained after others
 #define TICK_MS             10000 // the main thread looks at its timers at least this often
 #define PATIENCE_MS         10000 // with a namespace that cannot be listed, before the others begin
-#define ADMIN_CONNECTIONS   64
-#define ADMIN_PER_ADDRESS   48 // of them
+#define ADMIN_CONNECTIONS   192 // a browser has up to six, and one more for each page that is seen
+#define ADMIN_PER_ADDRESS   144 // of them; a proxy has one address for all
 #define ADMIN_BODY_MAX      ((size_t)1 << 20)
+#define ADMIN_IN_FLIGHT_MAX ((size_t)64 << 20)
 #define ADMIN_REQUEST_MS    30000
 #define ADMIN_ANSWER_MS     60000
 #define IDLE_MS             60000
@@ -373,7 +374,7 @@ static bool start_admin(struct agent *agent, const struct config *config, struct
         .admit = admin_admit,
         .user = &agent->admin,
         .body_max = ADMIN_BODY_MAX,
-        .in_flight_max = ADMIN_CONNECTIONS * ADMIN_BODY_MAX,
+        .in_flight_max = ADMIN_IN_FLIGHT_MAX,
         .connections_max = ADMIN_CONNECTIONS,
         .per_address_max = ADMIN_PER_ADDRESS,
         .request_ms = ADMIN_REQUEST_MS,
@@ -640,6 +641,15 @@ static void log_errors(const struct config_errors *errors)
     }
 }
 
+static void end_revoked_sessions(struct agent *agent, const struct config *config)
+{
+    char count[32];
+    size_t ended = sessions_end_revoked(agent->admin.sessions, config);
+    snprintf(count, sizeof count, "%zu", ended);
+    if (ended)
+        log_line(LOG_INFO, "sessions ended with their tokens", "count", count, NULL);
+}
+
 // What is under way goes on with the settings it has; what comes next has the new ones.
 static void reload(struct agent *agent)
 {
@@ -648,7 +658,7 @@ static void reload(struct agent *agent)
     if (settings_reload(agent->settings, log_kept, agent, &errors)) {
         CLEANUP(settings_drop_ptr) const struct config *config = settings_hold(agent->settings);
         log_setup_by(config);
-        sessions_end_revoked(agent->admin.sessions, config);
+        end_revoked_sessions(agent, config);
         changes_all_services(agent->changes); // other problems may be in their rows
         if (agent->started)
             pipeline_settings_changed(agent->pipeline);

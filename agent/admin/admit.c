@@ -194,6 +194,20 @@ static bool may_sign_in(struct server_request *req)
     return false;
 }
 
+static void refuse_caller(const struct admin *admin, struct server_request *req,
+                          const struct admin_caller *caller)
+{
+    static const char wrong[] = "the bearer token is not one of admin.tokens";
+    if (bearer(req))
+        admin_refuse_token(admin, req, wrong);
+    else if (server_header(req, "Authorization"))
+        refuse_unknown(req, wrong);
+    else if (caller->by_cookie)
+        refuse_unknown(req, "the session is over: sign in again");
+    else
+        refuse_unknown(req, "an \"Authorization: Bearer …\" header is needed");
+}
+
 bool admin_admit(struct server_request *req, void *user)
 {
     const struct admin *admin = user;
@@ -202,27 +216,20 @@ bool admin_admit(struct server_request *req, void *user)
     CLEANUP(settings_drop_ptr) const struct config *config = settings_hold(admin->settings);
     CLEANUP(free_ptr) struct admitted *admitted = xalloc(sizeof *admitted);
     struct admin_caller *caller = &admitted->caller;
-    bool says = server_header(req, "Authorization");
     const char *text = bearer(req);
-    caller->by_cookie = !says && admin_cookie(req, caller->digest);
-    if (text)
-        admitted->token = find_by_bearer(config, text, caller);
-    else if (caller->by_cookie)
-        admitted->token = find_by_session(admin, config, caller);
+    caller->by_cookie = !server_header(req, "Authorization") && admin_cookie(req, caller->digest);
+    admitted->token = text                ? find_by_bearer(config, text, caller)
+                      : caller->by_cookie ? find_by_session(admin, config, caller)
+                                          : NULL;
     if (!admitted->token) {
-        if (text)
-            admin_refuse_token(admin, req, "the bearer token is not one of admin.tokens");
-        else
-            refuse_unknown(req, says ? "the bearer token is not one of admin.tokens"
-                                : caller->by_cookie
-                                    ? "the session is over: sign in again"
-                                    : "an \"Authorization: Bearer …\" header is needed");
+        refuse_caller(admin, req, caller);
         return false;
     }
-    if (caller->by_cookie && !is_from_page(req))
-        return false;
-    if (caller->by_cookie)
+    if (caller->by_cookie) {
+        if (!is_from_page(req))
+            return false;
         guard_answer(req);
+    }
     admitted->config = TAKE(config);
     server_keep(req, TAKE(admitted), admitted_free);
     return true;

@@ -288,7 +288,7 @@ def test_connections_to_the_admin_api(limited):
     """One address cannot have them all."""
     host, port = limited.admin.split(":")
     with contextlib.ExitStack() as stack:
-        for _ in range(80):
+        for _ in range(160):
             stack.enter_context(socket.create_connection((host, int(port)), timeout=PATIENCE,
                                                          source_address=("127.0.0.2", 0)))
         assert limited.api("GET", "/v1/services").status == 200

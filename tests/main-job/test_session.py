@@ -162,7 +162,7 @@ def test_a_session_ends_with_its_token(own_agent):
     before = list(tokens)
     next(token for token in tokens if token["name"] == "viewer")["role"] = "runner"
     own_agent.config["admin"]["tokens"] = [token for token in tokens if token["name"] != "runner"]
-    reload(own_agent)
+    assert "sessions ended with their tokens count=2" in reload(own_agent)
     assert [browser.ask("GET", "/v1/session").status for browser in (viewer, runner, admin)] == [401, 401, 200]
     # It does not live again when the token does.
     own_agent.config["admin"]["tokens"] = before

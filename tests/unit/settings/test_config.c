@@ -124,6 +124,7 @@ static void test_defaults(void **state)
     assert_string_equal(config.admin.listen.host, "127.0.0.1");
     assert_int_equal(config.admin.listen.port, 8081);
     assert_int_equal(config.admin.tokens.count, 0);
+    assert_int_equal(config.admin.session_timeout_ms, 12 * 3600 * 1000);
     assert_string_equal(config.metrics.listen.host, "127.0.0.1");
     assert_int_equal(config.metrics.listen.port, 8082);
     assert_string_equal(config.state_directory, "/var/lib/cronwright");
