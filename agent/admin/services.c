@@ -1,6 +1,7 @@
 #include "deploy/services.h"
 #include "agent/admin/services.h"
 #include "agent/admin/states.h"
+#include "agent/admin/strip.h"
 #include "agent/base/log.h"
 #include "agent/intake.h"
 #include "agent/pipeline/pipeline.h"
@@ -128,7 +129,8 @@ struct listing {
     struct service_list services;
     size_t next;
     json_t *running;
-    char *text; // being sent
+    struct strip *strip; // NULL: not asked for
+    char *text;          // being sent
     size_t sent;
     bool any;   // a row has been made
     bool ended; // what is being sent is the last
@@ -139,6 +141,7 @@ static void release_listing(void *user)
     struct listing *listing = user;
     service_list_finish(&listing->services);
     json_decref(listing->running);
+    strip_destroy(listing->strip);
     free(listing->text);
     free(listing);
 }
@@ -158,6 +161,8 @@ static char *next_text(struct listing *listing)
         return xstrdup("");
     }
     admin_add_runs(listing->admin, service, listing->running, json);
+    if (listing->strip)
+        strip_add(listing->strip, service, json);
     CLEANUP(free_ptr) char *row = json_write(json);
     const char *before = listing->any ? "," : "";
     listing->any = true;
@@ -190,8 +195,12 @@ static void list_services(struct server_request *req, void *user)
 {
     const struct admin *admin = user;
     const struct config_token *token = admin_token(admin, req);
+    int64_t marks;
+    if (!admin_query_int(req, "strip", 0, STRIP_MAX, 0, &marks))
+        return;
     struct listing *listing = xalloc(sizeof *listing);
     listing->admin = admin;
+    listing->strip = marks ? strip_create(admin, (size_t)marks) : NULL;
     service_cache_list(admin->services, server_query(req, "namespace"), &listing->services);
     keep_only(&listing->services, token, server_query(req, "project"));
     listing->running = admin_running(admin);

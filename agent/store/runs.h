@@ -68,6 +68,22 @@ bool store_run_list(struct store *store, const struct run_filter *filter,
 bool store_run_last(struct store *store, const char *namespace, const char *service,
                     struct run_record *out, int64_t *usual_ms, struct error *err) MUST_CHECK;
 
+// A run as a mark in a picture.
+struct run_mark {
+    char name[STORE_NAME_SIZE];
+    char kind[12];
+    char state[12];
+    struct wall_time created, scheduled_for, started;
+    struct wall_time finished; // unset: it is not over
+};
+// A service's newest `limit`, newest first, into `out`.
+bool store_run_marks(struct store *store, const char *namespace, const char *service, size_t limit,
+                     struct run_mark out[], size_t *count, struct error *err) MUST_CHECK;
+// Likewise of those that are not over or ended at `since` or later.
+bool store_run_marks_since(struct store *store, const char *namespace, const char *service,
+                           struct wall_time since, size_t limit, struct run_mark out[],
+                           size_t *count, struct error *err) MUST_CHECK;
+
 // Names of runs that are not over, and of all that are open; of one service, of one namespace, or
 // (NULL) of all.
 struct run_mention {

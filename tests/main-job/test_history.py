@@ -369,3 +369,31 @@ def test_runs_that_were_missed(keeper, minutely):
     assert times == sorted(times, reverse=True)
     assert "not run: stopped" in keeper.cli("runs", minutely.full_name)[0]
     assert keeper.cli("logs", minutely.full_name)[0] == "a minute\n"
+
+
+# --- pictures of many runs ---
+
+def test_strip_of_the_last_runs(keeper, history_place):
+    """As long as it is asked for, the newest last; one that goes on has no length yet."""
+    service = history_place.service("strip", container=shell('[ -z "$FAIL" ] && exec /bin/busybox sleep ${LONG:-0}'))
+    service.seen_by(keeper)
+    strip = lambda marks: next(row for row in keeper.get(f"/v1/services?strip={marks}")["services"]
+                               if row["name"] == service.name)["strip"]
+    empty = {"results": [], "seconds": [], "names": [], "kinds": [], "times": []}
+    assert strip(5) == empty
+    names = []
+    for more in ({}, {"env": {"FAIL": "1"}}, {"env": {"LONG": "600"}}):
+        run = keeper.api("POST", f"{service.path}/runs", {**more, "ifActive": "allow"}).json["name"]
+        names.append(run)
+        if "LONG" not in more.get("env", {}):
+            service.ended(keeper, run)
+    shown = eventually(lambda: (lambda told: told if told["results"][-1:] == ["running"] else None)(strip(5)),
+                       "the last one runs", 90)
+    assert (shown["names"], shown["results"]) == (names, ["succeeded", "failed", "running"])
+    assert shown["kinds"] == ["forced"] * 3 and shown["times"] == sorted(shown["times"])
+    assert shown["seconds"][2] is None and all(each >= 0 for each in shown["seconds"][:2])
+    assert strip(1)["names"] == names[2:]
+    assert "strip" not in keeper.get("/v1/services")["services"][0]
+    for marks in ("-1", "101", "x"):
+        assert keeper.api("GET", f"/v1/services?strip={marks}").status == 400
+    service.clear()

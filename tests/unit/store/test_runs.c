@@ -142,6 +142,51 @@ static void lists_are_filtered(void **state)
     assert_string_equal(names.text, "a-5* ");
 }
 
+static void assert_marks(int64_t since_ms, size_t limit, const char *wanted)
+{
+    struct run_mark marks[10];
+    struct names names = {""};
+    size_t count;
+    if (since_ms < 0)
+        assert_true(store_run_marks(store, "reports", "a", limit, marks, &count, NULL));
+    else
+        assert_true(store_run_marks_since(store, "reports", "a", (struct wall_time){since_ms},
+                                          limit, marks, &count, NULL));
+    for (size_t i = 0; i < count; i++)
+        strcat(strcat(names.text, marks[i].name), " ");
+    assert_string_equal(names.text, wanted);
+}
+
+static void marks_are_the_newest(void **state)
+{
+    (void)state;
+    for (int i = 1; i <= 5; i++) {
+        struct run_record record = make("a", i);
+        record.scheduled_for.ms = 900 * i;
+        record.open = i == 2;
+        if (i == 2)
+            record.finished.ms = 0;
+        put(&record);
+    }
+    struct run_record other = make("b", 9);
+    put(&other);
+    assert_marks(-1, 10, "run-5 run-4 run-3 run-2 run-1 ");
+    assert_marks(-1, 2, "run-5 run-4 ");
+    assert_marks(0, 10, "run-5 run-4 run-3 run-2 run-1 ");
+    assert_marks(4400, 10, "run-5 run-4 run-2 "); // the fourth ended just then, the second has not
+    assert_marks(4401, 10, "run-5 run-2 ");
+    assert_marks(4400, 1, "run-5 ");
+    struct run_mark mark;
+    size_t count;
+    assert_true(store_run_marks(store, "reports", "a", 1, &mark, &count, NULL));
+    assert_string_equal(mark.kind, "scheduled");
+    assert_string_equal(mark.state, "succeeded");
+    assert_int_equal(mark.created.ms, 5000);
+    assert_int_equal(mark.scheduled_for.ms, 4500);
+    assert_int_equal(mark.started.ms, 5000);
+    assert_int_equal(mark.finished.ms, 5500);
+}
+
 static void usual_is_the_median(void **state)
 {
     (void)state;
@@ -326,6 +371,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(run_is_kept_and_replaced, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_end_is_told_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(lists_are_filtered, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(marks_are_the_newest, set_up, tear_down),
         cmocka_unit_test_setup_teardown(usual_is_the_median, set_up, tear_down),
         cmocka_unit_test_setup_teardown(bounds_leave_what_is_open, set_up, tear_down),
         cmocka_unit_test_setup_teardown(only_changes_of_state_are_kept, set_up, tear_down),

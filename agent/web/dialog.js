@@ -1,0 +1,135 @@
+// Dialogs, all of the browser's own <dialog>: Escape closes them, focus stays within and returns. `confirm` asks
+// before something is done; `forceRun` is the way by which every view forces a run.
+import { address, post, servicePath } from "./api.js";
+import { fill, h } from "./dom.js";
+import { commitShort } from "./format.js";
+import { notice, problemNotice, zoned, when } from "./marks.js";
+
+let dialogs = 0;
+
+/**
+ * Opens one. `act` is called by the button or Enter; while it works the button waits, what it throws is shown, and
+ * when it is through the dialog closes.
+ * @param {{title: string, body?: any[], verb?: string, danger?: boolean, act?: () => Promise<any>}} what
+ * @returns {Promise<boolean>} whether it was done; false when it was closed without
+ */
+export function open({ title, body = [], verb = "Close", danger = false, act }) {
+    const id = `dialog-${++dialogs}`, wrong = h("div");
+    const button = h("button", { class: danger ? "danger" : "primary", autofocus: !danger }, verb);
+    const dialog = h("dialog", { "aria-labelledby": id },
+        h("form", { method: "dialog" }, h("h2", { id }, title), h("div", { class: "body" }, ...body), wrong,
+            h("div", { class: "buttons" }, act ? h("button", { type: "button", autofocus: danger,
+                onclick: () => dialog.close() }, "Cancel") : null, button)));
+    let done = false;
+    dialog.addEventListener("submit", async (event) => {
+        if (!act)
+            return;
+        event.preventDefault();
+        button.disabled = true;
+        fill(wrong);
+        try {
+            await act();
+            done = true;
+            dialog.close();
+        } catch (problem) {
+            fill(wrong, problemNotice(problem));
+        }
+        button.disabled = false;
+    });
+    document.body.append(dialog);
+    dialog.showModal();
+    return new Promise((resolve) => dialog.addEventListener("close", () => {
+        dialog.remove();
+        resolve(done);
+    }));
+}
+
+/** Asks, does, and says so. @param {Parameters<typeof open>[0]} what */
+export const confirm = (what) => open(what);
+
+/** The keys, and where more is written. */
+export function helpDialog() {
+    const keys = { "/": "search", "?": "this help", Esc: "close a dialog", Tab: "go on; everything can be reached" };
+    open({ title: "Keys", body: [
+        h("dl", { class: "keys" }, ...Object.entries(keys).map(([key, word]) =>
+            [h("dt", null, h("kbd", null, key)), h("dd", null, word)])),
+        h("p", { class: "muted" }, "What this page does, the command line does too: ",
+            h("code", null, "cronwright --help"),
+            ". Both use the API that ", h("a", { href: "openapi.json" }, "openapi.json"), " describes.")] });
+}
+
+// --- force run ---
+
+const CHOICES = [
+    ["allow", "Run beside it", "Both run at the same time."],
+    ["replace", "Replace it", "What runs is cancelled first; its log stays."],
+];
+
+function activeChoice(row) {
+    const running = row.running ?? [];
+    if (running.length === 0)
+        return null;
+    const many = running.length === 1 ? "One run is active" : `${running.length} runs are active`;
+    return h("fieldset", null, h("legend", null, many),
+        ...CHOICES.map(([value, word, meaning], at) => h("label", { class: "choice" },
+            h("input", { type: "radio", name: "ifActive", value, checked: at === 0 }),
+            h("span", null, word, h("small", null, meaning)))));
+}
+
+// NAME=value on each line.
+function readEnv(text) {
+    const lines = text.split("\n").map((line) => line.trim()).filter(Boolean);
+    const wrong = lines.find((line) => line.indexOf("=") < 1);
+    if (wrong)
+        throw new Error(`"${wrong}" is no NAME=value.`);
+    return Object.fromEntries(lines.map((line) => [line.split("=", 1)[0], line.slice(line.indexOf("=") + 1)]));
+}
+
+function oneOff() {
+    const env = h("textarea", { rows: 3, spellcheck: "false", placeholder: "MODE=full\nSINCE=2026-01-01" });
+    const args = h("textarea", { rows: 2, spellcheck: "false", placeholder: "--verbose" });
+    const element = h("details", null, h("summary", null, "Variables and arguments of this run only"),
+        h("label", null, "Variables, one NAME=value a line", env),
+        h("label", null, "Arguments, one a line; instead of the service's own", args));
+    return { element, read: () => ({
+        ...(env.value.trim() ? { env: readEnv(env.value) } : {}),
+        ...(args.value ? { args: args.value.replace(/\n$/, "").split("\n") } : {}),
+    }) };
+}
+
+/** What a forced run of it is about to be. */
+function about(row) {
+    const beside = row.concurrency === "Allow" ? null : row.next;
+    return [h("p", null, "Runs ", row.live ? ["commit ", h("code", null, commitShort(row.live.commit)),
+        row.live.subject ? ` “${row.live.subject}”` : ""] : "its image", " now, beside the schedule."),
+    beside ? h("p", { class: "muted" }, "The next scheduled run, ", when(beside), " (", zoned(beside, row.timeZone),
+        "), starts even if this one still goes on.") : null];
+}
+
+/**
+ * Asks how, forces a run, and opens its log as soon as its Job is there.
+ * @param {any} row  of the service
+ * @param {import("./main.js").Context} context
+ */
+export async function forceRun(row, context) {
+    const key = crypto.getRandomValues(new Uint32Array(4)).join("-"); // pressed twice is run once
+    const more = context.may("admin", row.namespace) ? oneOff() : null;
+    const choice = h("div", null, activeChoice(row));
+    let run = null;
+    const done = await open({ title: `Force run ${row.namespace}/${row.name}`, verb: "Force run CronJob",
+        body: [...about(row), choice, more?.element], act: async () => {
+            const picked = choice.querySelector("input:checked")?.value;
+            const body = { ...(picked ? { ifActive: picked } : {}), ...more?.read() };
+            try {
+                run = await post(servicePath(row, "runs"), body, { "Idempotency-Key": `${key}-${picked ?? ""}` });
+            } catch (problem) {
+                if (problem.status === 409 && problem.body?.run && !picked) // one has begun meanwhile
+                    fill(choice, notice("info", "A run has begun meanwhile."),
+                        activeChoice({ running: [problem.body.run] }));
+                throw problem;
+            }
+        } });
+    if (done && run)
+        location.hash = address(["runs", row.namespace, row.name, run.name]);
+    return done;
+}

@@ -1,0 +1,230 @@
+// The frame of one service: its name and state, what may be done to it, and its tabs. Each tab is a view of its own
+// (main.js says what a view is) with an address, and finds the service in `context.service`.
+import { address, fetchRaw, get, inTurn, post, request, servicePath } from "./api.js";
+import { confirm, forceRun, open } from "./dialog.js";
+import { fill, h } from "./dom.js";
+import { STATES, commitShort, stateOf } from "./format.js";
+import { badge, notice, tag } from "./marks.js";
+import { knownRow } from "./services.js";
+
+/**
+ * @typedef {object} Service  what tabs get
+ * @property {any} status  its row, as the list has it; once the document is there also what is missing before start,
+ *   what could not be looked at, warnings and the last build
+ * @property {any} document  the service as GET answers it; null for a tab that is shown `early`, until an update
+ * @property {string|null} etag  for If-Match
+ * @property {() => Promise<void>} reload  asks anew and tells the tab by an update of kind "service"
+ */
+
+// One that is shown `early` does not wait for the document, which takes the agent a moment to check.
+const TABS = [
+    { key: "review", word: "Review", load: () => import("./review.js"), fits: (row) => row.state === "draft" },
+    { key: "overview", word: "Overview", load: () => import("./overview.js"), early: true },
+    { key: "runs", word: "Runs", load: () => import("./runs.js"), early: true },
+    { key: "builds", word: "Builds", load: () => import("./builds.js"), early: true,
+        fits: (row) => row.repository !== null },
+    { key: "images", word: "Images", load: () => import("./images.js"), early: true },
+    { key: "schedule", word: "Schedule", load: () => import("./schedule.js") },
+    { key: "settings", word: "Settings", load: () => import("./settings.js") },
+    { key: "manifest", word: "YAML", load: () => import("./manifest.js") },
+];
+
+// --- what may be done ---
+
+const fullName = (row) => `${row.namespace}/${row.name}`;
+const told = (texts) => texts?.length ? ` ${texts.join(" ")}` : "";
+const isBuilt = (row) => row.repository === null || row.live !== null;
+
+async function start(row, context, service) {
+    const change = await post(servicePath(row, "start"));
+    context.say(`${fullName(row)}: ${change.before} → ${change.after}.${told(change.warnings)}`);
+    await service.reload();
+}
+
+function stop(row, context, service) {
+    return confirm({ title: `Stop ${fullName(row)}?`, verb: "Stop",
+        body: [h("p", null, "No run is begun by its schedule until it is ",
+        "started again. What runs now goes on, and pushes are still built.")], act: async () => {
+        const change = await post(servicePath(row, "stop"));
+        context.say(`${fullName(row)}: ${change.before} → ${change.after}.${told(change.warnings)}`);
+        await service.reload();
+    } });
+}
+
+async function build(row, context) {
+    const answer = await post(servicePath(row, "build"));
+    context.say(answer.build ? `${answer.build} builds the head of ${row.branch}`
+        : `The head of ${row.branch} is looked at`);
+    context.go(["services", row.namespace, row.name, "builds"]);
+}
+
+async function resume(row, context, service) {
+    const change = await post(servicePath(row, "resume"));
+    context.say(`${fullName(row)}: ${change.before} → ${change.after}; the head of ${row.branch} is looked at`);
+    await service.reload();
+}
+
+function choiceOfImages(images) {
+    return h("fieldset", null, h("legend", null, "Go back to"),
+        ...images.map((image, at) => h("label", { class: "choice" },
+        h("input", { type: "radio", name: "to", value: image.image, checked: at === 0 }),
+        h("span", null, h("code", null, image.commit ? commitShort(image.commit) : image.image), " ",
+            image.subject ?? "",
+            h("small", null, [image.build, image.author, image.kind].filter(Boolean).join(" · "))))));
+}
+
+async function rollback(row, context, service) {
+    const { images } = await get(servicePath(row, "images"), { limit: 20 });
+    const earlier = images.filter((image) => !image.live);
+    if (earlier.length === 0)
+        return open({ title: "Nothing to go back to", body: [h("p", null, "This service has had one image only. ",
+            "Images that it had are kept here from the second one on.")] });
+    const choice = choiceOfImages(earlier);
+    return confirm({ title: `Roll ${fullName(row)} back?`, verb: "Roll back", body: [choice,
+        h("p", { class: "muted" }, "It is pinned to that image: pushes are not deployed to it until you let it ",
+            "follow its branch again.")],
+    act: async () => {
+        const change = await post(servicePath(row, "rollback"), { to: choice.querySelector("input:checked").value });
+        const before = commitShort(row.live?.commit), after = commitShort(change.commit);
+        context.say(`${fullName(row)}: ${before} → ${after}, pinned.${told(change.warnings)}`);
+        await service.reload();
+    } });
+}
+
+function remove(row, context) {
+    const logs = h("input", { type: "checkbox" }), runs = h("input", { type: "checkbox" });
+    const name = h("input", { autocomplete: "off", spellcheck: "false" });
+    const active = row.running?.length ?? 0;
+    return confirm({ title: `Delete ${fullName(row)}?`, verb: "Delete service", danger: true, body: [
+        h("p", null, "The CronJob and its Jobs are taken out of Kubernetes. There is no way back."),
+        active ? h("label", { class: "choice" }, runs, h("span", null,
+            `Cancel ${active === 1 ? "the run" : `the ${active} runs`} that is active`)) : null,
+        h("label", { class: "choice" }, logs, h("span", null, "Delete the logs of its runs, too", h("small", null,
+            "Else they stay as long as all logs do."))),
+        h("label", null, "Its name, to be sure: ", h("code", null, row.name), name)],
+    act: async () => {
+        if (name.value.trim() !== row.name)
+            throw new Error(`Type ${row.name} to delete it.`);
+        await request("DELETE", servicePath(row), { query: { ifActive: runs.checked ? "cancel" : null,
+            logs: logs.checked ? "delete" : null } });
+        context.say(`${fullName(row)} is deleted`);
+        context.go(["services"]);
+    } });
+}
+
+// In their order in the bar; `when` is asked with the row, and decides whether there is something to do.
+const ACTIONS = [
+    { word: "Force run CronJob", role: "runner", look: "primary", when: isBuilt, act: forceRun },
+    { word: "Start", role: "admin", when: (row) => stateOf(row) === "stopped" || stateOf(row) === "draft", act: start },
+    { word: "Build now", role: "admin", when: (row) => row.repository !== null, act: build },
+    { word: "Stop", role: "admin", when: (row) => row.state === "started" || row.starting, act: stop },
+    { word: "Roll back", role: "admin", when: (row) => row.live !== null || row.pinned, act: rollback },
+    { word: "Follow its branch", role: "admin", when: (row) => row.pinned && row.repository !== null, act: resume },
+    { word: "Delete", role: "admin", look: "warned", when: () => true, act: remove },
+];
+
+function actionButton(action, context, service) {
+    const button = h("button", { type: "button", class: action.look, onclick: async () => {
+        button.disabled = true;
+        try {
+            await action.act(service.status, context, service);
+        } catch (problem) {
+            context.say([problem.message, ...(problem.missing ?? [])].join(" "), "bad");
+        }
+        button.disabled = false;
+    } }, action.word);
+    return button;
+}
+
+// --- the frame ---
+
+class Frame {
+    constructor(place, params, context) {
+        Object.assign(this, { params, context, tab: {}, words: "" });
+        this.head = h("div");
+        this.actions = h("div", { class: "actions", role: "group", "aria-label": "Actions" });
+        this.notices = h("div");
+        this.tabs = h("nav", { class: "tabs", "aria-label": "Of this service" });
+        this.content = h("div");
+        this.heading = h("h1", null, h("bdi", null, params.name));
+        this.badges = h("span", { class: "actions" });
+        fill(place, h("div", { class: "crumbs" }, h("a", { href: "#/services" }, "Services"), " / ",
+            h("a", { href: address(["services"], { q: params.namespace }) }, h("bdi", null, params.namespace))),
+        h("div", { class: "title" }, this.heading, this.badges, h("span", { class: "space" }), this.actions),
+        this.notices, this.tabs, this.content);
+        this.service = { status: knownRow(params), document: null, etag: null, reload: () => this.load() };
+        this.load = inTurn(() => this.ask());
+    }
+
+    /** All of the service, asked anew; the tab is told. */
+    async ask() {
+        const response = await fetchRaw("GET", servicePath(this.params));
+        const document = await response.json();
+        Object.assign(this.service, { document, status: document.status, etag: response.headers.get("ETag") });
+        this.render();
+        this.tab.update?.({ kind: "service", data: document.status });
+    }
+
+    render() {
+        const row = this.service.status;
+        fill(this.badges, badge(STATES, stateOf(row)), row.pinned ? tag("pinned", "warn",
+            "It does not follow its branch") : null,
+            row.owner ? tag(`also written by ${row.owner}`, "quiet") : null);
+        const possible = ACTIONS.filter((action) => this.context.may(action.role, row.namespace) && action.when(row));
+        const words = possible.map(({ word }) => word).join();
+        if (words !== this.words) // else a button may be in use
+            fill(this.actions, ...possible.map((action) => actionButton(action, this.context, this.service)));
+        this.words = words;
+        fill(this.notices, row.problem ? notice("bad", h("p", null, row.problem)) : null);
+        const current = this.tabOf(row).key;
+        fill(this.tabs, ...TABS.filter(({ fits }) => !fits || fits(row)).map(({ key, word }) =>
+            h("a", { href: address(["services", row.namespace, row.name, key]), "aria-current": key === current
+                ? "page" : null }, word)));
+    }
+
+    // A draft is reviewed first.
+    tabOf(row) {
+        return TABS.find(({ key }) => key === this.params.tab) ?? TABS.find(({ fits }) => !fits || fits(row));
+    }
+
+    async showTab() {
+        const tab = this.tabOf(this.service.status);
+        this.context.title(`${this.params.name} · ${tab.word}`);
+        const module = await tab.load();
+        this.tab = await module.show(this.content, this.params, { ...this.context, service: this.service }) ?? {};
+    }
+
+    update(event) {
+        const { kind, data } = event;
+        const ours = data && data.namespace === this.params.namespace && data.name === this.params.name;
+        if (kind === "reload" || (kind === "service" && ours)) {
+            if (kind === "service")
+                this.service.status = { ...this.service.status, ...data };
+            this.render();
+            this.tab.update?.(event);
+            this.load().catch((problem) => this.context.say(problem.message, "bad"));
+        } else if (kind === "service-gone" && ours) {
+            fill(this.notices, notice("bad", h("p", null, "This service has been deleted. "), h("a",
+                { href: "#/services" }, "All services")));
+        } else if (kind === "build" || kind === "delivery") {
+            this.tab.update?.(event);
+        }
+    }
+
+    close() {
+        this.tab.close?.();
+    }
+}
+
+/** @type {import("./main.js").Show} */
+export async function show(place, params, context) {
+    const frame = new Frame(place, params, context);
+    const loaded = frame.load();
+    if (frame.service.status)
+        frame.render();
+    if (!frame.service.status || !frame.tabOf(frame.service.status).early)
+        await loaded;
+    loaded.catch((problem) => context.say(problem.message, "bad"));
+    await frame.showTab();
+    return frame;
+}
