@@ -7,13 +7,10 @@
 #include <string.h>
 
 const struct server_route *const admin_tables[] = {
-    admin_service_routes,  admin_document_routes,
-    admin_removal_routes,  admin_state_routes,
-    admin_image_routes,    admin_adopt_routes,
-    admin_run_routes,      admin_build_routes,
-    admin_delivery_routes, admin_schedule_routes,
-    admin_health_routes,   admin_doctor_routes,
-    admin_openapi_routes,  NULL,
+    admin_service_routes,  admin_document_routes, admin_removal_routes,  admin_state_routes,
+    admin_image_routes,    admin_adopt_routes,    admin_run_routes,      admin_build_routes,
+    admin_delivery_routes, admin_schedule_routes, admin_health_routes,   admin_doctor_routes,
+    admin_openapi_routes,  admin_timeline_routes, admin_manifest_routes, NULL,
 };
 
 bool admin_query_int(struct server_request *req, const char *name, int64_t min, int64_t max,

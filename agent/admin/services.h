@@ -8,6 +8,11 @@
 // time; NULL when it could not be made.
 json_t *admin_service_row(const struct admin *admin, const struct service *service);
 
+struct service_list;
+// Leaves those that the token may see, of one project only if it is named.
+void admin_keep_seen(struct service_list *services, const struct config_token *token,
+                     const char *project);
+
 // A service as it is in the cluster now: the CronJob, and what is read out of it.
 struct named_service {
     json_t *cronjob;
