@@ -290,6 +290,8 @@ static void read_schedule(struct service *service, const json_t *cronjob)
     bool draft = service->starting || annotation_is(cronjob, ANNOTATION_STATE, "draft");
     service->starting_deadline =
         json_int_or(json_at(cronjob, "spec", "startingDeadlineSeconds", NULL), -1);
+    service->run_deadline = json_int_or(
+        json_at(cronjob, "spec", "jobTemplate", "spec", "activeDeadlineSeconds", NULL), -1);
     service->state = !suspended ? SERVICE_STARTED : draft ? SERVICE_DRAFT : SERVICE_STOPPED;
     text_field_set(&service->schedule, json_text_at(cronjob, "spec", "schedule", NULL));
     text_field_set(&service->time_zone, json_text_at(cronjob, "spec", "timeZone", NULL));

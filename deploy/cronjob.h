@@ -69,6 +69,7 @@ struct service {
     const char *time_zone;
     const char *concurrency;   // "Allow", "Forbid", "Replace"
     int64_t starting_deadline; // seconds; -1: none
+    int64_t run_deadline;      // seconds that a run may take; -1: any
     int active;                // unfinished scheduled runs
     struct wall_time last_schedule;
     struct wall_time last_success;

@@ -50,6 +50,8 @@ extern const struct server_route admin_run_routes[];
 extern const struct server_route admin_build_routes[];
 extern const struct server_route admin_delivery_routes[];
 extern const struct server_route admin_schedule_routes[];
+extern const struct server_route admin_timeline_routes[];
+extern const struct server_route admin_manifest_routes[];
 extern const struct server_route admin_health_routes[];
 extern const struct server_route admin_doctor_routes[];
 extern const struct server_route admin_openapi_routes[];
@@ -117,6 +119,9 @@ bool admin_build_number(const char *text, int64_t *id);
 // A query parameter that is one of `words` (ended by NULL), or absent (NULL); likewise.
 bool admin_query_word(struct server_request *req, const char *name, const char *const words[],
                       const char **out);
+// A query parameter that is a commit's id or its beginning, 7 to 40 hex digits, in small letters
+// into `room` bytes; "" when absent; likewise.
+bool admin_query_commit(struct server_request *req, const char *name, size_t room, char *out);
 // A query parameter that is a time or how long ago ("10m", "1h30m"); unset when absent; likewise.
 bool admin_query_since(struct server_request *req, const char *name, struct wall_time *out);
 

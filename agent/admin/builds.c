@@ -69,10 +69,13 @@ static void list_builds(struct server_request *req, void *user)
 {
     const struct admin *admin = user;
     int64_t limit;
-    struct build_filter filter = {.repository = server_query(req, "repository"),
+    char commit[STORE_COMMIT_SIZE];
+    struct build_filter filter = {.commit = commit,
+                                  .repository = server_query(req, "repository"),
                                   .branch = server_query(req, "branch")};
     if (!admin_query_int(req, "limit", 1, STORE_PAGE_MAX, 50, &limit) ||
-        !admin_query_int(req, "before", 1, INT64_MAX, 0, &filter.before))
+        !admin_query_int(req, "before", 1, INT64_MAX, 0, &filter.before) ||
+        !admin_query_commit(req, "commit", sizeof commit, commit))
         return;
     filter.limit = (int)limit;
     struct error err;

@@ -78,10 +78,13 @@ static void list_deliveries(struct server_request *req, void *user)
     const struct admin *admin = user;
     const struct config_token *token = admin_token(admin, req);
     int64_t limit;
-    struct delivery_filter filter = {.repository = server_query(req, "repository"),
+    char commit[STORE_COMMIT_SIZE];
+    struct delivery_filter filter = {.commit = commit,
+                                     .repository = server_query(req, "repository"),
                                      .reason = server_query(req, "reason")};
     if (!admin_query_int(req, "limit", 1, STORE_PAGE_MAX, 50, &limit) ||
-        !admin_query_int(req, "before", 1, INT64_MAX, 0, &filter.before))
+        !admin_query_int(req, "before", 1, INT64_MAX, 0, &filter.before) ||
+        !admin_query_commit(req, "commit", sizeof commit, commit))
         return;
     filter.limit = (int)limit;
     struct delivery_list list = {.admin = admin, .token = token, .json = json_array()};

@@ -1,19 +1,36 @@
 // Log files as answers: a part of the text, or followed while it grows.
 #include "agent/admin/logs.h"
+#include "agent/admin/search.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #define TAIL_MAX          INT64_C(1000000000)
+#define COUNT_MAX         INT64_C(1000000000)
 #define WHOLE_LOG_WAIT_MS 2000 // for a log that is not followed: what is there by then
 
 struct log_stream {
     struct podlog_reader *reader;
     bool follow;
     struct mono_time deadline; // when not following
+    int64_t lines_left;        // to be given; -1: all
     struct podlog_end end;
 };
+
+// How much of it belongs to the lines that are to be given.
+static size_t cut_lines(struct log_stream *stream, const char *bytes, size_t len)
+{
+    const char *rest = bytes;
+    while (stream->lines_left > 0 && rest < bytes + len) {
+        const char *newline = memchr(rest, '\n', (size_t)(bytes + len - rest));
+        if (!newline)
+            return len;
+        stream->lines_left--;
+        rest = newline + 1;
+    }
+    return stream->lines_left < 0 ? len : (size_t)(rest - bytes);
+}
 
 static ssize_t read_log(void *user, char *out, size_t room, int64_t wait_ms)
 {
@@ -23,8 +40,10 @@ static ssize_t read_log(void *user, char *out, size_t room, int64_t wait_ms)
         until = stream->deadline;
     size_t len;
     struct error err;
+    if (stream->lines_left == 0)
+        return SERVER_STREAM_END;
     if (podlog_read(stream->reader, until, out, room, &len, &stream->end, &err))
-        return len ? (ssize_t)len : SERVER_STREAM_END;
+        return len ? (ssize_t)cut_lines(stream, out, len) : SERVER_STREAM_END;
     if (err.code == ERR_TIMEOUT)
         return !stream->follow && mono_past(stream->deadline) ? SERVER_STREAM_END : 0;
     return SERVER_STREAM_BROKEN;
@@ -37,7 +56,7 @@ static void release_log(void *user)
     free(stream);
 }
 
-static void refuse_reading(struct server_request *req, const struct error *err)
+void admin_refuse_log(struct server_request *req, const struct error *err)
 {
     if (err->code == ERR_NOT_FOUND)
         server_refuse(req, 404, "no-log", "there is no log yet");
@@ -47,48 +66,76 @@ static void refuse_reading(struct server_request *req, const struct error *err)
         server_answer_error(req, err);
 }
 
-// Where to begin. False: answered.
-static bool read_start(struct server_request *req, const struct admin *admin, const char *path,
-                       bool timestamps, int64_t *offset)
+static void add_number(struct server_request *req, const char *header, uint64_t number)
 {
-    struct podlog_part part;
-    if (!admin_query_int(req, "tail", 0, TAIL_MAX, -1, &part.tail) ||
-        !admin_query_since(req, "since", &part.since) ||
+    char text[32];
+    snprintf(text, sizeof text, "%" PRIu64, number);
+    server_add_header(req, header, text);
+}
+
+// What is asked for. False: answered.
+static bool read_part(struct server_request *req, struct podlog_part *part, int64_t *offset,
+                      int64_t *count)
+{
+    if (!admin_query_int(req, "line", 1, INT64_MAX, 0, &part->line) ||
+        !admin_query_int(req, "count", 1, COUNT_MAX, -1, count) ||
+        !admin_query_int(req, "tail", 0, TAIL_MAX, -1, &part->tail) ||
+        !admin_query_since(req, "since", &part->since) ||
         !admin_query_int(req, "offset", 0, INT64_MAX, -1, offset))
         return false;
-    uint64_t start = 0;
+    if (part->line == 0 || (part->tail < 0 && part->since.ms == 0 && *offset < 0))
+        return true;
+    server_refuse(req, 400, "invalid", "line goes neither with tail nor since nor offset");
+    return false;
+}
+
+// Where to begin. False: answered.
+static bool read_start(struct server_request *req, const struct admin *admin, const char *path,
+                       bool timestamps, int64_t *offset, int64_t *count)
+{
+    struct podlog_part part;
+    struct podlog_place place = {0};
     struct error err;
-    bool located = *offset >= 0 || (part.tail < 0 && part.since.ms == 0) ||
-                   podlog_locate(admin->logs, path, &part, timestamps, &start, &err);
-    if (!located) {
-        refuse_reading(req, &err);
+    if (!read_part(req, &part, offset, count))
+        return false;
+    if (*offset >= 0)
+        return true;
+    *offset = 0;
+    if (part.line == 0 && part.tail < 0 && part.since.ms == 0)
+        return true;
+    if (!podlog_locate(admin->logs, path, &part, timestamps, &place, &err)) {
+        admin_refuse_log(req, &err);
         return false;
     }
-    if (*offset < 0)
-        *offset = (int64_t)start;
+    add_number(req, "Log-Line", place.line);
+    add_number(req, "Log-Lines", place.lines);
+    *offset = (int64_t)place.offset;
     return true;
 }
 
 void admin_answer_log(struct server_request *req, const struct admin *admin, const char *path)
 {
     bool follow, timestamps;
-    int64_t offset;
+    int64_t offset, count;
+    if (server_query(req, "search")) {
+        admin_answer_search(req, admin, path);
+        return;
+    }
     if (!admin_query_bool(req, "follow", &follow) ||
         !admin_query_bool(req, "timestamps", &timestamps) ||
-        !read_start(req, admin, path, timestamps, &offset))
+        !read_start(req, admin, path, timestamps, &offset, &count))
         return;
     struct log_stream *stream = xalloc(sizeof *stream);
     struct error err;
     if (!podlog_reader_open(admin->logs, path, (uint64_t)offset, timestamps, &stream->reader,
                             &err)) {
         free(stream);
-        refuse_reading(req, &err);
+        admin_refuse_log(req, &err);
         return;
     }
-    char began[32];
-    snprintf(began, sizeof began, "%" PRId64, offset);
-    server_add_header(req, "Log-Offset", began);
+    add_number(req, "Log-Offset", (uint64_t)offset);
     stream->follow = follow;
+    stream->lines_left = count;
     stream->deadline = mono_after(WHOLE_LOG_WAIT_MS);
     server_answer_stream(req, "text/plain; charset=utf-8", read_log, stream, release_log);
 }

@@ -8,8 +8,12 @@
 // Answers with the texts of a log file (deploy/kube/podlog.h) from byte ?offset= on: what the
 // client has not been given yet. With ?timestamps=true each line comes after its time. With
 // ?tail=N or ?since=TIME chooses where an answer without ?offset= begins; the header Log-Offset
-// says where that is, so that a broken one can be gone on with. With ?follow=true until the log's
-// end; otherwise what is there.
+// says where that is, so that a broken one can be gone on with. With ?line=N it begins with that
+// line, counted from 1; ?count=N lines and no more. When a line was looked for, by ?line=, ?tail=
+// or ?since=, Log-Line is its number and Log-Lines how many there are. With ?follow=true until the
+// log's end; otherwise what is there. With ?search=TEXT answers as search.h says.
 void admin_answer_log(struct server_request *req, const struct admin *admin, const char *path);
+// Answers that a log cannot be read.
+void admin_refuse_log(struct server_request *req, const struct error *err);
 
 #endif

@@ -1,10 +1,13 @@
 // Query parameters that are words or times.
 #include "agent/admin/admin.h"
 
+#include <ctype.h>
 #include <string.h>
 
 #define AGO_NUMBER_MAX 1000000
 #define AGO_TEXT_MAX   64
+#define COMMIT_LEAST   7
+#define COMMIT_MOST    40
 
 bool admin_query_word(struct server_request *req, const char *name, const char *const words[],
                       const char **out)
@@ -20,6 +23,25 @@ bool admin_query_word(struct server_request *req, const char *name, const char *
     if (*out)
         server_refuse(req, 400, "invalid", "%s must be one of: %s", name, buffer_text(&list));
     return *out == NULL;
+}
+
+bool admin_query_commit(struct server_request *req, const char *name, size_t room, char *out)
+{
+    const char *text = server_query(req, name);
+    size_t len = text ? strlen(text) : 0;
+    out[0] = '\0';
+    if (!text)
+        return true;
+    if (len < COMMIT_LEAST || len > COMMIT_MOST || len >= room ||
+        strspn(text, "0123456789abcdefABCDEF") != len) {
+        server_refuse(req, 400, "invalid",
+                      "%s must be a commit's id or its beginning: %d to %d hex digits", name,
+                      COMMIT_LEAST, COMMIT_MOST);
+        return false;
+    }
+    for (size_t i = 0; i <= len; i++)
+        out[i] = (char)tolower((unsigned char)text[i]);
+    return true;
 }
 
 // "1h30m": numbers with their units, the larger first or not. False: it is none.

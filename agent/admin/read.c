@@ -23,6 +23,8 @@ const struct server_route *const admin_tables[] = {
     admin_page_routes,
     admin_session_routes,
     admin_update_routes,
+    admin_timeline_routes,
+    admin_manifest_routes,
     NULL,
 };
 

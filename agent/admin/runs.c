@@ -134,7 +134,7 @@ static const struct service *named_or_past(const struct admin *admin, struct ser
 
 // --- lists ---
 
-static int64_t usual_of(const struct admin *admin, const struct service *service)
+int64_t admin_usual_of(const struct admin *admin, const struct service *service)
 {
     struct run_record last;
     struct error err;
@@ -196,7 +196,7 @@ static void list_runs(struct server_request *req, void *user)
     filter.namespace = service->namespace_;
     filter.service = service->name;
     CLEANUP(json_ptr) json_t *rows = json_array();
-    struct listing listing = {admin, service, usual_of(admin, service), rows};
+    struct listing listing = {admin, service, admin_usual_of(admin, service), rows};
     struct error err;
     if (!store_run_list(admin->store, &filter, add_run, &listing, &err)) {
         server_answer_error(req, &err);
@@ -334,7 +334,7 @@ static void get_run(struct server_request *req, void *user)
     }
     recorder_look_at_logs(admin->recorder, run);
     server_answer_json(req, 200,
-                       admin_run_json(admin, service, run, usual_of(admin, service), true));
+                       admin_run_json(admin, service, run, admin_usual_of(admin, service), true));
 }
 
 // --- logs ---

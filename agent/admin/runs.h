@@ -9,6 +9,9 @@
 json_t *admin_run_json(const struct admin *admin, const struct service *service,
                        const struct run *run, int64_t usual_ms, bool attempts);
 
+// How long a service's runs usually take; -1: not known.
+int64_t admin_usual_of(const struct admin *admin, const struct service *service);
+
 // Adds to a service's JSON its last finished run, the names of those going on, what the newest of
 // them waits for, and how long they usually take. `running` is NULL, or what admin_running() gave.
 // What cannot be told is left out.

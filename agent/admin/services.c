@@ -106,9 +106,8 @@ static json_t *refused_json(const struct admin *admin, const struct config_token
                      json_text(last.reason));
 }
 
-// Leaves those that the token may see, of one project only if it is named.
-static void keep_only(struct service_list *services, const struct config_token *token,
-                      const char *project)
+void admin_keep_seen(struct service_list *services, const struct config_token *token,
+                     const char *project)
 {
     size_t kept = 0;
     for (size_t i = 0; i < services->count; i++) {
@@ -202,7 +201,7 @@ static void list_services(struct server_request *req, void *user)
     listing->admin = admin;
     listing->strip = marks ? strip_create(admin, (size_t)marks) : NULL;
     service_cache_list(admin->services, server_query(req, "namespace"), &listing->services);
-    keep_only(&listing->services, token, server_query(req, "project"));
+    admin_keep_seen(&listing->services, token, server_query(req, "project"));
     listing->running = admin_running(admin);
     CLEANUP(json_ptr)
     json_t *head = json_pack("{s:o, s:{s:s}}", "refused", refused_json(admin, token), "webhooks",

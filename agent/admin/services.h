@@ -11,6 +11,11 @@ json_t *admin_service_row(const struct admin *admin, const struct service *servi
 json_t *admin_service_row_among(const struct admin *admin, const struct service *service,
                                 const json_t *running);
 
+struct service_list;
+// Leaves those that the token may see, of one project only if it is named.
+void admin_keep_seen(struct service_list *services, const struct config_token *token,
+                     const char *project);
+
 // A service as it is in the cluster now: the CronJob, and what is read out of it.
 struct named_service {
     json_t *cronjob;

@@ -182,15 +182,26 @@ bool store_build_list(struct store *store, const struct build_filter *filter,
     static const char all[] =
         "SELECT id, " COLUMNS " FROM builds WHERE id < ?1 AND (?2 IS NULL OR repository = ?2) "
         "AND (?3 IS NULL OR branch = ?3) ORDER BY id DESC LIMIT ?4";
+    static const char of_commit[] =
+        "SELECT id, " COLUMNS " FROM builds WHERE id < ?1 AND (?2 IS NULL OR repository = ?2) "
+        "AND (?3 IS NULL OR branch = ?3) AND object >= ?5 AND object < ?5 || 'g' "
+        "ORDER BY +id DESC LIMIT ?4"; // the +: a commit has few builds
     static const char unfinished[] =
         "SELECT id, " COLUMNS " FROM builds WHERE id < ?1 AND (?2 IS NULL OR repository = ?2) "
         "AND (?3 IS NULL OR branch = ?3) AND state NOT IN " DB_BUILD_ENDED " "
         "ORDER BY id DESC LIMIT ?4";
     CLEANUP(store_reader_release) struct db *db = store_reader(store);
+    bool any = !filter->commit || !*filter->commit;
     CLEANUP(db_reset)
-    struct statement *statement = db_prepare(db, filter->unfinished ? unfinished : all, err);
+    struct statement *statement = db_prepare(db,
+                                             !any                 ? of_commit
+                                             : filter->unfinished ? unfinished
+                                                                  : all,
+                                             err);
     if (!statement)
         return false;
+    if (!any)
+        db_bind_text(statement, 5, filter->commit);
     db_bind_int(statement, 1, filter->before ? filter->before : INT64_MAX);
     db_bind_text(statement, 2, filter->repository);
     db_bind_text(statement, 3, filter->branch);

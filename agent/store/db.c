@@ -31,7 +31,8 @@ static const char writer_settings[] = "PRAGMA synchronous = FULL;"
 
 // migrations[n] leads from version n to n + 1.
 static const char *const migrations[] = {
-    store_schema, store_images, store_runs, store_filters, store_credentials, store_statuses,
+    store_schema,      store_images,   store_runs,    store_filters,
+    store_credentials, store_statuses, store_commits,
 };
 #define SCHEMA_VERSION ((int64_t)(sizeof migrations / sizeof *migrations))
 

@@ -19,6 +19,7 @@ extern const char store_runs[];
 extern const char store_filters[];
 extern const char store_credentials[];
 extern const char store_statuses[];
+extern const char store_commits[];
 
 // States of builds that have come to their end, in the words of the index builds_unfinished.
 #define DB_BUILD_ENDED "('done', 'failed', 'superseded', 'filtered')"

@@ -365,13 +365,20 @@ bool store_delivery_list(struct store *store, const struct delivery_filter *filt
                          bool (*each)(void *user, const struct delivery *), void *user,
                          struct error *err)
 {
-    static const char sql[] = "SELECT seq, " COLUMNS " FROM deliveries WHERE seq < ?1 "
-                              "AND (?2 IS NULL OR repository = ?2) AND (?3 IS NULL OR reason = ?3) "
-                              "ORDER BY seq DESC LIMIT ?4";
+#define LISTED "(?2 IS NULL OR repository = ?2) AND (?3 IS NULL OR reason = ?3) "
+    static const char all[] = "SELECT seq, " COLUMNS " FROM deliveries WHERE seq < ?1 "
+                              "AND " LISTED "ORDER BY seq DESC LIMIT ?4";
+    static const char of_commit[] =
+        "SELECT seq, " COLUMNS " FROM deliveries INDEXED BY deliveries_commit WHERE seq < ?1 "
+        "AND " LISTED "AND object >= ?5 AND object < ?5 || 'g' ORDER BY seq DESC LIMIT ?4";
+#undef LISTED
+    bool any = !filter->commit || !*filter->commit;
     CLEANUP(store_reader_release) struct db *db = store_reader(store);
-    CLEANUP(db_reset) struct statement *statement = db_prepare(db, sql, err);
+    CLEANUP(db_reset) struct statement *statement = db_prepare(db, any ? all : of_commit, err);
     if (!statement)
         return false;
+    if (!any)
+        db_bind_text(statement, 5, filter->commit);
     db_bind_int(statement, 1, filter->before ? filter->before : INT64_MAX);
     db_bind_text(statement, 2, filter->repository);
     db_bind_text(statement, 3, filter->reason);

@@ -151,6 +151,7 @@ struct delivery_filter {
     int64_t before;         // only seq < before; 0: from the newest
     const char *repository; // identity; NULL: any
     const char *reason;     // NULL: any
+    const char *commit;     // that its commit begins with, in small letters; NULL or "": any
     int limit;              // 1 … STORE_PAGE_MAX
 };
 // Newest first. `each` must not call the store. Stops when it returns false.
@@ -245,7 +246,8 @@ struct build_filter {
     int64_t before; // only id < before; 0: from the newest
     const char *repository;
     const char *branch;
-    bool unfinished; // only those that have not ended
+    const char *commit; // that its commit begins with, in small letters; NULL or "": any
+    bool unfinished;    // only those that have not ended; not with a commit
     int limit;
 };
 bool store_build_list(struct store *store, const struct build_filter *filter,

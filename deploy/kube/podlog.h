@@ -88,14 +88,40 @@ bool podlog_read(struct podlog_reader *reader, struct mono_time deadline, char *
 bool podlog_look(struct podlog_hub *hub, const char *path, struct podlog_end *out,
                  struct error *err) MUST_CHECK;
 
-// Where in a log the part begins that is asked for: an offset for podlog_reader_open(). Of what is
-// there now; a huge log is not held in memory.
+// Where in a log the part begins that is asked for. Of what is there now; a huge log is not held in
+// memory.
 struct podlog_part {
+    int64_t line;           // from this one on, counted from 1: neither of those below; 0: from any
     int64_t tail;           // the last so many lines; -1: all
     struct wall_time since; // lines written at that time or later; unset: all
 };
+struct podlog_place {
+    uint64_t offset; // for podlog_reader_open()
+    uint64_t line;   // the number of the line there: one more than there are, at the end
+    uint64_t lines;  // whole ones that there are now
+};
 bool podlog_locate(struct podlog_hub *hub, const char *path, const struct podlog_part *part,
-                   bool timestamps, uint64_t *offset, struct error *err) MUST_CHECK;
+                   bool timestamps, struct podlog_place *out, struct error *err) MUST_CHECK;
+
+// Looks for a text in the lines that are there now, without their times. Lines are looked at one by
+// one: a huge log is not held in memory.
+#define PODLOG_SEARCH_TEXT_MAX 1024 // bytes of what is looked for
+struct podlog_search {
+    const char *text; // exactly so; not empty
+    bool ignore_case; // of the letters A to Z
+    uint64_t line;    // from this one on, counted from 1
+    size_t limit;     // no more matches than that
+    struct mono_time deadline;
+    // A line with the text, without its newline, where in it that is first, valid until it returns.
+    void (*found)(void *user, uint64_t line, const char *bytes, size_t len, size_t at);
+    void *user;
+};
+struct podlog_searched {
+    uint64_t lines; // that there are, as far as was looked
+    bool more;      // there were more matches than the limit, or the deadline came
+};
+bool podlog_find(struct podlog_hub *hub, const char *path, const struct podlog_search *search,
+                 struct podlog_searched *out, struct error *err) MUST_CHECK;
 
 // What the file itself says of its end: PODLOG_FOLLOWING when it says nothing. ERR_NOT_FOUND: no
 // such file.

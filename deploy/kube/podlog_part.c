@@ -99,32 +99,45 @@ static int64_t nanoseconds(struct wall_time time)
     return time.ms < INT64_MAX / 1000000 ? time.ms * 1000000 : INT64_MAX;
 }
 
+// Where a line is that is known to be there, or else the end.
+static bool locate_line(struct podlog_hub *hub, const char *path, uint64_t line, bool timestamps,
+                        struct podlog_place *out, struct error *err)
+{
+    struct scan scan = {.timestamps = timestamps,
+                        .since_line = NONE,
+                        .since_ns = INT64_MAX,
+                        .wanted_line = line,
+                        .wanted_offset = NONE};
+    if (!run_scan(hub, path, &scan, err))
+        return false;
+    bool there = scan.wanted_offset != NONE;
+    *out = (struct podlog_place){.offset = there ? scan.wanted_offset : scan.offset,
+                                 .line = (there ? line : scan.lines) + 1,
+                                 .lines = scan.lines};
+    return true;
+}
+
 bool podlog_locate(struct podlog_hub *hub, const char *path, const struct podlog_part *part,
-                   bool timestamps, uint64_t *offset, struct error *err)
+                   bool timestamps, struct podlog_place *out, struct error *err)
 {
     struct scan all = {.timestamps = timestamps,
                        .since_ns = nanoseconds(part->since),
                        .since_line = NONE,
                        .wanted_line = NONE};
+    if (part->line > 0)
+        return locate_line(hub, path, (uint64_t)part->line - 1, timestamps, out, err);
     if (!run_scan(hub, path, &all, err))
         return false;
     bool any = all.since_line != NONE;
     uint64_t first = any ? all.since_line : all.lines;
-    *offset = any ? all.since_offset : all.offset;
+    *out = (struct podlog_place){
+        .offset = any ? all.since_offset : all.offset, .line = first + 1, .lines = all.lines};
     uint64_t tail = part->tail < 0 ? all.lines : (uint64_t)part->tail;
     if (all.lines - first <= tail)
         return true;
-    if (tail == 0) {
-        *offset = all.offset;
-        return true;
-    }
-    struct scan again = {.timestamps = timestamps,
-                         .since_line = NONE,
-                         .since_ns = INT64_MAX,
-                         .wanted_line = all.lines - tail,
-                         .wanted_offset = all.offset};
-    if (!run_scan(hub, path, &again, err))
-        return false;
-    *offset = again.wanted_offset;
+    if (tail > 0)
+        return locate_line(hub, path, all.lines - tail, timestamps, out, err);
+    out->offset = all.offset;
+    out->line = all.lines + 1;
     return true;
 }

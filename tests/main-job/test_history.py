@@ -5,6 +5,7 @@ import json
 import re
 
 import pytest
+import yaml
 
 from agents import Agent
 from places import shell
@@ -286,6 +287,9 @@ def test_large_log(keeper, history_place):
     assert log_of(keeper, service, run, f"offset={LARGE_LOG - 50}") == log[-50:]
     packed = lambda: keeper.get(f"{service.path}/runs/{run}")["attempts"][0]["logs"][0]["compressedBytes"]
     assert eventually(packed, "it is compressed") < LARGE_LOG // 4
+    assert log_of(keeper, service, run, f"line={size - 1}&count=1") == log[-2000:-1000]
+    found = keeper.get(f"{service.path}/runs/{run}/logs?search=0012345")
+    assert found == {"matches": [{"line": 12345, "text": f"{12345:0999d}"}], "lines": size, "more": False}
 
 
 def test_many_runs_at_once(keeper, history_place):
@@ -397,3 +401,45 @@ def test_strip_of_the_last_runs(keeper, history_place):
     for marks in ("-1", "101", "x"):
         assert keeper.api("GET", f"/v1/services?strip={marks}").status == 400
     service.clear()
+
+
+def test_timeline(keeper, history_place):
+    """What ran and what will: of each service so much, and of none that the token may not see."""
+    service = history_place.service("timeline", container=shell("exit 3"), job={"activeDeadlineSeconds": 77},
+                                    spec={"schedule": "*/30 * * * *"}).seen_by(keeper)
+    busy = history_place.service("busy", spec={"schedule": "* * * * *", "suspend": True}).seen_by(keeper)
+    run = service.force(keeper).json["name"]
+    service.ended(keeper, run)
+
+    def told(query):
+        answer = keeper.get(f"/v1/timeline?{query}")
+        return answer, {row["name"]: row for row in answer["services"]}
+
+    answer, rows = told("hours=2")
+    row = rows[service.name]
+    assert (row["namespace"], row["state"], row["deadlineSeconds"]) == (service.namespace, "started", 77)
+    assert (row["usualSeconds"], row["more"]) == (None, False)
+    [mark] = row["runs"]
+    assert (mark["name"], mark["kind"], mark["result"]) == (run, "forced", "failed") and mark["seconds"] >= 0
+    assert answer["from"] <= mark["started"] <= answer["now"]
+    assert len(row["next"]) == 4 and row["next"] == sorted(row["next"])
+    assert all(re.fullmatch(r".*:[03]0:00\.000Z", due) and answer["now"] < due <= answer["to"] for due in row["next"])
+    assert rows[busy.name]["next"] == []  # it is stopped
+    busy.merge(spec={"suspend": False})
+    crowded = eventually(lambda: (lambda found: found if found["next"] else None)(told("hours=168")[1][busy.name]),
+                         "it is started")
+    assert crowded["more"] and 0 < len(crowded["next"]) <= 200
+    busy.merge(spec={"suspend": True})
+    for wrong in ("0", "169", "x"):
+        assert keeper.api("GET", f"/v1/timeline?hours={wrong}").status == 400
+
+
+def test_manifest(keeper, history_place):
+    """As kubectl would show it, for whoever may see the service."""
+    service = history_place.service("manifest", annotations={"note": "ja: nein"}).seen_by(keeper)
+    answer = keeper.api("GET", f"{service.path}/manifest")
+    assert answer.status == 200 and answer.headers["Content-Type"] == "application/yaml"
+    wanted = service.get()
+    del wanted["metadata"]["managedFields"]
+    assert yaml.safe_load(answer.body) == wanted
+    assert keeper.api("GET", f"{service.path}x/manifest").status == 404

@@ -95,6 +95,48 @@ def test_offsets_give_the_rest(talker, whole):
         assert talker.api("GET", f"{service.path}/runs/{run}/logs?offset={offset}").status == 400
 
 
+def test_lines_by_their_numbers(talker, whole):
+    """From a line on, so many; what is told of the first and of all of them, also for a tail."""
+    service, run, log = whole
+    lines = [line + b"\n" for line in log.split(b"\n")[:-1]]
+    path = f"{service.path}/runs/{run}/logs"
+    for query, first, wanted in (("line=1", 1, lines), ("line=100", 100, lines[99:]), ("tail=3", 119, lines[-3:]),
+                                 ("line=5&count=7", 5, lines[4:11]), ("line=121&count=9", 121, lines[120:]),
+                                 ("line=122", 122, []), ("line=9999", 122, []), ("tail=5&count=2", 117, lines[-5:-3]),
+                                 ("line=4&count=1&follow=true", 4, lines[3:4])):
+        answer = talker.api("GET", f"{path}?{query}")
+        assert answer.status == 200 and answer.body == b"".join(wanted), query
+        assert (answer.headers["Log-Line"], answer.headers["Log-Lines"]) == (str(first), "121"), query
+    assert "Log-Line" not in talker.api("GET", path).headers
+    assert talker.api("GET", f"{path}?count=2").body == b"".join(lines[:2])
+    for query in ("line=0", "line=x", "count=0", "line=1&tail=1", "line=1&offset=0", "line=1&since=1h"):
+        assert talker.api("GET", f"{path}?{query}").status == 400, query
+
+
+def test_search(talker, whole):
+    """Exactly the text, by the agent; long lines are cut around it."""
+    service, run, log = whole
+    lines = log.decode(errors="replace").split("\n")
+    find = lambda query: talker.get(f"{service.path}/runs/{run}/logs?{query}")
+    having = lambda text: [number for number, line in enumerate(lines, 1) if text in line]
+    numbers = lambda answer: [match["line"] for match in answer["matches"]]
+    answer = find("search=on+stderr")
+    assert numbers(answer) == having("on stderr") and len(answer["matches"]) == 20
+    assert (answer["lines"], answer["more"]) == (121, False)
+    assert all(match["text"] == lines[match["line"] - 1] for match in answer["matches"])
+    assert numbers(find("search=%E9%9B%AA")) == having("雪")
+    assert find("search=ON+STDERR")["matches"] == []
+    assert find("search=ON+STDERR&ignoreCase=true") == answer
+    some = find("search=line&limit=3")
+    assert numbers(some) == having("line")[:3] and some["more"]
+    assert numbers(find(f"search=line&line={numbers(some)[-1] + 1}&limit=2")) == having("line")[3:5]
+    assert find("search=.*")["matches"] == []  # it is no pattern
+    [match] = find("search=line+10+0")["matches"]
+    assert match["text"].endswith("0…") and len(match["text"]) <= 1001
+    for query in ("search=", "search=" + 257 * "x", "search=x&tail=1", "search=x&limit=0", "search=x&limit=1001"):
+        assert talker.api("GET", f"{service.path}/runs/{run}/logs?{query}").status == 400, query
+
+
 def test_timestamps(talker, whole):
     service, run, log = whole
     stamped = talker.api("GET", f"{service.path}/runs/{run}/logs?timestamps=true").body

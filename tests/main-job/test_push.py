@@ -87,6 +87,22 @@ def test_chain_is_followed_by_ids(push):
     assert seen["live"]["subject"] == "Read the numbers" and seen["problem"] is None and seen["pinned"] is False
 
 
+def test_lists_of_a_commit(push):
+    """Of the whole id or of its beginning, in any letter case."""
+    for wanted in (push.commit, push.commit[:7], push.commit[:12].upper()):
+        deliveries = push.agent.get(f"/v1/deliveries?commit={wanted}")["deliveries"]
+        assert push.delivery.id in [each["delivery"] for each in deliveries]
+        builds = push.agent.get(f"/v1/builds?commit={wanted}")["builds"]
+        assert {each["commit"] for each in [*deliveries, *builds]} == {push.commit}
+        assert push.service.annotation("build") in [each["build"] for each in builds]
+    nobody = "0123456789" * 4
+    assert push.agent.get(f"/v1/deliveries?commit={nobody}")["deliveries"] == []
+    assert push.agent.get(f"/v1/builds?commit={nobody}")["builds"] == []
+    for wrong in ("", push.commit[:6], push.commit + "0", "g234567"):
+        assert push.agent.api("GET", f"/v1/deliveries?commit={wrong}").status == 400
+        assert push.agent.api("GET", f"/v1/builds?commit={wrong}").status == 400
+
+
 def test_builds_and_deliveries_are_shown_to_whose_service_it_is(push):
     build = push.outcome["build"]
     for path in (f"/v1/deliveries/{push.delivery.id}", f"/v1/builds/{build}", f"/v1/builds/{build}/logs"):

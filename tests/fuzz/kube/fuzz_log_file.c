@@ -46,9 +46,10 @@ static void check_part(struct podlog_hub *hub, const char *path, int64_t tail,
                        const struct buffer *text)
 {
     struct podlog_part part = {.tail = tail};
-    uint64_t offset;
-    if (!podlog_locate(hub, path, &part, false, &offset, NULL) || offset > text->len)
+    struct podlog_place place;
+    if (!podlog_locate(hub, path, &part, false, &place, NULL) || place.offset > text->len)
         abort();
+    uint64_t offset = place.offset;
     size_t lines = 0;
     for (size_t i = (size_t)offset; i < text->len; i++)
         lines += text->data[i] == '\n';

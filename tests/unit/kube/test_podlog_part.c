@@ -29,25 +29,106 @@ static int clean(void **state)
 static const char log_text[] = LINE("10", "one") LINE("11", "") LINE("13", "three")
     LINE("12", "four is late") LINE("14", "five") "= complete\n";
 
-// Of the file that is there.
-static void assert_part(int64_t tail, const char *since, bool timestamps, const char *wanted)
+// What a reader is given from there on.
+static void assert_rest(const struct podlog_place *place, bool timestamps, const char *wanted)
 {
-    struct podlog_part part = {.tail = tail};
     struct podlog_reader *reader;
     struct podlog_end end;
     struct error err;
-    uint64_t offset;
     char got[1000] = "";
     size_t len = 0;
-    if (since)
-        assert_true(wall_parse(since, &part.since));
-    assert_true(podlog_locate(hub, path, &part, timestamps, &offset, &err));
-    assert_true(podlog_reader_open(hub, path, offset, timestamps, &reader, &err));
+    assert_true(podlog_reader_open(hub, path, place->offset, timestamps, &reader, &err));
     for (size_t some = 1; some > 0; len += some)
         assert_true(podlog_read(reader, mono_now(), got + len, 7, &some, &end, &err));
     podlog_reader_close(reader);
     assert_string_equal(got, wanted);
     assert_int_equal(end.state, PODLOG_COMPLETE);
+}
+
+static uint64_t lines_of(const char *text)
+{
+    uint64_t lines = 0;
+    for (; *text; text++)
+        lines += *text == '\n';
+    return lines;
+}
+
+// Of the file that is there.
+static void assert_part(int64_t tail, const char *since, bool timestamps, const char *wanted)
+{
+    struct podlog_part part = {.tail = tail};
+    struct podlog_place place;
+    struct error err;
+    if (since)
+        assert_true(wall_parse(since, &part.since));
+    assert_true(podlog_locate(hub, path, &part, timestamps, &place, &err));
+    assert_rest(&place, timestamps, wanted);
+    assert_int_equal(place.line, place.lines + 1 - lines_of(wanted));
+}
+
+static void assert_line(int64_t line, uint64_t is, bool timestamps, const char *wanted)
+{
+    struct podlog_part part = {.line = line, .tail = -1};
+    struct podlog_place place;
+    assert_true(podlog_locate(hub, path, &part, timestamps, &place, NULL));
+    assert_rest(&place, timestamps, wanted);
+    assert_int_equal(place.line, is);
+    assert_int_equal(place.lines, 5);
+}
+
+static void assert_lines(void)
+{
+    assert_line(1, 1, false, "one\n\nthree\nfour is late\nfive\n");
+    assert_line(2, 2, false, "\nthree\nfour is late\nfive\n");
+    assert_line(5, 5, true, LINE("14", "five"));
+    assert_line(6, 6, false, "");
+    assert_line(INT64_MAX, 6, false, ""); // the end, and which line that is
+}
+
+// --- searching ---
+
+struct hits {
+    char text[1000];
+};
+
+static void note_hit(void *user, uint64_t line, const char *bytes, size_t len, size_t at)
+{
+    struct hits *hits = user;
+    size_t before = strlen(hits->text);
+    snprintf(hits->text + before, sizeof hits->text - before, "%d.%zu:%.*s|", (int)line, at,
+             (int)len, bytes);
+}
+
+static void assert_hits(struct podlog_search search, const char *wanted, bool more, uint64_t lines)
+{
+    struct hits hits = {""};
+    struct podlog_searched searched;
+    struct error err;
+    search.limit = search.limit ? search.limit : 100;
+    search.deadline = search.deadline.ms ? search.deadline : mono_after(60000);
+    search.found = note_hit;
+    search.user = &hits;
+    if (!podlog_find(hub, path, &search, &searched, &err))
+        fail_msg("%s", err.text);
+    assert_string_equal(hits.text, wanted);
+    assert_int_equal(searched.more, more);
+    assert_int_equal(searched.lines, lines);
+}
+
+static void assert_searches(void)
+{
+    assert_hits((struct podlog_search){.text = "e"},
+                "1.2:one|3.3:three|4.11:four is late|5.3:five|", false, 5); // once for each line
+    assert_hits((struct podlog_search){.text = "f"}, "4.0:four is late|5.0:five|", false, 5);
+    assert_hits((struct podlog_search){.text = "E"}, "", false, 5);
+    assert_hits((struct podlog_search){.text = "IS", .ignore_case = true}, "4.5:four is late|",
+                false, 5);
+    assert_hits((struct podlog_search){.text = "e", .limit = 2}, "1.2:one|3.3:three|", true, 5);
+    assert_hits((struct podlog_search){.text = "e", .line = 4, .limit = 2},
+                "4.11:four is late|5.3:five|", false, 5);
+    assert_hits((struct podlog_search){.text = "08:00"}, "", false, 5); // times are no text
+    assert_hits((struct podlog_search){.text = "complete"}, "", false, 5);
+    assert_hits((struct podlog_search){.text = "e", .deadline = {1}}, "", true, 0);
 }
 
 static void assert_parts(void)
@@ -68,6 +149,8 @@ static void assert_parts(void)
     assert_part(-1, "2026-11-24T08:00:14.501Z", false, "");
     assert_part(1, "2026-11-24T08:00:12Z", false, "five\n");
     assert_part(9, "2026-11-24T08:00:14Z", true, LINE("14", "five"));
+    assert_lines();
+    assert_searches();
 }
 
 static void parts_are_found(void **state)
@@ -129,14 +212,45 @@ static void damaged_line_has_no_text(void **state)
     assert_part(1, NULL, false, "three\n");
 }
 
+// Lines that come in several pieces, and all of a text that is as long as may be.
+static void long_lines_are_searched(void **state)
+{
+    (void)state;
+    sh("rm -f log.gz; { for i in $(seq 40); do printf '2026-11-24T08:00:10Z '; "
+       "head -c $((i * 5000)) /dev/zero | tr '\\0' $((i %% 10)); echo end; done; "
+       "echo '= complete'; } > log");
+    struct podlog_searched searched;
+    struct hits hits = {""};
+    struct error err;
+    struct podlog_search search = {.text = "8end",
+                                   .limit = 3,
+                                   .deadline = mono_after(60000),
+                                   .found = note_hit,
+                                   .user = &hits};
+    assert_true(podlog_find(hub, path, &search, &searched, &err));
+    assert_true(searched.more); // 8, 18, 28 and 38
+    assert_int_equal(searched.lines, 40);
+    assert_memory_equal(hits.text, "8.39999:888", 11);
+    char text[PODLOG_SEARCH_TEXT_MAX + 2];
+    memset(text, '7', sizeof text - 1);
+    text[sizeof text - 1] = '\0';
+    search.text = text;
+    assert_false(podlog_find(hub, path, &search, &searched, &err));
+    assert_int_equal(err.code, ERR_INVALID);
+    search.text = text + 1;
+    search.limit = 4;
+    assert_true(podlog_find(hub, path, &search, &searched, &err));
+    assert_false(searched.more);
+}
+
 static void absent_file_is_told(void **state)
 {
     (void)state;
     struct podlog_part part = {.tail = 1};
     struct podlog_end end;
     struct error err;
-    uint64_t offset;
-    assert_false(podlog_locate(hub, "/nonexistent/log", &part, false, &offset, &err));
+    struct podlog_place place;
+    assert_false(podlog_locate(hub, "/nonexistent/log", &part, false, &place, &err));
     assert_int_equal(err.code, ERR_NOT_FOUND);
     assert_false(podlog_ended("/nonexistent/log", &end, &err));
     assert_int_equal(err.code, ERR_NOT_FOUND);
@@ -145,8 +259,11 @@ static void absent_file_is_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(parts_are_found),      cmocka_unit_test(compressed_file_is_read_the_same),
-        cmocka_unit_test(damaged_file_is_lost), cmocka_unit_test(damaged_line_has_no_text),
+        cmocka_unit_test(parts_are_found),
+        cmocka_unit_test(compressed_file_is_read_the_same),
+        cmocka_unit_test(damaged_file_is_lost),
+        cmocka_unit_test(damaged_line_has_no_text),
+        cmocka_unit_test(long_lines_are_searched),
         cmocka_unit_test(absent_file_is_told),
     };
     return cmocka_run_group_tests(tests, make, clean);

@@ -236,6 +236,27 @@ static void test_lists(void **state)
     assert_int_equal(ids.count, 0);
 }
 
+static void test_list_of_a_commit(void **state)
+{
+    (void)state;
+    struct build builds[4] = {make("abcdef01", 1), make("abcdef02", 1), make("abcdef01", 2),
+                              make("abcdef1", 1)};
+    for (int i = 0; i < 4; i++)
+        assert_true(store_build_put(store, &builds[i], NULL));
+    struct build_filter filter = {.limit = 500, .commit = "abcdef0"};
+    struct ids ids = {0};
+    assert_true(store_build_list(store, &filter, note_id, &ids, NULL));
+    assert_int_equal(ids.count, 3);
+    assert_int_equal(ids.list[0], builds[2].id);
+    assert_int_equal(ids.list[2], builds[0].id);
+    filter.before = builds[2].id;
+    filter.commit = "abcdef01";
+    ids.count = 0;
+    assert_true(store_build_list(store, &filter, note_id, &ids, NULL));
+    assert_int_equal(ids.count, 1);
+    assert_int_equal(ids.list[0], builds[0].id);
+}
+
 static bool count_patch(void *user, const struct patch_record *patch)
 {
     assert_string_equal(patch->namespace, "reports");
@@ -344,6 +365,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_attempts_collide, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_the_one_that_had_its_turn_before, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_lists, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_list_of_a_commit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_patches_go_with_their_build, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_places, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_branch_heads, set_up, tear_down),

@@ -390,6 +390,38 @@ static void test_list_pages_and_filters(void **state)
     assert_int_equal(err.code, ERR_NOT_FOUND);
 }
 
+static void assert_commits(struct delivery_filter filter, int wanted)
+{
+    struct page page = {.most = 8};
+    filter.limit = 500;
+    assert_true(store_delivery_list(store, &filter, note_seq, &page, NULL));
+    assert_int_equal(page.count, wanted);
+    for (int i = 1; i < page.count; i++)
+        assert_true(page.seqs[i - 1] > page.seqs[i]);
+}
+
+static void test_list_of_a_commit(void **state)
+{
+    (void)state;
+    static const char *const commits[] = {"abcdef0111", "abcdef0fff", "abcdef1000",
+                                          "abcdef0",    "",           "abcdef0fff"};
+    int64_t seqs[6];
+    for (int i = 0; i < 6; i++) {
+        char id[8];
+        snprintf(id, sizeof id, "id-%d", i);
+        struct delivery delivery = push(id, i == 5 ? "git.example/x/y" : "git.example/a/b", "main");
+        snprintf(delivery.commit, sizeof delivery.commit, "%s", commits[i]);
+        add(&delivery, &seqs[i]);
+    }
+    assert_commits((struct delivery_filter){.commit = ""}, 6);
+    assert_commits((struct delivery_filter){.commit = "abcdef0"}, 4);
+    assert_commits((struct delivery_filter){.commit = "abcdef0fff"}, 2);
+    assert_commits((struct delivery_filter){.commit = "abcdef2"}, 0);
+    assert_commits((struct delivery_filter){.commit = "abcdef0", .before = seqs[3]}, 2);
+    assert_commits((struct delivery_filter){.commit = "abcdef0", .repository = "git.example/x/y"},
+                   1);
+}
+
 static void test_trim_keeps_unfinished_work(void **state)
 {
     (void)state;
@@ -593,6 +625,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_services_that_were_asked_for, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_pending_keys_survive_a_restart, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_list_pages_and_filters, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_list_of_a_commit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_trim_keeps_unfinished_work, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_pending_ones_are_bounded, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_what_pending_ones_wait_for_is_said, set_up, tear_down),
