@@ -135,6 +135,9 @@ def test_search(talker, whole):
     assert match["text"].endswith("0…") and len(match["text"]) <= 1001
     for query in ("search=", "search=" + 257 * "x", "search=x&tail=1", "search=x&limit=0", "search=x&limit=1001"):
         assert talker.api("GET", f"{service.path}/runs/{run}/logs?{query}").status == 400, query
+    shown = talker.cli("logs", service.full_name, "--search", "ON STDERR", "--ignore-case")[0]
+    assert shown == "".join(f"{number}:{lines[number - 1]}\n" for number in having("on stderr"))
+    assert talker.cli("logs", service.full_name, "--search", "nowhere", status=1)[0] == ""
 
 
 def test_timestamps(talker, whole):
