@@ -109,7 +109,8 @@ def test_lines_by_their_numbers(talker, whole):
         assert (answer.headers["Log-Line"], answer.headers["Log-Lines"]) == (str(first), "121"), query
     assert "Log-Line" not in talker.api("GET", path).headers
     assert talker.api("GET", f"{path}?count=2").body == b"".join(lines[:2])
-    for query in ("line=0", "line=x", "count=0", "line=1&tail=1", "line=1&offset=0", "line=1&since=1h"):
+    for query in ("line=0", "line=x", "count=0", "line=1&tail=1", "line=1&offset=0", "line=1&since=1h",
+                  "limit=5", "ignoreCase=true"):
         assert talker.api("GET", f"{path}?{query}").status == 400, query
 
 
