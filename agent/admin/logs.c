@@ -121,6 +121,10 @@ void admin_answer_log(struct server_request *req, const struct admin *admin, con
         admin_answer_search(req, admin, path);
         return;
     }
+    if (server_query(req, "limit") || server_query(req, "ignoreCase")) {
+        server_refuse(req, 400, "invalid", "limit and ignoreCase go with search alone");
+        return;
+    }
     if (!admin_query_bool(req, "follow", &follow) ||
         !admin_query_bool(req, "timestamps", &timestamps) ||
         !read_start(req, admin, path, timestamps, &offset, &count))

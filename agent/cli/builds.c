@@ -69,7 +69,8 @@ static void add_build(struct table *table, const json_t *build)
 
 static bool list_path(const struct session *session, char **path, struct error *err)
 {
-    static const struct query_option query[] = {{OPTION_BRANCH, "branch"}};
+    static const struct query_option query[] = {{OPTION_BRANCH, "branch"},
+                                                {OPTION_COMMIT, "commit"}};
     const struct call *call = session->call;
     char identity[REPOSITORY_MAX + 1] = "";
     const char *repository = call->text[OPTION_REPOSITORY];
@@ -80,7 +81,7 @@ static bool list_path(const struct session *session, char **path, struct error *
     if (before != NULL &&
         !text_to_int(text_starts(before, "b-") ? before + 2 : before, 1, INT64_MAX, &number))
         return error_set(err, ERR_INVALID, "--before: \"%s\" is no build like b-51", before);
-    CLEANUP(free_ptr) char *options = session_query(session, query, 1);
+    CLEANUP(free_ptr) char *options = session_query(session, query, 2);
     CLEANUP(free_ptr) char *escaped = http_escape(identity);
     CLEANUP(free_ptr)
     char *page = before ? xasprintf("&before=%lld", (long long)number) : xstrdup("");

@@ -276,11 +276,18 @@ static const struct option_row logs_options[] = {
          "Begin with the lines written since then: \"10m\" ago, \"1h30m\", or at "
          "\"2026-11-24T08:00:00Z\"."),
     FLAG(OPTION_TIMESTAMPS, 0, "timestamps", "Begin each line with the time it was written."),
+    TEXT(OPTION_SEARCH, 0, "search", "TEXT",
+         "Only the lines with exactly this text, at most 1000, each after its number; exits with 1 "
+         "when there is none."),
+    FLAG(OPTION_IGNORE_CASE, 0, "ignore-case", "With --search: letters A to Z of either case."),
     FLAG(OPTION_RAW, 0, "raw",
          "On a terminal too, every byte as it was written. Without it control sequences are shown, "
          "not obeyed, there; files and pipes always get every byte."),
     END,
 };
+#define OF_COMMIT                                                                                  \
+    TEXT(OPTION_COMMIT, 0, "commit", "ID",                                                         \
+         "Only those of this commit, or of commits whose ids begin so: 7 to 40 hex digits.")
 static const struct option_row deliveries_options[] = {
     NUMBER(OPTION_LIMIT, 0, "limit", 1, LIMIT_MAX, "At most so many, the newest. Default: 20."),
     NUMBER(OPTION_BEFORE, 0, "before", 1, PAGE_MAX,
@@ -288,6 +295,7 @@ static const struct option_row deliveries_options[] = {
     TEXT(OPTION_REPOSITORY, 0, "repository", "URL", "Only those of this repository."),
     TEXT(OPTION_REASON, 0, "reason", "WORD",
          "Only those that ended so: \"deployed\", \"no-match\", ..."),
+    OF_COMMIT,
     END,
 };
 static const struct option_row builds_options[] = {
@@ -295,6 +303,7 @@ static const struct option_row builds_options[] = {
     TEXT(OPTION_BEFORE, 0, "before", "BUILD", "Only those before this build: the next page."),
     TEXT(OPTION_REPOSITORY, 0, "repository", "URL", "Only those of this repository."),
     TEXT(OPTION_BRANCH, 0, "branch", "NAME", "Only those of this branch."),
+    OF_COMMIT,
     END,
 };
 static const struct option_row schedule_options[] = {
@@ -600,9 +609,12 @@ const struct command commands[] = {
                              "it is, and how that ended, to standard error.\n",
         .options = logs_options,
         .groups = AGENT_GROUPS | GROUP_NAMESPACE,
-        .examples = (const char *const[]){"cronwright logs reports/nightly-report",
-                                          "cronwright logs --failed reports/nightly-report",
-                                          "cronwright logs --follow --build b-51", NULL},
+        .examples =
+            (const char *const[]){"cronwright logs reports/nightly-report",
+                                  "cronwright logs --failed reports/nightly-report",
+                                  "cronwright logs --follow --build b-51",
+                                  "cronwright logs --search Traceback reports/nightly-report",
+                                  NULL},
         .run = command_logs,
     },
     {

@@ -117,13 +117,13 @@ static size_t print_both(const struct session *session, const json_t *deliveries
 // The path of the list with its options, a repository as its identity.
 static bool list_path(const struct session *session, int64_t limit, char **path, struct error *err)
 {
-    static const struct query_option query[] = {{OPTION_BEFORE, "before"},
-                                                {OPTION_REASON, "reason"}};
+    static const struct query_option query[] = {
+        {OPTION_BEFORE, "before"}, {OPTION_REASON, "reason"}, {OPTION_COMMIT, "commit"}};
     char identity[REPOSITORY_MAX + 1] = "";
     const char *repository = session->call->text[OPTION_REPOSITORY];
     if (repository != NULL && !repository_identify(repository, identity, err))
         return error_wrap(err, "--repository");
-    CLEANUP(free_ptr) char *options = session_query(session, query, 2);
+    CLEANUP(free_ptr) char *options = session_query(session, query, 3);
     CLEANUP(free_ptr) char *escaped = http_escape(identity);
     *path = xasprintf("/v1/deliveries%s%climit=%d%s%s", options, options[0] ? '&' : '?', (int)limit,
                       repository ? "&repository=" : "", escaped);
@@ -142,9 +142,9 @@ static int list_deliveries(struct session *session)
         return session_fail(session, &err);
     if (output_print(session, answer, &deliveries_naming))
         return STATUS_OK;
-    // A refused request has no repository and no reason of ours to be chosen by.
+    // A refused request has no repository, commit or reason of ours to be chosen by.
     bool chosen = call_has(call, OPTION_REPOSITORY) || call_has(call, OPTION_REASON) ||
-                  call_has(call, OPTION_BEFORE);
+                  call_has(call, OPTION_BEFORE) || call_has(call, OPTION_COMMIT);
     size_t shown = print_both(session, json_at(answer, "deliveries", NULL),
                               chosen ? NULL : json_at(answer, "refused", NULL), (size_t)limit);
     if (shown == 0)

@@ -8,6 +8,21 @@
 #include <string.h>
 #include <unistd.h>
 
+static bool check_search(const struct call *call, struct error *err)
+{
+    static const enum option_id others[] = {OPTION_FOLLOW, OPTION_TAIL, OPTION_SINCE,
+                                            OPTION_TIMESTAMPS};
+    static const char *const names[] = {"follow", "tail", "since", "timestamps"};
+    if (!call_has(call, OPTION_SEARCH))
+        return !call_has(call, OPTION_IGNORE_CASE) ||
+               error_set(err, ERR_INVALID, "--ignore-case is for --search");
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        if (call_has(call, others[i]))
+            return error_set(err, ERR_INVALID, "either --search or --%s, not both", names[i]);
+    }
+    return true;
+}
+
 static bool check_options(const struct call *call, struct error *err)
 {
     static const enum option_id of_runs[] = {OPTION_FAILED,     OPTION_RUN,       OPTION_ATTEMPT,
@@ -28,6 +43,8 @@ static bool check_options(const struct call *call, struct error *err)
         return error_set(err, ERR_INVALID, "either --failed or --run, not both");
     if (call_has(call, OPTION_FOLLOW) && call_has(call, OPTION_PREVIOUS))
         return error_set(err, ERR_INVALID, "either --follow or --previous, not both");
+    if (!check_search(call, err))
+        return false;
     if (call_has(call, OPTION_CONTAINER) &&
         !name_check("container", call->text[OPTION_CONTAINER], err))
         return false;
@@ -81,6 +98,39 @@ static int print_log(struct session *session, const char *path, const json_t *st
     return STATUS_OK;
 }
 
+// --- searching ---
+
+static void print_match(const struct session *session, const json_t *match)
+{
+    const char *text = field(match, "text");
+    bool clean = isatty(STDOUT_FILENO) && !call_has(session->call, OPTION_RAW);
+    CLEANUP(free_ptr) char *shown = clean ? text_clean(text) : xstrdup(text);
+    (void)printf("%" JSON_INTEGER_FORMAT ":%s\n", field_int(match, "line", 0), shown);
+}
+
+// Prints the lines of a log that have the text. `path` is the log's, with a query or without.
+static int print_matches(struct session *session, const char *path)
+{
+    static const struct query_option options[] = {{OPTION_SEARCH, "search"}};
+    struct error err;
+    CLEANUP(json_ptr) json_t *answer = NULL;
+    CLEANUP(free_ptr) char *query = session_query(session, options, 1);
+    CLEANUP(free_ptr)
+    char *asked = xasprintf("%s%c%s%s", path, strchr(path, '?') ? '&' : '?', query + 1,
+                            call_has(session->call, OPTION_IGNORE_CASE) ? "&ignoreCase=true" : "");
+    if (!client_get(&session->client, asked, &answer, &err))
+        return session_fail(session, &err);
+    const json_t *matches = json_at(answer, "matches", NULL);
+    size_t count = json_array_size(matches);
+    for (size_t i = 0; i < count; i++)
+        print_match(session, json_array_get(matches, i));
+    if (json_is_true(json_at(answer, "more", NULL)))
+        screen_say(&session->screen, MARK_WARNING,
+                   "there may be more: these are of the first %" JSON_INTEGER_FORMAT " lines",
+                   field_int(answer, "lines", 0));
+    return count > 0 ? STATUS_OK : STATUS_FAILED;
+}
+
 // --- builds ---
 
 static int build_logs(struct session *session)
@@ -97,7 +147,10 @@ static int build_logs(struct session *session)
                field_or_dash(json, "repository"), field_or_dash(json, "branch"));
     if (call_has(session->call, OPTION_FOLLOW))
         return follow_build(session, build);
-    CLEANUP(free_ptr) char *logs = xasprintf("%s/logs?follow=false", path);
+    bool search = call_has(session->call, OPTION_SEARCH);
+    CLEANUP(free_ptr) char *logs = xasprintf("%s/logs%s", path, search ? "" : "?follow=false");
+    if (search)
+        return print_matches(session, logs);
     int status = print_log(session, logs, json);
     if (status == STATUS_OK && strcmp(field(json, "state"), "failed") == 0)
         screen_say(&session->screen, MARK_FAILED, "%s", field_or_dash(json, "detail"));
@@ -197,6 +250,8 @@ static int run_logs(struct session *session)
     char *path = service_path(&service, "/runs/%s/logs?attempt=%d%s%s%s", name, attempt,
                               timestamps ? "&timestamps=true" : "", container ? "&container=" : "",
                               container ? container : "");
+    if (call_has(call, OPTION_SEARCH))
+        return print_matches(session, path);
     int status = print_log(session, path, run);
     if (status == STATUS_OK)
         say_state(session, run);

@@ -12,10 +12,21 @@ static const struct db_record mark_fields = {fields, sizeof fields / sizeof *fie
 // In the order of `fields`.
 #define COLUMNS "name, kind, state, created, scheduled_for, started, finished"
 
-static bool read_marks(struct statement *statement, size_t limit, struct run_mark out[],
-                       size_t *count, struct error *err)
+// `sql`: of a service; the limit and (only when it is asked for) the time are its last parameters.
+static bool list_marks(struct store *store, const char *sql, const char *namespace,
+                       const char *service, const struct wall_time *since, size_t limit,
+                       struct run_mark out[], size_t *count, struct error *err)
 {
     enum db_step step = DB_DONE;
+    CLEANUP(store_reader_release) struct db *db = store_reader(store);
+    CLEANUP(db_reset) struct statement *statement = db_prepare(db, sql, err);
+    if (!statement)
+        return false;
+    db_bind_text(statement, 1, namespace);
+    db_bind_text(statement, 2, service);
+    db_bind_int(statement, 3, (int64_t)limit);
+    if (since)
+        db_bind_int(statement, 4, since->ms);
     *count = 0;
     while (*count < limit && (step = db_step(statement, err)) == DB_ROW)
         db_read_record(statement, 0, &mark_fields, &out[(*count)++]);
@@ -27,14 +38,7 @@ bool store_run_marks(struct store *store, const char *namespace, const char *ser
 {
     static const char sql[] = "SELECT " COLUMNS " FROM runs WHERE namespace = ?1 AND service = ?2 "
                               "ORDER BY created DESC, id DESC LIMIT ?3";
-    CLEANUP(store_reader_release) struct db *db = store_reader(store);
-    CLEANUP(db_reset) struct statement *statement = db_prepare(db, sql, err);
-    if (!statement)
-        return false;
-    db_bind_text(statement, 1, namespace);
-    db_bind_text(statement, 2, service);
-    db_bind_int(statement, 3, (int64_t)limit);
-    return read_marks(statement, limit, out, count, err);
+    return list_marks(store, sql, namespace, service, NULL, limit, out, count, err);
 }
 
 bool store_run_marks_since(struct store *store, const char *namespace, const char *service,
@@ -44,16 +48,8 @@ bool store_run_marks_since(struct store *store, const char *namespace, const cha
     // Two parts, each with an index of its own: what is not over is open.
     static const char sql[] =
         "SELECT " COLUMNS " FROM runs INDEXED BY runs_finished WHERE namespace = ?1 "
-        "AND service = ?2 AND finished > 0 AND finished >= ?3 UNION ALL "
+        "AND service = ?2 AND finished > 0 AND finished >= ?4 UNION ALL "
         "SELECT " COLUMNS " FROM runs INDEXED BY runs_open WHERE namespace = ?1 AND service = ?2 "
-        "AND open = 1 AND finished = 0 ORDER BY created DESC LIMIT ?4";
-    CLEANUP(store_reader_release) struct db *db = store_reader(store);
-    CLEANUP(db_reset) struct statement *statement = db_prepare(db, sql, err);
-    if (!statement)
-        return false;
-    db_bind_text(statement, 1, namespace);
-    db_bind_text(statement, 2, service);
-    db_bind_int(statement, 3, since.ms);
-    db_bind_int(statement, 4, (int64_t)limit);
-    return read_marks(statement, limit, out, count, err);
+        "AND open = 1 AND finished = 0 ORDER BY created DESC LIMIT ?3";
+    return list_marks(store, sql, namespace, service, &since, limit, out, count, err);
 }

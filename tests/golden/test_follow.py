@@ -370,6 +370,25 @@ def test_part_of_a_log(shell, agent, clock):
     assert offsets[:2] == [None, str(began + 20)]
 
 
+def test_search(shell, agent, clock):
+    """Each line after its number; what else is said goes to standard error."""
+    found = {"matches": [{"line": 7, "text": "4211 rows \x1b[31mlost\x1b[0m"}, {"line": 9000, "text": "lost"}],
+             "lines": 9001, "more": True}
+    asked = []
+    agent.get(f"{RUNS}/{answers.FORCED}", ended(clock, attempt(clock, 1, "succeeded")))
+    agent.get(LOGS, lambda query, *_: asked.append(query) or Answer(body=found))
+    command = f"cronwright logs --run {answers.FORCED} --search 'rows & lost' --ignore-case reports/nightly-report"
+    result = shell.files(command)
+    assert (result.status, result.out) == (0, "7:4211 rows \x1b[31mlost\x1b[0m\n9000:lost\n")
+    assert "there may be more" in result.err and "first 9001 lines" in result.err
+    assert "\x1b[31mlost" not in shell.terminal(command).out
+    assert asked[0] == {"attempt": "1", "search": "rows & lost", "ignoreCase": "true"}
+    found = {"matches": [], "lines": 9001, "more": False}
+    assert shell.files(command).status == 1
+    for wrong in ("--search x --tail 1", "--search x --follow", "--ignore-case"):
+        assert shell.files(f"cronwright logs {wrong} reports/nightly-report").status != 0
+
+
 def test_control_sequences(shell, agent, clock):
     """On a terminal they are shown; files and pipes get every byte, and so does whoever asks for it."""
     text = b"\x1b[31mred\x1b[0m \x1b]0;title\x07 over\rwritten \xc2\x9b2J \xff end\r\n"

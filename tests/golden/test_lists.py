@@ -136,8 +136,10 @@ def test_deliveries_are_chosen(shell, agent):
     agent.get("/v1/deliveries", {"deliveries": [], "refused": []})
     shell.files("cronwright deliveries --repository git@github.com:Acme/Report.git --reason no-match")
     shell.files("cronwright deliveries --before 120 --limit 5")
+    shell.files("cronwright deliveries --commit 3fa9c1d")
     assert agent.asked("GET", "/v1/deliveries") == [
-        "reason=no-match&limit=20&repository=github.com%2Facme%2Freport", "before=120&limit=5"]
+        "reason=no-match&limit=20&repository=github.com%2Facme%2Freport", "before=120&limit=5",
+        "commit=3fa9c1d&limit=20"]
 
 
 def test_builds(shell, agent, clock, golden):
@@ -158,8 +160,9 @@ def test_builds(shell, agent, clock, golden):
 def test_builds_are_chosen(shell, agent):
     agent.get("/v1/builds", {"builds": []})
     shell.files("cronwright builds --repository https://github.com/acme/report --branch main --before b-51")
+    shell.files("cronwright builds --commit 3fa9c1d")
     assert agent.asked("GET", "/v1/builds") == [
-        "branch=main&limit=20&before=51&repository=github.com%2Facme%2Freport"]
+        "branch=main&limit=20&before=51&repository=github.com%2Facme%2Freport", "commit=3fa9c1d&limit=20"]
 
 
 def test_cancel(shell, agent, clock, golden):

@@ -109,7 +109,8 @@ def test_lines_by_their_numbers(talker, whole):
         assert (answer.headers["Log-Line"], answer.headers["Log-Lines"]) == (str(first), "121"), query
     assert "Log-Line" not in talker.api("GET", path).headers
     assert talker.api("GET", f"{path}?count=2").body == b"".join(lines[:2])
-    for query in ("line=0", "line=x", "count=0", "line=1&tail=1", "line=1&offset=0", "line=1&since=1h"):
+    for query in ("line=0", "line=x", "count=0", "line=1&tail=1", "line=1&offset=0", "line=1&since=1h",
+                  "limit=5", "ignoreCase=true"):
         assert talker.api("GET", f"{path}?{query}").status == 400, query
 
 
@@ -135,6 +136,9 @@ def test_search(talker, whole):
     assert match["text"].endswith("0…") and len(match["text"]) <= 1001
     for query in ("search=", "search=" + 257 * "x", "search=x&tail=1", "search=x&limit=0", "search=x&limit=1001"):
         assert talker.api("GET", f"{service.path}/runs/{run}/logs?{query}").status == 400, query
+    shown = talker.cli("logs", service.full_name, "--search", "ON STDERR", "--ignore-case")[0]
+    assert shown == "".join(f"{number}:{lines[number - 1]}\n" for number in having("on stderr"))
+    assert talker.cli("logs", service.full_name, "--search", "nowhere", status=1)[0] == ""
 
 
 def test_timestamps(talker, whole):
