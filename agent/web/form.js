@@ -1,0 +1,257 @@
+// Forms of a service's document: each field knows where in the document its value stands (a JSON Pointer), so that
+// what the agent finds wrong is shown at its field, and a change is sent as the difference alone.
+import { add, fill, h } from "./dom.js";
+
+/**
+ * @typedef {object} Field
+ * @property {string} at  JSON Pointer of its value
+ * @property {string} label
+ * @property {"text"|"port"|"number"|"choice"|"lines"|"map"|"bool"|"rows"} [kind]  text when absent
+ * @property {string} [help]
+ * @property {string} [hint]      placeholder
+ * @property {string[]} [words]   of a choice
+ * @property {number} [min]
+ * @property {number} [max]
+ * @property {boolean} [needed]
+ * @property {Column[]} [columns] of rows
+ * @property {(row: any) => any} [write]  a row's object of its columns' texts, for rows
+ * @property {(item: any) => any} [read]  and back
+ * @typedef {{key: string, label: string, words?: string[], hint?: string, narrow?: boolean}} Column
+ */
+
+const keysOf = (pointer) => pointer.slice(1).split("/").map((key) => key.replaceAll("~1", "/").replaceAll("~0", "~"));
+
+/** What stands in a document at a pointer; undefined: nothing. */
+export function valueAt(document, pointer) {
+    return keysOf(pointer).reduce((value, key) => value?.[key], document);
+}
+
+/** Puts it there, with the objects around it. */
+export function putAt(document, pointer, value) {
+    const keys = keysOf(pointer), last = keys.pop();
+    let place = document;
+    for (const key of keys)
+        place = place[key] ??= {};
+    place[last] = value;
+    return document;
+}
+
+const same = (a, b) => JSON.stringify(a ?? null) === JSON.stringify(b ?? null);
+
+let ids = 0;
+
+// --- one field ---
+
+const lines = (text) => text.split("\n").map((line) => line.trim()).filter(Boolean);
+
+// How each kind is shown, read and written. `read` gives undefined for what is not set.
+const KINDS = {
+    text: {
+        make: (field) => h("input", { type: "text", placeholder: field.hint, spellcheck: "false", autocomplete: "off" }),
+        read: (input) => input.value.trim() || undefined,
+        write: (input, value) => input.value = value ?? "",
+    },
+    port: { // a number or a name
+        make: (field) => KINDS.text.make(field),
+        read: (input) => /^\d+$/.test(input.value.trim()) ? Number(input.value) : input.value.trim() || undefined,
+        write: (input, value) => input.value = value ?? "",
+    },
+    number: {
+        make: (field) => h("input", { type: "number", min: field.min, max: field.max, placeholder: field.hint }),
+        read: (input) => input.value === "" ? undefined : Number(input.value),
+        write: (input, value) => input.value = value ?? "",
+    },
+    choice: {
+        make: (field) => h("select", null, field.words.map((word) => h("option", { value: word }, word || "not set"))),
+        read: (input) => input.value || undefined,
+        write: (input, value) => input.value = value ?? input.options[0].value,
+    },
+    bool: {
+        make: () => h("select", null, ["", "true", "false"].map((word) =>
+            h("option", { value: word }, { "": "not set", true: "yes", false: "no" }[word]))),
+        read: (input) => input.value === "" ? undefined : input.value === "true",
+        write: (input, value) => input.value = value === undefined || value === null ? "" : String(value),
+    },
+    lines: {
+        make: (field) => h("textarea", { rows: 2, placeholder: field.hint, spellcheck: "false" }),
+        read: (input) => input.value.trim() ? input.value.replace(/\n+$/, "").split("\n") : undefined,
+        write: (input, value) => input.value = (value ?? []).join("\n"),
+    },
+    map: {
+        make: (field) => h("textarea", { rows: 2, placeholder: field.hint, spellcheck: "false" }),
+        read: (input) => {
+            const found = lines(input.value).map((line) => [line, line.indexOf("=")]);
+            const wrong = found.find(([, at]) => at < 1);
+            if (wrong)
+                throw new Error(`"${wrong[0]}" is no NAME=value`);
+            return found.length ? Object.fromEntries(found.map(([line, at]) => [line.slice(0, at), line.slice(at + 1)])) : undefined;
+        },
+        write: (input, value) => input.value = Object.entries(value ?? {}).map(([key, text]) => `${key}=${text}`).join("\n"),
+    },
+};
+
+/** A list of objects as rows of inputs, to which more can be added. */
+class Rows {
+    constructor(field, changed) {
+        Object.assign(this, { field, changed });
+        this.box = h("div", { class: "rows" });
+        this.element = h("div", { role: "group" }, this.box,
+            h("button", { type: "button", class: "small", onclick: () => this.addRow({}, true) }, `Add ${field.label.toLowerCase()}`));
+    }
+
+    cell(column, row) {
+        const input = column.words ? h("select", null, column.words.map((word) => h("option", { value: word }, word)))
+            : h("input", { type: "text", placeholder: column.hint, spellcheck: "false" });
+        input.value = row[column.key] ?? column.words?.[0] ?? "";
+        input["column"] = column.key;
+        input.setAttribute("aria-label", column.label);
+        return h("div", { class: column.narrow ? "narrow" : null }, input);
+    }
+
+    addRow(row, focus = false) {
+        const element = h("div", { class: "row" }, this.field.columns.map((column) => this.cell(column, row)),
+            h("button", { type: "button", class: "quiet", "aria-label": "Remove", onclick: () => {
+                element.remove();
+                this.changed();
+            } }, "✕"));
+        this.box.append(element);
+        if (focus)
+            element.querySelector("input")?.focus();
+    }
+
+    get value() {
+        const rows = [...this.box.children].map((element) => Object.fromEntries(
+            [...element.querySelectorAll("input, select")].map((input) => [input["column"], input.value.trim()])));
+        const items = rows.map((row) => this.field.write(row)).filter((item) => item !== null);
+        return items.length ? items : undefined;
+    }
+
+    set value(items) {
+        fill(this.box);
+        for (const item of items ?? [])
+            this.addRow(this.field.read(item));
+    }
+}
+
+// --- the form ---
+
+export class Form {
+    /** @param {{title: string, fields: Field[], note?: any}[]} sections @param {any} document  what is filled in */
+    constructor(sections, document, changed = () => {}) {
+        this.fields = new Map();
+        this.changed = changed;
+        this.before = structuredClone(document);
+        this.rest = h("div", { role: "alert" });
+        this.element = h("div", { class: "form", oninput: () => changed() }, sections.map((section) => this.section(section)), this.rest);
+        this.fillIn(document);
+    }
+
+    section({ title, fields, note }) {
+        const element = h("fieldset", null, h("legend", null, title), note ? h("p", { class: "sub" }, note) : null,
+            h("div", { class: "fields" }, fields.map((field) => this.field(field))));
+        element["pointers"] = fields.map(({ at }) => at);
+        return element;
+    }
+
+    field(field) {
+        const id = `f${++ids}`, wrong = h("p", { class: "wrong", id: `${id}-wrong` });
+        const help = field.help ? h("small", { class: "muted", id: `${id}-help` }, field.help) : null;
+        const kind = KINDS[field.kind ?? "text"];
+        const rows = field.kind === "rows" ? new Rows(field, this.changed) : null;
+        const input = rows ? rows.element : kind.make(field);
+        input.id = id;
+        input.setAttribute("aria-describedby", [help ? `${id}-help` : "", `${id}-wrong`].join(" ").trim());
+        if (rows)
+            input.setAttribute("aria-label", field.label);
+        const label = rows ? h("span", { class: "label" }, field.label) : h("label", { for: id }, field.label);
+        const element = h("div", { class: `field${rows ? " whole" : ""}` }, label, field.needed ? h("span", { class: "muted" }, " needed") : null, input, help, wrong);
+        this.fields.set(field.at, { field, element, input, wrong,
+            read: rows ? () => rows.value : () => kind.read(input),
+            write: rows ? (value) => rows.value = value : (value) => kind.write(input, value) });
+        return element;
+    }
+
+    fillIn(document) {
+        for (const [at, { write }] of this.fields)
+            write(valueAt(document, at));
+    }
+
+    get(at) {
+        return this.fields.get(at)?.read();
+    }
+
+    set(at, value) {
+        this.fields.get(at)?.write(value);
+        this.changed();
+    }
+
+    /** Hides fields that do not matter now; they are not read then. */
+    showOnly(wanted) {
+        for (const [at, { element }] of this.fields)
+            element.hidden = !wanted(at);
+        for (const section of this.element.querySelectorAll("fieldset"))
+            section.hidden = !section["pointers"].some(wanted);
+    }
+
+    /** Everything that is filled in, into `document`. What cannot be read is shown, and thrown. */
+    read(document = {}) {
+        for (const [at, entry] of this.fields) {
+            if (entry.element.hidden)
+                continue;
+            const value = this.readField(at, entry);
+            if (value !== undefined)
+                putAt(document, at, value);
+        }
+        return document;
+    }
+
+    readField(at, entry) {
+        try {
+            return entry.read();
+        } catch (error) {
+            this.showErrors([{ pointer: at, detail: error.message }]);
+            throw error;
+        }
+    }
+
+    /** A JSON Merge Patch of what differs from before; null: nothing does. */
+    difference() {
+        let patch = null;
+        for (const [at, entry] of this.fields) {
+            if (entry.element.hidden)
+                continue;
+            const value = this.readField(at, entry), before = valueAt(this.before, at);
+            if (!same(value, before))
+                patch = putAt(patch ?? {}, at, value ?? null);
+        }
+        return patch;
+    }
+
+    clearErrors() {
+        for (const { input, wrong } of this.fields.values()) {
+            fill(wrong);
+            input.removeAttribute("aria-invalid");
+        }
+        fill(this.rest);
+    }
+
+    /** Each at its field, or at the nearest above it; others at the end. The first gets the focus. */
+    showErrors(errors) {
+        this.clearErrors();
+        const others = [];
+        let first = null;
+        for (const { pointer, detail } of errors) {
+            const at = [...this.fields.keys()].find((key) => pointer === key || pointer.startsWith(`${key}/`));
+            const entry = at && this.fields.get(at);
+            if (!entry || entry.element.hidden) {
+                others.push(h("p", { class: "bad" }, h("code", null, pointer), " ", detail));
+                continue;
+            }
+            add(entry.wrong, entry.wrong.hasChildNodes() ? " " : "", detail);
+            entry.input.setAttribute("aria-invalid", "true");
+            first ??= entry.input.matches("input, select, textarea") ? entry.input : entry.input.querySelector("input, button");
+        }
+        fill(this.rest, others);
+        first?.focus();
+    }
+}
