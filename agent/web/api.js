@@ -87,7 +87,7 @@ export async function request(method, where, more) {
 export const get = (where, query, signal) => request("GET", where, { query, signal });
 export const post = (where, body, headers) => request("POST", where, { body: body ?? {}, headers });
 
-/** One at a time: called while `act` still works, it is done once more after that. @param {() => Promise<any>} act */
+/** One at a time: called while `act` works, it is done once more after that. @param {() => Promise<any>} act */
 export function inTurn(act) {
     let working = null, again = false;
     const work = async () => {
@@ -132,7 +132,7 @@ async function readEvents(body, event, alive) {
 /**
  * Keeps a stream of updates open while the tab is seen, and says honestly how that stands.
  * `event(kind, data)`: those of the API, and "reload" whenever some may have been missed.
- * `mark(state)`: "live", "reconnecting", "polling" (the agent has no more streams to give), "paused".
+ * `mark(state)`: "live", "outdated" (live, but the agent has a newer page), "reconnecting", "polling" (the agent has no more streams to give), "paused".
  */
 export class Updates {
     constructor(event, mark) {
@@ -203,7 +203,7 @@ export class Updates {
             return this.event(kind, data);
         setClock(data.now);
         this.failures = 0;
-        this.mark("live");
+        this.mark(import.meta.url.includes(`/${data.page}/`) ? "live" : "outdated");
         if (this.seen)
             this.event("reload", data);
         this.seen = true;

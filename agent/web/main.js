@@ -41,6 +41,7 @@ const NAVIGATION = [["services", "Services"], ["timeline", "Timeline"], ["delive
 const CONNECTION = { // state → [tone, word, what it means]
     connecting: ["quiet", "connecting …", "Asking the agent for live updates"],
     live: ["good", "live", "What changes is shown at once"],
+    outdated: ["warn", "live; reload for the new version", "The agent has been updated and brings a newer page"],
     reconnecting: ["bad", "reconnecting …", "The agent cannot be reached: what is shown may be old"],
     polling: ["warn", "every 15 s", "Too many pages are open for live updates: this one asks every 15 seconds"],
     paused: ["quiet", "paused", "Goes on as soon as this tab is seen"],
@@ -50,7 +51,7 @@ const SAID_MS = 6000;
 
 const main = /** @type {HTMLElement} */ (document.getElementById("main"));
 const said = /** @type {HTMLElement} */ (document.getElementById("said"));
-let view = {}, shown = 0, place = "", updates = null, saidTimer = 0;
+let view = {}, missed = null, shown = 0, place = "", updates = null, saidTimer = 0;
 
 /** @type {Context} */
 const context = {
@@ -126,6 +127,7 @@ async function route() {
     place = location.hash;
     view.close?.();
     view = {};
+    missed = []; // what happens while a view is being made is told to it afterwards
     frame(found?.first ?? "");
     const next = h("div", { class: "view" });
     main.setAttribute("aria-busy", "true");
@@ -141,13 +143,22 @@ async function route() {
         if (turn !== shown)
             return void opened.close?.();
         view = opened;
+        missed.forEach((event) => view.update?.(event));
     } catch (problem) {
         if (turn !== shown)
             return;
         main.replaceChildren(fill(next, failure(problem)));
     }
+    missed = null;
     main.removeAttribute("aria-busy");
     arrive(next);
+}
+
+function happened(kind, data) {
+    if (missed)
+        missed.push({ kind, data });
+    else
+        view.update?.({ kind, data });
 }
 
 function failure(problem) {
@@ -216,7 +227,7 @@ async function begin(session) {
     document.getElementById("head")?.replaceChildren();
     frame("");
     connection("connecting");
-    updates = new Updates((kind, data) => view.update?.({ kind, data }), connection);
+    updates = new Updates(happened, connection);
     await updates.start();
 }
 

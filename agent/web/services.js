@@ -1,6 +1,6 @@
 // The list of all services: by project and environment (a namespace), failing ones first. Rows are kept by the
 // events of the agent. What is sought and which count is pressed are in the address: #/services?show=failing&q=vat
-import { address, get, path } from "./api.js";
+import { address, get, inTurn, path } from "./api.js";
 import { fill, h, keyed, marked } from "./dom.js";
 import { BUILDS, RESULTS, STATES, duration, imageShort, plural, repositoryShort, stateOf } from "./format.js";
 import { badge, commit, empty, lasting, mark, notice, tag, when, zoned } from "./marks.js";
@@ -144,6 +144,8 @@ class List {
         this.query = params.query.get("q") ?? "";
         this.most = FIRST_ROWS;
         this.frame = this.idle = 0;
+        this.meanwhile = null; // what is told while the list is asked for
+        this.reload = inTurn(() => Promise.all([this.load(), this.loadBuilds()]));
         this.build(place);
     }
 
@@ -167,11 +169,14 @@ class List {
     }
 
     async load() {
+        const meanwhile = this.meanwhile = [];
         const answer = await get(path("services"), { strip: STRIP });
         this.rows = rows = new Map(answer.services.map((row) => [keyOf(row), row]));
         this.texts = new Map(answer.services.map((row) => [keyOf(row), textOf(row)]));
         this.webhooks = answer.webhooks.listen;
         fill(this.notices, refusedNotice(answer.refused));
+        this.meanwhile = null;
+        meanwhile.forEach((event) => this.take(event)); // the answer may be older than they are
         this.render();
     }
 
@@ -192,8 +197,14 @@ class List {
 
     update({ kind, data }) {
         if (kind === "reload")
-            return Promise.all([this.load(), this.loadBuilds()]).catch((problem) => this.context.say(problem.message,
-                "bad"));
+            return this.reload().catch((problem) => this.context.say(problem.message, "bad"));
+        this.meanwhile?.push({ kind, data });
+        if (this.take({ kind, data }))
+            this.frame ||= requestAnimationFrame(() => this.render());
+    }
+
+    /** Whether it changes what is shown. */
+    take({ kind, data }) {
         if (kind === "service") {
             const before = this.rows.get(keyOf(data));
             this.rows.set(keyOf(data), data);
@@ -203,10 +214,8 @@ class List {
             this.rows.delete(keyOf(data));
         } else if (kind === "build") {
             this.builds.set(branchOf(data.repository, data.branch), data);
-        } else {
-            return;
         }
-        this.frame ||= requestAnimationFrame(() => this.render());
+        return ["service", "service-gone", "build"].includes(kind);
     }
 
     // A failure is said; all the rest is seen.
