@@ -16,8 +16,7 @@ function sourceChoice(value, change) {
         h("input", { type: "radio", name: "source", value: key, checked: key === value, onchange: () => change(key) }), h("span", null, word, h("small", null, meaning))))));
 }
 
-// The registry's place for a repository's images, as its name suggests, until somebody says another.
-const COMMON = { "/source/git/branch": "main" };
+const COMMON = { "/source/git/branch": "main" }; // filled in from the start
 
 class Create {
     constructor(place, params, context) {
@@ -28,13 +27,13 @@ class Create {
         this.form.fields.get("/schedule").element.append(this.explanation.element);
         this.wrong = h("div");
         this.button = h("button", { class: "primary" }, "Create draft");
-        const [identity, ...others] = [...this.form.element.children];
+        this.form.element.firstElementChild.after(sourceChoice(this.source, (key) => this.choose(key)));
         fill(place, h("div", { class: "title" }, h("h1", null, "New service")),
             h("p", { class: "muted" }, "It becomes a draft: nothing runs until you have reviewed and started it."),
             h("form", { novalidate: true, onsubmit: (event) => {
                 event.preventDefault();
                 this.create();
-            } }, h("div", { class: "form" }, identity, sourceChoice(this.source, (key) => this.choose(key)), others), this.wrong,
+            } }, this.form.element, this.wrong,
             h("div", { class: "buttons" }, h("a", { class: "button", href: "#/services" }, "Cancel"), this.button)));
         this.choose(this.source);
     }

@@ -190,7 +190,7 @@ export class Form {
         for (const [at, { element }] of this.fields)
             element.hidden = !wanted(at);
         for (const section of this.element.querySelectorAll("fieldset"))
-            section.hidden = !section["pointers"].some(wanted);
+            section.hidden = section["pointers"] ? !section["pointers"].some(wanted) : false;
     }
 
     /** Everything that is filled in, into `document`. What cannot be read is shown, and thrown. */

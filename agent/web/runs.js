@@ -65,7 +65,7 @@ class Runs {
         this.older.hidden = !this.more;
         this.table.hidden = this.runs.length === 0;
         fill(this.none, this.runs.length ? null : empty("No such run", h("p", null, this.filter.kind || this.filter.state ? "No run is of that kind and result." : "It has never run.")));
-        fill(this.picture, durations(this.runs, { usual, deadline: document.maxDurationSeconds ?? null, zone: status.timeZone }));
+        fill(this.picture, durations(this.runs, { usual, deadline: document?.maxDurationSeconds ?? null, zone: status.timeZone }));
     }
 
     update({ kind }) {
