@@ -6,6 +6,7 @@
 #include "agent/admin/changes.h"
 #include "agent/admin/page.h"
 #include "agent/admin/services.h"
+#include "agent/admin/strip.h"
 #include "agent/store/runs.h"
 #include "deploy/services.h"
 
@@ -13,25 +14,35 @@
 #include <string.h>
 
 #define HEARTBEAT_MS  10000 // without anything else to say
-#define RETRY_SECONDS 15    // until who is one too many may ask again
+#define STRIP_MARKS   30
+#define RETRY_SECONDS 15 // until who is one too many may ask again
 
 struct stream {
     const struct admin *admin;
     struct admin_caller caller;
     struct changes_reader reader;
-    json_t *due;     // what is to be told of yet: keys of changes_take()
-    json_t *running; // admin_running(), while there is something due; NULL: not asked for
+    json_t *due;         // what is to be told of yet: keys of changes_take()
+    json_t *running;     // admin_running(), while there is something due; NULL: not asked for
+    struct strip *strip; // likewise
     struct mono_time heartbeat;
     char *text; // being sent; NULL: nothing
     size_t sent;
 };
+
+static void forget_common(struct stream *stream)
+{
+    json_decref(stream->running);
+    strip_destroy(stream->strip);
+    stream->running = NULL;
+    stream->strip = NULL;
+}
 
 static void release_stream(void *user)
 {
     struct stream *stream = user;
     changes_leave(stream->admin->changes);
     json_decref(stream->due);
-    json_decref(stream->running);
+    forget_common(stream);
     free(stream->text);
     free(stream);
 }
@@ -72,7 +83,12 @@ static void say_service(struct stream *stream, const struct config_token *token,
     }
     if (!stream->running)
         stream->running = admin_running(admin);
-    say_event(stream, "service", admin_service_row_among(admin, service, stream->running));
+    if (!stream->strip)
+        stream->strip = strip_create(admin, STRIP_MARKS);
+    json_t *row = admin_service_row_among(admin, service, stream->running);
+    if (row)
+        strip_add(stream->strip, service, row);
+    say_event(stream, "service", row);
 }
 
 static void add_service(struct stream *stream, const char *namespace_, const char *name)
@@ -132,10 +148,8 @@ static void tell_next(struct stream *stream, const struct config_token *token)
         json_object_del(stream->due, key);
         tell_of(stream, token, key);
     }
-    if (json_object_size(stream->due) == 0) {
-        json_decref(stream->running);
-        stream->running = NULL;
-    }
+    if (json_object_size(stream->due) == 0)
+        forget_common(stream);
 }
 
 static ssize_t send_text(struct stream *stream, char *out, size_t room)
