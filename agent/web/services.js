@@ -66,10 +66,10 @@ function liveCell(row, build) {
     const { live } = row;
     if (!live)
         return h("td", { class: "live" }, row.repository ? h("span", { class: "muted" }, "not built yet")
-            : h("div", { class: "line" }, h("code", { class: "commit", title: row.image }, imageShort(row.image))),
+            : h("div", { class: "top" }, h("code", { class: "commit", title: row.image }, imageShort(row.image))),
         buildLine(row, build));
     return h("td", { class: "live" },
-        h("div", { class: "line" }, commit(live.commit), " ", live.subject ? h("bdi", { title: live.subject },
+        h("div", { class: "top" }, commit(live.commit), " ", live.subject ? h("bdi", { title: live.subject },
             live.subject) : null),
         h("div", { class: "sub" }, row.pinned ? [tag("pinned", "warn", "It does not follow its branch"), " "] : null,
             when(live.patched), live.author ? [" · ", h("bdi", null, live.author)] : null),
@@ -97,7 +97,7 @@ function resultCell(row) {
             h("span", { class: "muted" }, run === null ? "never run" : "not known now"), runningLine(row));
     const failed = run.state === "failed";
     return h("td", { class: "result" },
-        h("div", { class: "line" }, h("a", { href: address(["runs", row.namespace, row.name, run.name]),
+        h("div", { class: "top" }, h("a", { href: address(["runs", row.namespace, row.name, run.name]),
             title: run.reason },
             mark(RESULTS, run.state, failed && run.reason ? run.reason.split(": ")[0] : null)), " ",
         h("span", { class: "muted" }, when(run.finished))),
@@ -110,7 +110,7 @@ function resultCell(row) {
 function nextCell(row) {
     if (!row.next)
         return h("td", { class: "next" }, h("span", { class: "muted" }, row.state === "stopped" ? "stopped" : "–"));
-    return h("td", { class: "next" }, h("div", { class: "line" }, when(row.next, row.timeZone)),
+    return h("td", { class: "next" }, h("div", { class: "top" }, when(row.next, row.timeZone)),
         h("div", { class: "sub", title: row.sentence ?? row.schedule }, zoned(row.next, row.timeZone)));
 }
 

@@ -36,10 +36,11 @@ def slow(place, agent):
 
 
 def test_a_row_says_how_a_service_is(page, agent, good, bad):
-    agent_run = good.ended(agent, good.force(agent).json["name"])
-    assert agent_run["state"] == "succeeded"
+    assert good.ended(agent, good.force(agent).json["name"])["state"] == "succeeded"
     row = page.row(good)
     expect(row).to_contain_text("started")
+    expect(row.locator(".result time")).to_be_visible()
+    expect(row.locator(".next time").first).to_be_visible()
     expect(row).to_contain_text("succeeded")
     expect(row.locator(".next")).to_contain_text(re.compile(r"in \d"))
     expect(row.locator(".next")).to_contain_text("Etc/UTC")
