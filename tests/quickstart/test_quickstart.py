@@ -129,6 +129,16 @@ def test_each_step_is_shown_with_its_time(kept):
     assert times == sorted(times) and times[-1] > 0
 
 
+def test_the_page_is_where_it_says(kept):
+    url, token = re.search(r"The page: (http://\S+/) \(the admin token to sign in with: cat (\S+)\)", kept.out).groups()
+    assert url == kept.environment["CRONWRIGHT_URL"] + "/"
+    page = kept.shell(f"curl --fail --silent {url}")
+    assert page.startswith("<!DOCTYPE html>") and "main.js" in page
+    signed_in = kept.shell(f"""printf '{{"token": "%s"}}' "$(cat {token})" |
+        curl --fail --silent --header 'Content-Type: application/json' --header 'Cronwright-Page: 1' --data @- {url}v1/session""")
+    assert '"role":"admin"' in signed_in.replace(": ", ":")
+
+
 def test_runs_print_what_was_pushed(kept):
     runs = re.findall(r"^ +\| (.*)$", kept.out, re.MULTILINE)
     assert runs == ["nightly report, edition 1", "4211 rows read", "nightly report, edition 2", "4211 rows read"]
