@@ -132,7 +132,8 @@ async function readEvents(body, event, alive) {
 /**
  * Keeps a stream of updates open while the tab is seen, and says honestly how that stands.
  * `event(kind, data)`: those of the API, and "reload" whenever some may have been missed.
- * `mark(state)`: "live", "outdated" (live, but the agent has a newer page), "reconnecting", "polling" (the agent has no more streams to give), "paused".
+ * `mark(state)`: "live", "outdated" (live, but the agent has a newer page), "reconnecting", "polling" (the agent has
+ * no more streams to give), "paused".
  */
 export class Updates {
     constructor(event, mark) {
