@@ -164,7 +164,8 @@ export class Form {
         if (rows)
             input.setAttribute("aria-label", field.label);
         const label = rows ? h("span", { class: "label" }, field.label) : h("label", { for: id }, field.label);
-        const element = h("div", { class: `field${rows ? " whole" : ""}` }, label, field.needed ? h("span", { class: "muted" }, " needed") : null, input, help, wrong);
+        const needed = field.needed ? h("small", { class: "muted" }, " needed") : null;
+        const element = h("div", { class: `field${rows ? " whole" : ""}` }, h("div", null, label, needed), input, help, wrong);
         this.fields.set(field.at, { field, element, input, wrong,
             read: rows ? () => rows.value : () => kind.read(input),
             write: rows ? (value) => rows.value = value : (value) => kind.write(input, value) });

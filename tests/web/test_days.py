@@ -47,7 +47,7 @@ def test_a_delivery_arrives_while_one_looks(page, agent, place):
     page.go("#/deliveries")
     expect(page.tab.get_by_role("heading", name="Deliveries")).to_be_visible()
     commit = repository.push(report(place.cluster, "never"), "Nobody waits for it")
-    agent.accept(forges.github(forges.github_push(repository.url, commit), FORGE_SECRETS["github"]))
+    agent.accept(forges.github(forges.github_push(repository.url, commit), FORGE_SECRETS["github"]), "no-match")
     expect(page.tab.get_by_role("row").filter(has_text=commit[:7])).to_contain_text("no-match")
 
 
