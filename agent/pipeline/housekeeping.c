@@ -6,6 +6,7 @@
 #include "agent/pipeline/steps.h"
 
 #include <dirent.h>
+#include <malloc.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -135,13 +136,20 @@ static void sweep_logs(struct pipeline *pipeline)
 
 // --- the thread ---
 
+// What many requests at once took is the system's again.
+static void give_memory_back(struct pipeline *pipeline)
+{
+    (void)pipeline;
+    malloc_trim(0);
+}
+
 static const struct {
     enum chores chore;
     void (*run)(struct pipeline *pipeline);
 } chores[] = {
     {CHORE_SWEEP, wake_unfinished}, // first: somebody may wait for that
-    {CHORE_SWEEP, trim_store},      {CHORE_SWEEP, sweep_logs},     {CHORE_SWEEP, spool_sweep},
-    {CHORE_SWEEP, mirrors_sweep},   {CHORE_MIRRORS, mirrors_trim},
+    {CHORE_SWEEP, trim_store},      {CHORE_SWEEP, sweep_logs},       {CHORE_SWEEP, spool_sweep},
+    {CHORE_SWEEP, mirrors_sweep},   {CHORE_SWEEP, give_memory_back}, {CHORE_MIRRORS, mirrors_trim},
 };
 
 bool housekeeping_goes_on(struct pipeline *pipeline)
