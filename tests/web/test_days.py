@@ -76,4 +76,3 @@ def test_the_timeline(page, busy):
 
 def test_screenshots(pictures, agent, pushed, busy):
     pictures(agent, "deliveries", "#/deliveries", lambda page: expect(page.tab.get_by_role("table").first).to_contain_text("deployed"))
-    pictures(agent, "timeline", "#/timeline", lambda page: expect(page.tab.get_by_role("region", name="Timeline")).to_contain_text(busy[0].name))

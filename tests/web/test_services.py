@@ -235,10 +235,3 @@ def test_what_a_name_hides_is_shown(page):
         return texts.map(visible);
     }""", ["a\u202eb", "a\x07b", "a\u200bb", "a\x85b", "tab\tand\nline", "日本 é 👍"])
     assert shown == ["a⟨U+202E⟩b", "a␇b", "a⟨U+200B⟩b", "a⟨U+0085⟩b", "tab\tand\nline", "日本 é 👍"]
-
-
-def test_screenshots(pictures, agent, good, bad):
-    pictures(agent, "services", "#/services", lambda page: expect(page.row(good)).to_be_visible())
-    pictures(agent, "overview", f"#/services/{bad.namespace}/{bad.name}",
-             lambda page: expect(page.tab.get_by_role("heading", name="Last result")).to_be_visible())
-
