@@ -169,8 +169,9 @@ void pipeline_service_live_id(const struct pipeline *pipeline, const struct serv
 
 // Of each service, by the uid of its CronJob: "asked", what was live when the head was last asked
 // for; "answered", what was when the newest answer was asked for; and "before": builds of a greater
-// id were wanted after that had been seen. In memory: after a start the head is asked for once
-// more.
+// id were wanted after that had been seen; "written", which commit this agent has put there, and
+// "times", how often since the head was another. In memory: after a start the head is asked for
+// once more.
 void live_init(struct live *live)
 {
     pthread_mutex_init(&live->lock, NULL);
@@ -244,6 +245,20 @@ static bool keep_id(void *user, const struct build *build)
     return false;
 }
 
+static void forget_other_heads(struct work *work)
+{
+    struct live *live = &work->pipeline->live;
+    pthread_mutex_lock(&live->lock);
+    for (size_t g = 0; g < work->group_count; g++)
+        for (size_t i = 0; i < work->groups[g].count; i++) {
+            json_t *sight = sight_of(live, work->groups[g].services[i]->uid);
+            const char *written = json_text_at(sight, "written", NULL);
+            if (written && strcmp(written, work->head.commit) != 0)
+                json_object_del(sight, "written");
+        }
+    pthread_mutex_unlock(&live->lock);
+}
+
 bool live_answered(struct work *work)
 {
     int64_t newest = 0;
@@ -252,7 +267,16 @@ bool live_answered(struct work *work)
     if (!store_build_list(work->pipeline->parts.store, &filter, keep_id, &newest, &work->err))
         return false;
     each_service(work, note_answered, newest);
+    forget_other_heads(work);
     return true;
+}
+
+// The lock is held.
+static int64_t times_written(const json_t *sight, const char *commit)
+{
+    const char *written = json_text_at(sight, "written", NULL);
+    return written && strcmp(written, commit) == 0 ? json_int_or(json_object_get(sight, "times"), 0)
+                                                   : 0;
 }
 
 void live_written(struct work *work, const struct service *service, const struct build *build)
@@ -262,7 +286,19 @@ void live_written(struct work *work, const struct service *service, const struct
     json_t *sight = sight_of(live, service->uid);
     json_object_set_new(sight, "answered", mark_of(service));
     json_object_set_new(sight, "before", json_integer(build->id));
+    int64_t times = times_written(sight, build->commit);
+    json_object_set_new(sight, "written", json_text(build->commit));
+    json_object_set_new(sight, "times", json_integer(times + 1));
     pthread_mutex_unlock(&live->lock);
+}
+
+int live_times_written(struct work *work, const struct service *service, const struct build *build)
+{
+    struct live *live = &work->pipeline->live;
+    pthread_mutex_lock(&live->lock);
+    int64_t times = times_written(json_object_get(live->sights, service->uid), build->commit);
+    pthread_mutex_unlock(&live->lock);
+    return (int)times;
 }
 
 enum live_order live_order(struct work *work, const struct service *service, int64_t *before)

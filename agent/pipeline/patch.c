@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define PATCH_TRIES 5 // conflicts in a row on one CronJob
-#define AGAIN_MAX   3 // times one build is put back into one service in a sweep's interval
+#define AGAIN_MAX   3 // times one build is put back into one service: see may_patch_again()
 
 enum verdict {
     VERDICT_PATCHED,
@@ -139,6 +139,21 @@ static bool follows(const struct service *service, const char *image)
            strcmp(service->image, image) != 0;
 }
 
+// Another agent's remote may say another head, as replicas do that lag: neither gives in to the
+// other, until its own remote says something else.
+static enum verdict may_come_back(struct work *work, const struct service *service,
+                                  const struct build *build)
+{
+    if (live_times_written(work, service, build) < AGAIN_MAX)
+        return VERDICT_PATCHED;
+    log_line(LOG_WARNING,
+             "a service gets another commit each time: left alone until the head is "
+             "another",
+             "namespace", service->namespace_, "service", service->name, "commit", build->commit,
+             "other", service->commit, NULL);
+    return VERDICT_FOUGHT;
+}
+
 // A finished build is put back into a service that lost it: one that was made anew, say. Not
 // without end, though: somebody else may put another image back each time. (What was done at a time
 // to come was done before the clock was set back.)
@@ -148,8 +163,10 @@ static enum verdict may_patch_again(struct work *work, const struct service *ser
     struct wall_time now = wall_now();
     struct wall_time since = {now.ms - work->config->sweep.interval_ms};
     int count;
-    if (build->state != BUILD_DONE || follows(service, image))
+    if (build->state != BUILD_DONE)
         return VERDICT_PATCHED;
+    if (follows(service, image))
+        return may_come_back(work, service, build);
     if (!count_patches(work, service, build, since, now, &count))
         return VERDICT_FAILED;
     return count < AGAIN_MAX ? VERDICT_PATCHED : VERDICT_FOUGHT;

@@ -305,6 +305,8 @@ void live_asked(struct work *work);
 bool live_answered(struct work *work) MUST_CHECK;
 // A patch of ours was written; `service` as it is then.
 void live_written(struct work *work, const struct service *service, const struct build *build);
+// How often that was of this commit since the head was another.
+int live_times_written(struct work *work, const struct service *service, const struct build *build);
 enum live_order {
     LIVE_OLDER,   // than the head that is known, and than builds of ids greater than *before
     LIVE_ASKED,   // an answer that is on its way will tell

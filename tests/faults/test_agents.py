@@ -4,12 +4,13 @@ import collections
 import concurrent.futures
 import random
 import secrets
+import shutil
 import threading
 import time
 
 import pytest
 
-from agents import TOKENS, merged
+from agents import HELPER, TOKENS, merged
 from cluster import path_of
 from gatekeepers import Gatekeeper
 from ledger import Ledger
@@ -148,6 +149,59 @@ def test_a_failure_is_not_tried_again_by_the_one_that_hears_late(agents, own_pla
         agent.outcome_of(again, "deployed")
     same_truth(agents, work.repository, work.service, commit)
     assert nothing_twice(book) == (2, 1)
+
+
+# Asks a replica instead, as long as there is one.
+LAGGING_HELPER = """#!/bin/sh
+request=$(cat)
+[ ! -e {replica} ] || request=$(printf %s "$request" | sed "$(cat {replica})")
+exec {helper} <<END
+$request
+END
+"""
+
+
+@pytest.fixture
+def lagging(own_place, quick):
+    """Two agents, of which the second asks a replica of the remote that `.replica_of(repository)` makes."""
+    directory = own_place.directory / "lagging"
+    directory.mkdir()
+    script, replica = directory / "cronwright-git", directory / "replica"
+    script.write_text(LAGGING_HELPER.format(replica=replica, helper=HELPER))
+    script.chmod(0o755)
+    one = Twin(own_place, "prompt", **quick.settings())
+    other = Twin(own_place, "late", **merged(quick.settings(), {"git": {"helper": str(script)}}))
+
+    def replica_of(repository):
+        shutil.copytree(repository.bare, repository.bare.with_name(f"replica-{repository.bare.name}"))
+        replica.write_text(f"s#/{repository.bare.name}#/replica-{repository.bare.name}#g")
+    other.replica_of, other.catches_up = replica_of, replica.unlink
+    for agent in (one, other):
+        agent.start()
+    yield one, other
+    for agent in (one, other):
+        agent.finish()
+
+
+def test_remotes_that_disagree(lagging, own_place, book):
+    """Each agent believes its own; neither patches for ever, and they agree when their remotes do."""
+    one, other = lagging
+    work = Work(own_place, lagging, "replica")
+    old, deliveries = work.push("old", *lagging)
+    for agent, delivery in zip(lagging, deliveries):
+        agent.outcome_of(delivery, "deployed")
+    other.replica_of(work.repository)
+    new, deliveries = work.push("new", *lagging)
+    given_up = "a service gets another commit each time"
+    eventually(lambda: given_up in one.log_text() or given_up in other.log_text(), "one of them gives in", 120)
+    for agent, delivery in zip(lagging, deliveries):
+        agent.outcome(delivery)
+    other.catches_up()
+    other.outcome(other.told_of(work.repository, new))
+    one.outcome(one.told_of(work.repository, new))
+    work.is_live(new)
+    book.catch_up()
+    assert 2 <= len([patch for patch in book.patches if patch.name == work.service.name]) <= 9, (old, book.patches)
 
 
 # --- different work ---
