@@ -14,8 +14,10 @@ function row(build) {
     const why = [build.reason, build.detail].filter(Boolean).join(": ");
     return h("tr", null,
         h("th", { scope: "row" }, h("a", { href: address(["builds", build.build]) }, build.build)),
-        h("td", null, mark(BUILDS, build.state), why ? h("div", { class: build.state === "failed" ? "bad sub" : "sub" }, why) : null),
-        h("td", null, commit(build.commit), " ", h("bdi", null, build.subject ?? ""), build.author ? h("div", { class: "sub" }, h("bdi", null, build.author)) : null),
+        h("td", null, mark(BUILDS, build.state),
+            why ? h("div", { class: build.state === "failed" ? "bad sub" : "sub" }, why) : null),
+        h("td", null, commit(build.commit), " ", h("bdi", null, build.subject ?? ""),
+            build.author ? h("div", { class: "sub" }, h("bdi", null, build.author)) : null),
         h("td", null, when(build.created)),
         h("td", null, over ? duration(build.kanikoSeconds) : lasting(build.created)),
         h("td", null, build.services ? String(build.services) : "–"));
@@ -25,8 +27,10 @@ function row(build) {
 export async function show(place, params, context) {
     const { status } = context.service;
     const query = { repository: repositoryShort(status.repository), branch: status.branch, limit: PAGE };
-    const body = h("tbody"), none = h("div"), table = h("div", { class: "scroll" }, h("table", { class: "list" }, h("caption", { class: "unseen" }, "Builds, newest first"),
-        h("thead", null, h("tr", null, ["Build", "Result", "Commit", "When", "Took", "Services"].map((word) => h("th", { scope: "col" }, word)))), body));
+    const body = h("tbody"), none = h("div"), table = h("div", { class: "scroll" }, h("table", { class: "list" },
+        h("caption", { class: "unseen" }, "Builds, newest first"),
+        h("thead", null, h("tr", null, ["Build", "Result", "Commit", "When", "Took", "Services"].map((word) =>
+            h("th", { scope: "col" }, word)))), body));
     const older = h("button", { type: "button", hidden: true, onclick: () => load(true) }, "Older builds");
     let builds = [];
 
@@ -36,13 +40,15 @@ export async function show(place, params, context) {
         keyed(body, builds, (build) => build.build, row);
         older.hidden = answer.builds.length < PAGE;
         table.hidden = builds.length === 0;
-        fill(none, builds.length ? null : empty("No build yet", h("p", null, "The branch's head is built after a push, or by Build now.")));
+        fill(none, builds.length ? null : empty("No build yet",
+            h("p", null, "The branch's head is built after a push, or by Build now.")));
     }
 
     fill(place, table, none, h("p", null, older));
     await load();
     return { update: ({ kind, data }) => {
-        if (kind === "reload" || (kind === "build" && data.repository === query.repository && data.branch === query.branch))
+        if (kind === "reload" || (kind === "build" && data.repository === query.repository &&
+            data.branch === query.branch))
             load().catch((problem) => context.say(problem.message, "bad"));
     } };
 }

@@ -12,15 +12,19 @@ const SOURCES = [
 ];
 
 function sourceChoice(value, change) {
-    return h("fieldset", null, h("legend", null, "Source"), h("div", { class: "fields" }, SOURCES.map(([key, word, meaning]) => h("label", { class: "choice" },
-        h("input", { type: "radio", name: "source", value: key, checked: key === value, onchange: () => change(key) }), h("span", null, word, h("small", null, meaning))))));
+    return h("fieldset", null, h("legend", null, "Source"),
+        h("div", { class: "fields" }, SOURCES.map(([key, word, meaning]) => h("label", { class: "choice" },
+            h("input", { type: "radio", name: "source", value: key, checked: key === value,
+                onchange: () => change(key) }),
+            h("span", null, word, h("small", null, meaning))))));
 }
 
 const COMMON = { "/source/git/branch": "main" }; // filled in from the start
 
 class Create {
     constructor(place, params, context) {
-        Object.assign(this, { context, source: params.query.get("source") === "git" ? "git" : "image", explanation: new Explanation(5) });
+        Object.assign(this, { context, source: params.query.get("source") === "git" ? "git" : "image",
+            explanation: new Explanation(5) });
         this.form = new Form([IDENTITY, IMAGE, GIT, CONTAINER, CRON], {}, () => this.explain());
         for (const [at, value] of Object.entries(COMMON))
             this.form.set(at, value);

@@ -11,13 +11,17 @@ function fault(expression, error) {
     const { detail, offset, length } = error;
     if (offset === undefined)
         return h("p", { class: "bad" }, detail);
-    return h("div", null, h("code", null, expression.slice(0, offset), h("mark", { class: "fault" }, expression.slice(offset, offset + Math.max(1, length ?? 1)) || " "),
+    return h("div", null, h("code", null, expression.slice(0, offset),
+        h("mark", { class: "fault" }, expression.slice(offset, offset + Math.max(1, length ?? 1)) || " "),
         expression.slice(offset + Math.max(1, length ?? 1))), h("p", { class: "bad" }, detail));
 }
 
 function times({ times: all, sentence, warnings, timeZone }) {
-    return [h("p", { class: "strong" }, sentence, ", ", timeZone ?? "UTC"), all.length ? h("ol", { class: "times" }, all.map(({ utc, local, zone }) =>
-        h("li", null, h("time", { datetime: utc, title: fullTime(utc) }, `${fullTime(utc, timeZone ?? "UTC").replace(/,? [^ ]*$/, "")} ${zone ?? ""}`.trim() || local), " ", h("span", { class: "muted" }, when(utc, timeZone)))))
+    return [h("p", { class: "strong" }, sentence, ", ", timeZone ?? "UTC"),
+        all.length ? h("ol", { class: "times" }, all.map(({ utc, local, zone }) =>
+            h("li", null, h("time", { datetime: utc, title: fullTime(utc) },
+                `${fullTime(utc, timeZone ?? "UTC").replace(/,? [^ ]*$/, "")} ${zone ?? ""}`.trim() || local), " ",
+            h("span", { class: "muted" }, when(utc, timeZone)))))
         : h("p", { class: "muted" }, "It never comes."),
     warnings.map((text) => notice("warn", h("p", null, text)))];
 }
@@ -46,7 +50,8 @@ export class Explanation {
             if (problem.name === "AbortError")
                 return;
             const errors = problem.errors?.length ? problem.errors : [{ detail: problem.message }];
-            fill(this.element, errors.map((error) => fault(error.pointer === "/timeZone" ? zone ?? "" : expression, error)));
+            fill(this.element, errors.map((error) =>
+                fault(error.pointer === "/timeZone" ? zone ?? "" : expression, error)));
         }
     }
 

@@ -47,7 +47,8 @@ const lines = (text) => text.split("\n").map((line) => line.trim()).filter(Boole
 // How each kind is shown, read and written. `read` gives undefined for what is not set.
 const KINDS = {
     text: {
-        make: (field) => h("input", { type: "text", placeholder: field.hint, spellcheck: "false", autocomplete: "off" }),
+        make: (field) => h("input", { type: "text", placeholder: field.hint, spellcheck: "false",
+            autocomplete: "off" }),
         read: (input) => input.value.trim() || undefined,
         write: (input, value) => input.value = value ?? "",
     },
@@ -84,9 +85,11 @@ const KINDS = {
             const wrong = found.find(([, at]) => at < 1);
             if (wrong)
                 throw new Error(`"${wrong[0]}" is no NAME=value`);
-            return found.length ? Object.fromEntries(found.map(([line, at]) => [line.slice(0, at), line.slice(at + 1)])) : undefined;
+            return found.length ? Object.fromEntries(found.map(([line, at]) =>
+                [line.slice(0, at), line.slice(at + 1)])) : undefined;
         },
-        write: (input, value) => input.value = Object.entries(value ?? {}).map(([key, text]) => `${key}=${text}`).join("\n"),
+        write: (input, value) => input.value = Object.entries(value ?? {})
+            .map(([key, text]) => `${key}=${text}`).join("\n"),
     },
 };
 
@@ -96,11 +99,13 @@ class Rows {
         Object.assign(this, { field, changed });
         this.box = h("div", { class: "rows" });
         this.element = h("div", { role: "group" }, this.box,
-            h("button", { type: "button", class: "small", onclick: () => this.addRow({}, true) }, `Add ${field.label.toLowerCase()}`));
+            h("button", { type: "button", class: "small", onclick: () => this.addRow({}, true) },
+                `Add ${field.label.toLowerCase()}`));
     }
 
     cell(column, row) {
-        const input = column.words ? h("select", null, column.words.map((word) => h("option", { value: word }, word)))
+        const input = column.words
+            ? h("select", null, column.words.map((word) => h("option", { value: word }, word)))
             : h("input", { type: "text", placeholder: column.hint, spellcheck: "false" });
         input.value = row[column.key] ?? column.words?.[0] ?? "";
         input["column"] = column.key;
@@ -142,7 +147,8 @@ export class Form {
         this.changed = changed;
         this.before = structuredClone(document);
         this.rest = h("div", { role: "alert" });
-        this.element = h("div", { class: "form", oninput: () => changed() }, sections.map((section) => this.section(section)), this.rest);
+        this.element = h("div", { class: "form", oninput: () => changed() },
+            sections.map((section) => this.section(section)), this.rest);
         this.fillIn(document);
     }
 
@@ -165,7 +171,8 @@ export class Form {
             input.setAttribute("aria-label", field.label);
         const label = rows ? h("span", { class: "label" }, field.label) : h("label", { for: id }, field.label);
         const needed = field.needed ? h("small", { class: "muted" }, " needed") : null;
-        const element = h("div", { class: `field${rows ? " whole" : ""}` }, h("div", null, label, needed), input, help, wrong);
+        const element = h("div", { class: `field${rows ? " whole" : ""}` }, h("div", null, label, needed), input,
+            help, wrong);
         this.fields.set(field.at, { field, element, input, wrong,
             read: rows ? () => rows.value : () => kind.read(input),
             write: rows ? (value) => rows.value = value : (value) => kind.write(input, value) });
@@ -250,7 +257,8 @@ export class Form {
             }
             add(entry.wrong, entry.wrong.hasChildNodes() ? " " : "", detail);
             entry.input.setAttribute("aria-invalid", "true");
-            first ??= entry.input.matches("input, select, textarea") ? entry.input : entry.input.querySelector("input, button");
+            first ??= entry.input.matches("input, select, textarea") ? entry.input
+                : entry.input.querySelector("input, button");
         }
         fill(this.rest, others);
         first?.focus();

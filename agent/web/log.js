@@ -88,10 +88,12 @@ export class Log {
     draw(place) {
         const toggle = (word, on, change) => h("label", { class: "toggle" },
             h("input", { type: "checkbox", checked: on, onchange: (event) => change(event.target.checked) }), word);
-        this.lines = h("div", { class: "log-lines wrap", tabindex: "0", role: "region", "aria-label": "Lines of the log",
+        this.lines = h("div", { class: "log-lines wrap", tabindex: "0", role: "region",
+            "aria-label": "Lines of the log",
             onscroll: () => this.scrolled() });
         this.earlier = h("button", { type: "button", class: "quiet", hidden: true, onclick: () => this.loadEarlier() });
-        this.afterwards = h("button", { type: "button", class: "quiet", hidden: true, onclick: () => this.loadLater() },
+        this.afterwards = h("button", { type: "button", class: "quiet", hidden: true,
+            onclick: () => this.loadLater() },
             "Later lines");
         this.state = h("p", { class: "log-state", role: "status" });
         this.followBox = h("input", { type: "checkbox", checked: this.following,
@@ -145,7 +147,8 @@ export class Log {
 
     /** A part of the log, which tells where it begins. */
     async fetch(more) {
-        const response = await fetchRaw("GET", this.source.where, { query: this.query(more), signal: this.abort.signal });
+        const response = await fetchRaw("GET", this.source.where,
+            { query: this.query(more), signal: this.abort.signal });
         this.total = Math.max(this.total, Number(response.headers.get("Log-Lines") ?? 0));
         return { first: Number(response.headers.get("Log-Line") ?? 1), body: response.body };
     }
@@ -417,7 +420,8 @@ export class Log {
         if (!sought)
             return this.found({ matches: [], more: false }, "");
         try {
-            const query = { ...this.source.query, search: sought, ignoreCase: this.small.checked || null, limit: MATCHES };
+            const query = { ...this.source.query, search: sought, ignoreCase: this.small.checked || null,
+                limit: MATCHES };
             this.found(await get(this.source.where, query, this.looking.signal), sought);
         } catch (error) {
             if (error.name !== "AbortError")
@@ -436,7 +440,8 @@ export class Log {
 
     position() {
         const all = `${this.matches.length.toLocaleString("en")}${this.more ? "+" : ""}`;
-        return this.at < 0 ? plural(this.matches.length, "line") + (this.more ? " or more" : "") : `${this.at + 1} of ${all}`;
+        return this.at < 0 ? plural(this.matches.length, "line") + (this.more ? " or more" : "")
+            : `${this.at + 1} of ${all}`;
     }
 
     /** To the next match, or the one before; the first time, to the newest before the window's end. */

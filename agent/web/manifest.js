@@ -17,8 +17,11 @@ export async function show(place, params, context) {
             context.say("Selected: copy it with the keyboard");
         }
     } }, "Copy");
-    fill(place, h("div", { class: "bar" }, h("p", { class: "muted" }, "As in the cluster now, without what Kubernetes notes about fields."),
+    fill(place, h("div", { class: "bar" },
+        h("p", { class: "muted" }, "As in the cluster now, without what Kubernetes notes about fields."),
         h("span", { class: "space" }), copy,
-        h("a", { class: "button", href: where, download: `${params.namespace}-${params.name}.yaml` }, "Download")), text);
-    return { update: ({ kind }) => kind !== "delivery" && load().catch((problem) => context.say(problem.message, "bad")) };
+        h("a", { class: "button", href: where, download: `${params.namespace}-${params.name}.yaml` }, "Download")),
+    text);
+    return { update: ({ kind }) => kind !== "delivery" &&
+        load().catch((problem) => context.say(problem.message, "bad")) };
 }

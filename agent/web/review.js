@@ -16,9 +16,12 @@ class Review {
         this.findings = h("div");
         this.formPlace = h("div");
         this.wrong = h("div");
-        this.saveButton = h("button", { type: "button", onclick: () => this.act(this.saveButton, () => this.save()) }, "Save");
-        this.startButton = h("button", { type: "button", class: "primary", onclick: () => this.act(this.startButton, () => this.start()) }, "Start");
-        fill(place, this.findings, this.formPlace, this.wrong, this.may ? h("div", { class: "buttons" }, this.saveButton, this.startButton) : null);
+        this.saveButton = h("button", { type: "button", onclick: () => this.act(this.saveButton, () => this.save()) },
+            "Save");
+        this.startButton = h("button", { type: "button", class: "primary",
+            onclick: () => this.act(this.startButton, () => this.start()) }, "Start");
+        fill(place, this.findings, this.formPlace, this.wrong,
+            this.may ? h("div", { class: "buttons" }, this.saveButton, this.startButton) : null);
         this.drawForm();
         this.render();
     }
@@ -34,9 +37,14 @@ class Review {
 
     render() {
         const row = this.service.status, build = row.lastBuild;
-        fill(this.findings, list("bad", "Missing before it can start", row.missing), list("warn", "To know", row.warnings), list("warn", "Could not be looked at", row.notChecked),
-            build && !row.live ? notice("info", h("p", null, "Its image: ", h("a", { href: `#/builds/${build.build}` }, build.build ?? "build"), " ", mark(BUILDS, build.state), build.detail ? `: ${build.detail}` : "")) : null,
-            row.missing?.length ? null : notice("info", h("p", null, row.starting ? "It starts as soon as it has its image." : "Nothing is missing. Look through the settings below, then start it.")));
+        fill(this.findings, list("bad", "Missing before it can start", row.missing),
+            list("warn", "To know", row.warnings), list("warn", "Could not be looked at", row.notChecked),
+            build && !row.live ? notice("info", h("p", null, "Its image: ",
+                h("a", { href: `#/builds/${build.build}` }, build.build ?? "build"), " ", mark(BUILDS, build.state),
+                build.detail ? `: ${build.detail}` : "")) : null,
+            row.missing?.length ? null : notice("info", h("p", null,
+                row.starting ? "It starts as soon as it has its image."
+                    : "Nothing is missing. Look through the settings below, then start it.")));
         this.startButton.disabled = row.starting;
     }
 
@@ -57,7 +65,9 @@ class Review {
         const patch = this.form.difference();
         if (!patch)
             return this.context.say("Nothing is changed");
-        await request("PATCH", servicePath(this.service.status), { body: patch, headers: { "Content-Type": "application/merge-patch+json", ...(this.etag ? { "If-Match": this.etag } : {}) } });
+        await request("PATCH", servicePath(this.service.status), { body: patch,
+            headers: { "Content-Type": "application/merge-patch+json",
+                ...(this.etag ? { "If-Match": this.etag } : {}) } });
         await this.service.reload();
         this.drawForm();
         this.context.say("Saved");
@@ -68,7 +78,8 @@ class Review {
             await this.save();
         const row = this.service.status;
         const change = await post(servicePath(row, "start"));
-        this.context.say([`${row.namespace}/${row.name}: ${change.before} → ${change.after}.`, ...(change.warnings ?? [])].join(" "));
+        this.context.say([`${row.namespace}/${row.name}: ${change.before} → ${change.after}.`,
+            ...(change.warnings ?? [])].join(" "));
         await this.service.reload();
         this.context.go(["services", row.namespace, row.name, "overview"]);
     }

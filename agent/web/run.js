@@ -14,19 +14,26 @@ const fact = (word, ...what) => [h("dt", null, word), h("dd", null, ...what)];
 function facts(run) {
     const begun = run.started ?? run.created;
     return h("dl", { class: "facts wide" },
-        ...fact("Result", mark(RESULTS, run.state), run.reason ? ` ${run.reason}` : "", run.exitCode === null ? "" : `, exit ${run.exitCode}`),
-        ...fact("Began", h("time", { datetime: begun, title: fullTime(begun) }, fullTime(begun)), " · ", when(begun)),
-        ...fact("Took", run.finished ? duration(run.durationSeconds) : lasting(begun), run.slow ? [" ", tag("twice as long as usual", "warn")] : null),
-        ...fact("Kind", run.kind, run.requestedBy ? ` by ${run.requestedBy}` : "", run.archived ? h("span", { class: "muted" }, " · kept by the agent alone") : null),
+        ...fact("Result", mark(RESULTS, run.state), run.reason ? ` ${run.reason}` : "",
+            run.exitCode === null ? "" : `, exit ${run.exitCode}`),
+        ...fact("Began", h("time", { datetime: begun, title: fullTime(begun) }, fullTime(begun)),
+            " · ", when(begun)),
+        ...fact("Took", run.finished ? duration(run.durationSeconds) : lasting(begun),
+            run.slow ? [" ", tag("twice as long as usual", "warn")] : null),
+        ...fact("Kind", run.kind, run.requestedBy ? ` by ${run.requestedBy}` : "",
+            run.archived ? h("span", { class: "muted" }, " · kept by the agent alone") : null),
         ...fact("Commit", commit(run.commit)),
-        ...(run.besideSchedule && goesOn(run) && run.nextScheduled ? fact("Beside it", "the next scheduled run, ", when(run.nextScheduled), ", would start all the same") : []));
+        ...(run.besideSchedule && goesOn(run) && run.nextScheduled
+            ? fact("Beside it", "the next scheduled run, ", when(run.nextScheduled), ", would start all the same")
+            : []));
 }
 
 // What it waits for, or why there is no log.
 function whyNoLog(run) {
     if (goesOn(run))
         return `Waiting for its container${run.reason ? `: ${run.reason}` : ""} …`;
-    return run.log === "lost" ? "Its log is lost: the pod went before it could be read." : "It wrote no log: its container never started.";
+    return run.log === "lost" ? "Its log is lost: the pod went before it could be read."
+        : "It wrote no log: its container never started.";
 }
 
 class RunView {
@@ -40,9 +47,11 @@ class RunView {
         this.logPlace = h("div");
         this.wrong = h("div");
         const crumb = (parts, word) => h("a", { href: address(parts) }, h("bdi", null, word));
-        fill(place, h("div", { class: "crumbs" }, crumb(["services"], "Services"), " / ", crumb(["services", params.namespace, params.name], `${params.namespace}/${params.name}`),
+        fill(place, h("div", { class: "crumbs" }, crumb(["services"], "Services"), " / ",
+            crumb(["services", params.namespace, params.name], `${params.namespace}/${params.name}`),
             " / ", crumb(["services", params.namespace, params.name, "runs"], "Runs")),
-        h("div", { class: "title" }, h("h1", null, h("bdi", null, params.run)), h("span", { class: "space" }), this.actions),
+        h("div", { class: "title" }, h("h1", null, h("bdi", null, params.run)), h("span", { class: "space" }),
+            this.actions),
         this.wrong, this.facts, this.attempts, this.logPlace);
         context.title(params.run);
     }
@@ -71,8 +80,10 @@ class RunView {
             ? h("button", { type: "button", class: "warned", onclick: () => this.cancel() }, "Cancel run") : null);
         const attempts = run.attempts ?? [];
         const shown = this.attempt ?? attempts.at(-1)?.attempt ?? null;
-        fill(this.attempts, attempts.length > 1 ? attempts.map((each) => h("a", { href: this.link(each.attempt), "aria-current": each.attempt === shown ? "page" : null },
-            mark(RESULTS, each.state, `Attempt ${each.attempt}`), each.reason ? h("span", { class: "sub" }, ` ${each.reason}`) : null)) : null);
+        fill(this.attempts, attempts.length > 1 ? attempts.map((each) =>
+            h("a", { href: this.link(each.attempt), "aria-current": each.attempt === shown ? "page" : null },
+                mark(RESULTS, each.state, `Attempt ${each.attempt}`),
+                each.reason ? h("span", { class: "sub" }, ` ${each.reason}`) : null)) : null);
         if (!this.log)
             this.showLog();
     }
@@ -83,9 +94,13 @@ class RunView {
 
     showLog() {
         const query = { attempt: this.attempt };
-        this.log = new Log(this.logPlace, { where: `${this.where}/logs`, query, file: `${this.params.run}${this.attempt ? `-${this.attempt}` : ""}.log`,
-            link: (line) => this.link(this.attempt, line), live: () => goesOn(this.run) && (!this.attempt || this.attempt === this.run.attempts?.at(-1)?.attempt),
-            why: () => whyNoLog(this.run), ended: () => this.load().catch(() => {}) }, Number(this.params.query.get("line")) || null);
+        this.log = new Log(this.logPlace, { where: `${this.where}/logs`, query,
+            file: `${this.params.run}${this.attempt ? `-${this.attempt}` : ""}.log`,
+            link: (line) => this.link(this.attempt, line),
+            live: () => goesOn(this.run) &&
+                (!this.attempt || this.attempt === this.run.attempts?.at(-1)?.attempt),
+            why: () => whyNoLog(this.run), ended: () => this.load().catch(() => {}) },
+        Number(this.params.query.get("line")) || null);
     }
 
     cancel() {

@@ -12,10 +12,12 @@ const REST = ["security", "volumes", "podLabels", "nodeSelector", "serviceAccoun
 /** Its sections: of source and project only what may be changed. */
 function sectionsOf(document) {
     const project = { ...IDENTITY, fields: IDENTITY.fields.filter(({ at }) => at === "/project") };
-    return [project, document.source?.git ? GIT : IMAGE, CONTAINER, CRON, TIMING, RESOURCES, ENVIRONMENT, PORTS, ...HEALTH];
+    return [project, document.source?.git ? GIT : IMAGE, CONTAINER, CRON, TIMING, RESOURCES, ENVIRONMENT, PORTS,
+        ...HEALTH];
 }
 
-const restOf = (document) => Object.fromEntries(REST.filter((key) => document[key] !== undefined).map((key) => [key, document[key]]));
+const restOf = (document) => Object.fromEntries(REST.filter((key) => document[key] !== undefined)
+    .map((key) => [key, document[key]]));
 
 function readRest(text, before) {
     const rest = text.trim() ? JSON.parse(text) : {};
@@ -30,8 +32,12 @@ function readRest(text, before) {
 function conflict(problem, again) {
     const rows = problem.body?.difference ?? [];
     return h("div", { role: "alert" }, notice("bad", h("p", null, problem.message),
-        rows.length ? h("table", { class: "list" }, h("caption", { class: "unseen" }, "What differs"), h("thead", null, h("tr", null, ["Setting", "Yours", "Theirs"].map((word) => h("th", { scope: "col" }, word)))),
-            h("tbody", null, rows.map(({ pointer, yours, theirs }) => h("tr", null, h("th", { scope: "row" }, h("code", null, pointer)), h("td", null, JSON.stringify(yours)), h("td", null, JSON.stringify(theirs)))))) : null,
+        rows.length ? h("table", { class: "list" }, h("caption", { class: "unseen" }, "What differs"),
+            h("thead", null, h("tr", null, ["Setting", "Yours", "Theirs"].map((word) =>
+                h("th", { scope: "col" }, word)))),
+            h("tbody", null, rows.map(({ pointer, yours, theirs }) => h("tr", null,
+                h("th", { scope: "row" }, h("code", null, pointer)), h("td", null, JSON.stringify(yours)),
+                h("td", null, JSON.stringify(theirs)))))) : null,
         h("button", { type: "button", onclick: again }, "Show theirs")));
 }
 
@@ -55,8 +61,11 @@ class Settings {
         fill(this.place, h("form", { novalidate: true, onsubmit: (event) => {
             event.preventDefault();
             this.save(save);
-        } }, this.form.element, h("details", null, h("summary", null, "Security, volumes, labels, nodes and account, as JSON"), this.rest), this.wrong,
-        may ? h("div", { class: "buttons" }, h("button", { type: "button", onclick: () => this.draw() }, "Undo"), save)
+        } }, this.form.element,
+        h("details", null, h("summary", null, "Security, volumes, labels, nodes and account, as JSON"), this.rest),
+        this.wrong,
+        may ? h("div", { class: "buttons" },
+            h("button", { type: "button", onclick: () => this.draw() }, "Undo"), save)
             : notice("info", h("p", null, "Your token may look at these settings, and not change them."))));
         if (!may)
             for (const input of this.place.querySelectorAll("input, select, textarea, .rows button, .field button"))
@@ -82,13 +91,16 @@ class Settings {
             const patch = this.patch();
             if (!patch)
                 return this.context.say("Nothing is changed");
-            const answer = await request("PATCH", servicePath(row), { body: patch, headers: { "Content-Type": "application/merge-patch+json", ...(this.etag ? { "If-Match": this.etag } : {}) } });
+            const answer = await request("PATCH", servicePath(row), { body: patch,
+                headers: { "Content-Type": "application/merge-patch+json",
+                    ...(this.etag ? { "If-Match": this.etag } : {}) } });
             this.context.say(["Saved.", ...(answer.warnings ?? [])].join(" "));
             await this.service.reload();
             this.draw();
         } catch (problem) {
             this.form.showErrors(problem.errors ?? []);
-            fill(this.wrong, problem.status === 409 || problem.status === 412 ? conflict(problem, () => this.service.reload().then(() => this.draw())) : problemNotice(problem));
+            fill(this.wrong, problem.status === 409 || problem.status === 412
+                ? conflict(problem, () => this.service.reload().then(() => this.draw())) : problemNotice(problem));
         } finally {
             button.disabled = false;
         }
