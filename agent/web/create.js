@@ -4,7 +4,8 @@ import { Explanation } from "./explain.js";
 import { CONTAINER, CRON, GIT, IDENTITY, IMAGE } from "./fields.js";
 import { fill, h } from "./dom.js";
 import { Form } from "./form.js";
-import { problemNotice } from "./marks.js";
+import { withWarnings } from "./format.js";
+import { notice } from "./marks.js";
 
 const SOURCES = [
     ["image", "Container image", "An image that is there already."],
@@ -29,7 +30,6 @@ class Create {
         for (const [at, value] of Object.entries(COMMON))
             this.form.set(at, value);
         this.form.fields.get("/schedule").element.append(this.explanation.element);
-        this.wrong = h("div");
         this.button = h("button", { class: "primary" }, "Create draft");
         this.form.element.firstElementChild.after(sourceChoice(this.source, (key) => this.choose(key)));
         fill(place, h("div", { class: "title" }, h("h1", null, "New service")),
@@ -37,7 +37,7 @@ class Create {
             h("form", { novalidate: true, onsubmit: (event) => {
                 event.preventDefault();
                 this.create();
-            } }, this.form.element, this.wrong,
+            } }, this.form.element,
             h("div", { class: "buttons" }, h("a", { class: "button", href: "#/services" }, "Cancel"), this.button)));
         this.choose(this.source);
     }
@@ -56,17 +56,13 @@ class Create {
 
     async create() {
         this.form.clearErrors();
-        fill(this.wrong);
         this.button.disabled = true;
         try {
             const made = await post(path("services"), this.form.read());
-            this.context.say([`${made.namespace}/${made.name} is a draft.`, ...(made.warnings ?? [])].join(" "));
+            this.context.say(withWarnings(`${made.namespace}/${made.name} is a draft.`, made.warnings));
             this.context.go(["services", made.namespace, made.name, "review"]);
         } catch (problem) {
-            const { errors = [] } = problem;
-            this.form.showErrors(errors);
-            if (problem.status !== undefined)
-                fill(this.wrong, problemNotice(errors.length ? Object.assign(problem, { errors: [] }) : problem));
+            this.form.showProblem(problem);
         } finally {
             this.button.disabled = false;
         }
@@ -79,5 +75,8 @@ class Create {
 
 /** @type {import("./main.js").Show} */
 export async function show(place, params, context) {
+    if (!context.may("admin"))
+        return void fill(place, h("h1", null, "New service"),
+            notice("info", h("p", null, "Your token may look at services, and not make them.")));
     return new Create(place, params, context);
 }

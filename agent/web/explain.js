@@ -34,6 +34,10 @@ export class Explanation {
     }
 
     show(expression, zone) {
+        const about = JSON.stringify([expression, zone]);
+        if (about === this.about)
+            return;
+        this.about = about;
         clearTimeout(this.timer);
         this.asked?.abort();
         if (!expression)
@@ -42,10 +46,11 @@ export class Explanation {
     }
 
     async ask(expression, zone) {
-        this.asked = new AbortController();
+        this.asked?.abort();
+        const { signal } = this.asked = new AbortController();
         try {
             const query = { expression, timeZone: zone || null, count: this.count };
-            fill(this.element, times(await get(path("schedule"), query, this.asked.signal)));
+            fill(this.element, times(await get(path("schedule"), query, signal)));
         } catch (problem) {
             if (problem.name === "AbortError")
                 return;

@@ -70,6 +70,9 @@ export function imageShort(image) {
 
 export const plural = (count, one, many = `${one}s`) => `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
 
+/** What was done, and what the agent has to say about it. @param {string} text @param {string[]} [warnings] */
+export const withWarnings = (text, warnings) => [text, ...(warnings ?? [])].join(" ");
+
 /** 1.4 MB. @param {number} bytes */
 export function size(bytes) {
     const units = ["B", "kB", "MB", "GB", "TB"];
