@@ -1,11 +1,11 @@
 // Everything that forges have sent, refused requests too, and what each led to. And the answer to the commonest
 // question: why did nothing happen for this commit?
-import { address, get, path } from "./api.js";
-import { fill, h, keyed } from "./dom.js";
+import { address, get, inTurn, path } from "./api.js";
+import { fill, h } from "./dom.js";
 import { BUILDS, commitShort, duration } from "./format.js";
-import { commit, empty, mark, notice, tag, when } from "./marks.js";
+import { commit, empty, mark, notice, table, tag, when } from "./marks.js";
+import { Pages } from "./pages.js";
 
-const PAGE = 50;
 const TYPING_MS = 300;
 const COMMIT = /^[0-9a-f]{7,40}$/;
 
@@ -34,15 +34,12 @@ function refusals(refused) {
     return h("section", { class: "card refused" }, h("h2", null, "Refused requests"),
         h("p", { class: "muted" },
             "Nothing of these was stored. Most often the secret differs between the forge and the agent."),
-        h("div", { class: "scroll" }, h("table", { class: "list" },
-            h("caption", { class: "unseen" }, "Refused requests"),
-            h("thead", null, h("tr", null, ["Last", "From", "Status", "Why", "How often"].map((word) =>
-                h("th", { scope: "col" }, word)))),
-            h("tbody", null, refused.map((each) => h("tr", null, h("th", { scope: "row" }, when(each.time)),
-                h("td", null, each.peer, each.forge ? h("div", { class: "sub" }, each.forge) : null),
-                h("td", null, String(each.status)), h("td", null, each.reason),
-                h("td", null, `${each.count.toLocaleString("en")}×`,
-                    each.count > 1 ? h("div", { class: "sub" }, "since ", when(each.since)) : null)))))));
+        table("Refused requests", ["Last", "From", "Status", "Why", "How often"], ...refused.map((each) => h("tr", null,
+            h("th", { scope: "row" }, when(each.time)),
+            h("td", null, each.peer, each.forge ? h("div", { class: "sub" }, each.forge) : null),
+            h("td", null, String(each.status)), h("td", null, each.reason),
+            h("td", null, `${each.count.toLocaleString("en")}×`,
+                each.count > 1 ? h("div", { class: "sub" }, "since ", when(each.since)) : null)))));
 }
 
 // --- why did nothing happen? ---
@@ -81,68 +78,64 @@ async function why(hash) {
         get(path("deliveries"), { commit: hash, limit: 20 }), get(path("builds"), { commit: hash, limit: 20 }),
         get(path("services"))]);
     const told = story(hash, deliveries.reverse(), builds, services);
-    return h("section", { class: "card why", role: "status" },
+    return h("section", { class: "card why" },
         h("h2", null, "Commit ", h("code", null, commitShort(hash))), h("ol", { class: "story" },
         told.map(([tone, words]) => h("li", { class: `tone-${tone}` }, words))));
 }
 
 class Deliveries {
     constructor(place, params, context) {
-        Object.assign(this, { context, deliveries: [], repository: params.query.get("repository") ?? "",
-            commit: params.query.get("commit") ?? "" });
-        const input = (label, key, hint, value) => {
-            const element = h("input", { type: "search", "aria-label": label, placeholder: hint, value,
-                spellcheck: "false", oninput: () => {
-                clearTimeout(this.timer);
-                this.timer = setTimeout(() => this.filter(key, element.value.trim()), TYPING_MS);
-            } });
-            return h("div", { class: "search" }, element);
-        };
-        this.body = h("tbody");
-        this.table = h("div", { class: "scroll" }, h("table", { class: "list" },
-            h("caption", { class: "unseen" }, "Deliveries, newest first"), h("thead", null, h("tr", null,
-            ["Received", "Forge", "Repository", "Commit", "Reason", "Build"].map((word) =>
-                h("th", { scope: "col" }, word)))), this.body));
-        this.answer = h("div");
-        this.none = h("div");
+        Object.assign(this, { context, repository: params.query.get("repository") ?? "",
+            commit: params.query.get("commit") ?? "", timer: 0 });
+        const input = (label, key, hint) => h("div", { class: "search" }, h("input", { type: "search",
+            "aria-label": label, placeholder: hint, value: this[key], spellcheck: "false",
+            oninput: (event) => this.typed(key, event.target.value.trim()) }));
+        this.pages = new Pages({ caption: "Deliveries, newest first", older: "Older deliveries",
+            columns: ["Received", "Forge", "Repository", "Commit", "Reason", "Build"],
+            key: (delivery) => String(delivery.seq), row, ask: (limit, last) => this.ask(limit, last),
+            none: () => this.none(), say: context.say });
+        this.answer = h("div", { role: "status" });
         this.refused = h("div");
-        this.older = h("button", { type: "button", hidden: true, onclick: () => this.load(true) }, "Older deliveries");
+        this.answerWhy = inTurn(() => this.tellWhy());
         fill(place, h("div", { class: "title" }, h("h1", null, "Deliveries")), h("div", { class: "bar" },
-            input("Repository", "repository", "github.com/acme/report", this.repository),
-            input("Why did nothing happen? A commit", "commit", "Why did nothing happen? A commit …", this.commit)),
-        this.answer, this.table, this.none, h("p", null, this.older), this.refused);
+            input("Repository", "repository", "github.com/acme/report"),
+            input("Why did nothing happen? A commit", "commit", "Why did nothing happen? A commit …")),
+        this.answer, this.pages.element, this.refused);
     }
 
-    filter(key, value) {
+    typed(key, value) {
         this[key] = value;
-        this.context.setQuery({ [key]: value || null });
-        this.again();
+        clearTimeout(this.timer);
+        this.timer = setTimeout(() => {
+            this.context.setQuery({ repository: this.repository, commit: this.commit });
+            this.pages.again();
+            this.pages.told(this.answerWhy());
+        }, TYPING_MS);
     }
 
-    again() {
-        this.load().catch((problem) => this.context.say(problem.message, "bad"));
+    async ask(limit, last) {
+        const answer = await get(path("deliveries"), { limit, repository: this.repository, before: last?.seq });
+        fill(this.refused, refusals(answer.refused));
+        return answer.deliveries;
     }
 
-    async load(older = false) {
+    none() {
+        return empty(this.repository ? `No delivery of ${this.repository}` : "No delivery yet",
+            h("p", null, this.repository ? "The repository is named as in its URL, without https:// and .git."
+                : "Point a webhook of GitHub or GitLab at the agent; see the list of services for how."));
+    }
+
+    async tellWhy() {
         const hash = this.commit.toLowerCase();
-        const answer = await get(path("deliveries"), { limit: PAGE, repository: this.repository || null,
-            before: older ? this.deliveries.at(-1).seq : null });
-        this.deliveries = older ? [...this.deliveries, ...answer.deliveries] : answer.deliveries;
         fill(this.answer, !hash ? null : COMMIT.test(hash) ? await why(hash)
             : notice("info", h("p", null, "A commit is 7 to 40 digits of 0–9 and a–f.")));
-        keyed(this.body, this.deliveries, (delivery) => String(delivery.seq), row);
-        this.table.hidden = this.deliveries.length === 0;
-        this.older.hidden = answer.deliveries.length < PAGE;
-        fill(this.none, this.deliveries.length ? null : empty(
-            this.repository ? `No delivery of ${this.repository}` : "No delivery yet",
-            h("p", null, this.repository ? "The repository is named as in its URL, without https:// and .git."
-                : "Point a webhook of GitHub or GitLab at the agent; see the list of services for how.")));
-        fill(this.refused, refusals(answer.refused));
     }
 
     update({ kind }) {
-        if (kind === "delivery" || kind === "reload" || (kind === "build" && this.commit))
-            this.again();
+        if (kind === "delivery" || kind === "reload")
+            this.pages.refresh();
+        if (this.commit && ["delivery", "build", "reload"].includes(kind))
+            this.pages.told(this.answerWhy());
     }
 
     close() {
@@ -153,6 +146,6 @@ class Deliveries {
 /** @type {import("./main.js").Show} */
 export async function show(place, params, context) {
     const view = new Deliveries(place, params, context);
-    await view.load();
+    await Promise.all([view.pages.load(), view.answerWhy()]);
     return view;
 }

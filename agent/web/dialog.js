@@ -67,7 +67,8 @@ export function isEarlier(images, at) {
 
 function choiceOfImages(images) {
     return h("fieldset", null, h("legend", null, "Go back to"), images.map((image, at) =>
-        h("label", { class: "choice" }, h("input", { type: "radio", name: "to", value: image.build, checked: at === 0 }),
+        h("label", { class: "choice" },
+            h("input", { type: "radio", name: "to", value: image.build, checked: at === 0 }),
             h("span", null, h("code", null, commitShort(image.commit)), " ", h("bdi", null, image.subject ?? ""),
                 h("small", null, [image.build, image.author, imageShort(image.image)].filter(Boolean).join(" · "))))));
 }

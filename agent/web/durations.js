@@ -3,6 +3,7 @@
 import { address } from "./api.js";
 import { h, svg } from "./dom.js";
 import { RESULTS, clock, duration } from "./format.js";
+import { table } from "./marks.js";
 
 const WIDTH = 960, HEIGHT = 150, LEFT = 52, BOTTOM = 22, TOP = 10;
 const MOST = 80; // newest runs
@@ -29,15 +30,11 @@ function level(seconds, y, word, name) {
         svg("text", { x: WIDTH, y: y - 3, "text-anchor": "end", class: name }, `${word} ${duration(seconds)}`)];
 }
 
-function table(runs, zone) {
+function asTable(runs, zone) {
     return h("details", null, h("summary", null, "As a table"),
-        h("div", { class: "scroll" }, h("table", { class: "list" },
-        h("caption", { class: "unseen" }, "How long the runs took"),
-        h("thead", null, h("tr", null, ["Run", "When", "Took", "Result"].map((word) =>
-            h("th", { scope: "col" }, word)))),
-        h("tbody", null, runs.map((run) => h("tr", null, h("th", { scope: "row" }, run.name),
-            h("td", null, clock(run.created, zone)),
-            h("td", null, duration(run.durationSeconds)), h("td", null, RESULTS[run.state]?.word)))))));
+        table("How long the runs took", ["Run", "When", "Took", "Result"], ...runs.map((run) => h("tr", null,
+            h("th", { scope: "row" }, run.name), h("td", null, clock(run.created, zone)),
+            h("td", null, duration(run.durationSeconds)), h("td", null, RESULTS[run.state]?.word)))));
 }
 
 /**
@@ -67,5 +64,5 @@ export function durations(all, { usual, deadline, zone }) {
         runs.map((run, at) => bar(run, LEFT + 4 + at * step, width, y(run.durationSeconds))),
         usual === null ? null : level(usual, y(usual), "usually", "usual"),
         deadline && deadline <= top ? level(deadline, y(deadline), "deadline", "deadline") : null,
-        runs.map(label)), table(runs, zone));
+        runs.map(label)), asTable(runs, zone));
 }

@@ -18,9 +18,9 @@ function fault(expression, error) {
 
 function times({ times: all, sentence, warnings, timeZone }) {
     return [h("p", { class: "strong" }, sentence, ", ", timeZone ?? "UTC"),
-        all.length ? h("ol", { class: "times" }, all.map(({ utc, local, zone }) =>
+        all.length ? h("ol", { class: "times" }, all.map(({ utc, zone }) =>
             h("li", null, h("time", { datetime: utc, title: fullTime(utc) },
-                `${fullTime(utc, timeZone ?? "UTC").replace(/,? [^ ]*$/, "")} ${zone ?? ""}`.trim() || local), " ",
+                `${fullTime(utc, timeZone ?? "UTC").replace(/,? [^ ]*$/, "")} ${zone}`), " ",
             h("span", { class: "muted" }, when(utc, timeZone)))))
         : h("p", { class: "muted" }, "It never comes."),
     warnings.map((text) => notice("warn", h("p", null, text)))];

@@ -13,10 +13,16 @@ export async function show(place, params, context) {
     const { service } = context;
     const explanation = new Explanation(SHOWN);
 
+    let shown = "";
+
     async function render() {
         const { document, status } = service;
+        const about = JSON.stringify([{ ...document, status: null }, status.state]);
+        if (about === shown)
+            return;
+        shown = about;
         const rules = [`A scheduled run ${MEETS[document.concurrency] ?? ""}; forced runs do not count.`,
-            document.startingDeadlineSeconds === undefined ? "One that is late starts however late."
+            (document.startingDeadlineSeconds ?? null) === null ? "One that is late starts however late."
                 : `One that is more than ${duration(document.startingDeadlineSeconds)} late is left out.`,
             `What was missed while it was stopped is ${document.missed === "run" ? "made up for by one run"
                 : "skipped"} at its start.`];
@@ -29,6 +35,5 @@ export async function show(place, params, context) {
     }
 
     await render();
-    return { update: ({ kind }) => void ((kind === "service" || kind === "reload") && render()),
-        close: () => explanation.close() };
+    return { update: ({ kind }) => void (kind === "service" && render()), close: () => explanation.close() };
 }

@@ -76,9 +76,9 @@ class Settings {
             if (!patch)
                 return this.context.say("Nothing is changed");
             const answer = await save(this.service.status, patch, this.etag);
-            this.context.say(withWarnings("Saved.", answer.warnings));
             await this.service.reload();
-            this.draw();
+            this.draw(); // before it is said: whoever hears it may type on
+            this.context.say(withWarnings("Saved.", answer.warnings));
         } catch (problem) {
             this.form.showProblem(problem, conflict(problem, this.form, () => this.showTheirs()));
         } finally {
