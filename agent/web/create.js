@@ -4,7 +4,8 @@ import { Explanation } from "./explain.js";
 import { CONTAINER, CRON, GIT, IDENTITY, IMAGE } from "./fields.js";
 import { fill, h } from "./dom.js";
 import { Form } from "./form.js";
-import { problemNotice } from "./marks.js";
+import { withWarnings } from "./format.js";
+import { notice } from "./marks.js";
 
 const SOURCES = [
     ["image", "Container image", "An image that is there already."],
@@ -12,20 +13,23 @@ const SOURCES = [
 ];
 
 function sourceChoice(value, change) {
-    return h("fieldset", null, h("legend", null, "Source"), h("div", { class: "fields" }, SOURCES.map(([key, word, meaning]) => h("label", { class: "choice" },
-        h("input", { type: "radio", name: "source", value: key, checked: key === value, onchange: () => change(key) }), h("span", null, word, h("small", null, meaning))))));
+    return h("fieldset", null, h("legend", null, "Source"),
+        h("div", { class: "fields" }, SOURCES.map(([key, word, meaning]) => h("label", { class: "choice" },
+            h("input", { type: "radio", name: "source", value: key, checked: key === value,
+                onchange: () => change(key) }),
+            h("span", null, word, h("small", null, meaning))))));
 }
 
 const COMMON = { "/source/git/branch": "main" }; // filled in from the start
 
 class Create {
     constructor(place, params, context) {
-        Object.assign(this, { context, source: params.query.get("source") === "git" ? "git" : "image", explanation: new Explanation(5) });
+        Object.assign(this, { context, source: params.query.get("source") === "git" ? "git" : "image",
+            explanation: new Explanation(5) });
         this.form = new Form([IDENTITY, IMAGE, GIT, CONTAINER, CRON], {}, () => this.explain());
         for (const [at, value] of Object.entries(COMMON))
             this.form.set(at, value);
         this.form.fields.get("/schedule").element.append(this.explanation.element);
-        this.wrong = h("div");
         this.button = h("button", { class: "primary" }, "Create draft");
         this.form.element.firstElementChild.after(sourceChoice(this.source, (key) => this.choose(key)));
         fill(place, h("div", { class: "title" }, h("h1", null, "New service")),
@@ -33,7 +37,7 @@ class Create {
             h("form", { novalidate: true, onsubmit: (event) => {
                 event.preventDefault();
                 this.create();
-            } }, this.form.element, this.wrong,
+            } }, this.form.element,
             h("div", { class: "buttons" }, h("a", { class: "button", href: "#/services" }, "Cancel"), this.button)));
         this.choose(this.source);
     }
@@ -52,17 +56,13 @@ class Create {
 
     async create() {
         this.form.clearErrors();
-        fill(this.wrong);
         this.button.disabled = true;
         try {
             const made = await post(path("services"), this.form.read());
-            this.context.say([`${made.namespace}/${made.name} is a draft.`, ...(made.warnings ?? [])].join(" "));
+            this.context.say(withWarnings(`${made.namespace}/${made.name} is a draft.`, made.warnings));
             this.context.go(["services", made.namespace, made.name, "review"]);
         } catch (problem) {
-            const { errors = [] } = problem;
-            this.form.showErrors(errors);
-            if (problem.status !== undefined)
-                fill(this.wrong, problemNotice(errors.length ? Object.assign(problem, { errors: [] }) : problem));
+            this.form.showProblem(problem);
         } finally {
             this.button.disabled = false;
         }
@@ -75,5 +75,8 @@ class Create {
 
 /** @type {import("./main.js").Show} */
 export async function show(place, params, context) {
+    if (!context.may("admin"))
+        return void fill(place, h("h1", null, "New service"),
+            notice("info", h("p", null, "Your token may look at services, and not make them.")));
     return new Create(place, params, context);
 }

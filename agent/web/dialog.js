@@ -2,7 +2,7 @@
 // before something is done; `forceRun` is the way by which every view forces a run.
 import { address, post, servicePath } from "./api.js";
 import { fill, h } from "./dom.js";
-import { commitShort } from "./format.js";
+import { commitShort, imageShort, withWarnings } from "./format.js";
 import { notice, problemNotice, zoned, when } from "./marks.js";
 
 let dialogs = 0;
@@ -56,6 +56,43 @@ export function helpDialog() {
         h("p", { class: "muted" }, "What this page does, the command line does too: ",
             h("code", null, "cronwright --help"),
             ". Both use the API that ", h("a", { href: "openapi.json" }, "openapi.json"), " describes.")] });
+}
+
+// --- roll back ---
+
+/** Whether the image at `at` of those of a service is one to go back to: another than the present one, of a build. */
+export function isEarlier(images, at) {
+    return Boolean(images[at].build) && images[at].image !== images.find(({ live }) => live)?.image;
+}
+
+function choiceOfImages(images) {
+    return h("fieldset", null, h("legend", null, "Go back to"), images.map((image, at) =>
+        h("label", { class: "choice" },
+            h("input", { type: "radio", name: "to", value: image.build, checked: at === 0 }),
+            h("span", null, h("code", null, commitShort(image.commit)), " ", h("bdi", null, image.subject ?? ""),
+                h("small", null, [image.build, image.author, imageShort(image.image)].filter(Boolean).join(" · "))))));
+}
+
+/**
+ * Asks to which of these images, the first one if nothing else is chosen, and pins it.
+ * @param {any[]} images @param {import("./main.js").Context} context @param {import("./service.js").Service} service
+ */
+export function rollBack(images, context, service) {
+    const row = service.status, name = `${row.namespace}/${row.name}`;
+    if (images.length === 0)
+        return open({ title: "Nothing to go back to", body: [h("p", null, "This service has had one image only. ",
+            "Images that it had are kept here from the second one on.")] });
+    const choice = choiceOfImages(images);
+    return confirm({ title: `Roll ${name} back?`, verb: "Roll back", body: [choice,
+        h("p", { class: "muted" }, "It is pinned to that image: pushes are not deployed to it until you let it ",
+            "follow its branch again.")],
+    act: async () => {
+        const to = choice.querySelector("input:checked").value;
+        const change = await post(servicePath(row, "rollback"), { to });
+        const before = commitShort(row.live?.commit), after = commitShort(change.commit);
+        context.say(withWarnings(`${name}: ${before} → ${after}, pinned.`, change.warnings));
+        await service.reload();
+    } });
 }
 
 // --- force run ---

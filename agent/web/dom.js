@@ -52,16 +52,39 @@ export function svg(tag, props, ...children) {
     return make(document.createElementNS(SVG, tag), props, children);
 }
 
-/** Puts these in the place of all that is there. @param {Element} place @param {Child[]} children */
+const REACHED = "a, button, input, select, textarea, summary";
+
+// Where the keyboard is within `element`; -1: elsewhere.
+function focusIn(element) {
+    const active = document.activeElement;
+    return active && active !== element && element.contains(active)
+        ? [...element.querySelectorAll(REACHED)].indexOf(active) : -1;
+}
+
+function focusOn(element, at) {
+    if (at >= 0)
+        element.querySelectorAll(REACHED)[at]?.focus({ preventScroll: true });
+}
+
+/**
+ * Puts these in the place of all that is there. Whoever is in it by keyboard stays there, and what has been opened
+ * stays open.
+ * @param {Element} place @param {Child[]} children
+ */
 export function fill(place, ...children) {
+    const at = focusIn(place), open = [...place.querySelectorAll("details")].map((details) => details.open);
     place.replaceChildren();
     add(place, ...children);
+    if (open.includes(true))
+        place.querySelectorAll("details").forEach((details, which) => details.open ||= open[which] ?? false);
+    focusOn(place, at);
     return place;
 }
 
 /**
  * Makes the children of `parent` those of `items`, in their order. What is there already stays the same
- * element, so that focus, selection and scrolling stay too. Children that were not made so stay before them.
+ * element, so that selection and scrolling stay too, and the focus in any case. Children that were not made so
+ * stay before them.
  * @template T
  * @param {Element} parent
  * @param {T[]} items
@@ -80,7 +103,9 @@ export function keyed(parent, items, key, render) {
         if (before && before !== element) {
             if (at === before)
                 at = element;
+            const focus = focusIn(before);
             before.replaceWith(element);
+            focusOn(element, focus);
         }
         if (element === at)
             at = at.nextElementSibling;

@@ -1,6 +1,7 @@
 // Forms of a service's document: each field knows where in the document its value stands (a JSON Pointer), so that
 // what the agent finds wrong is shown at its field, and a change is sent as the difference alone.
 import { add, fill, h } from "./dom.js";
+import { problemNotice } from "./marks.js";
 
 /**
  * @typedef {object} Field
@@ -22,12 +23,12 @@ import { add, fill, h } from "./dom.js";
 const keysOf = (pointer) => pointer.slice(1).split("/").map((key) => key.replaceAll("~1", "/").replaceAll("~0", "~"));
 
 /** What stands in a document at a pointer; undefined: nothing. */
-export function valueAt(document, pointer) {
+function valueAt(document, pointer) {
     return keysOf(pointer).reduce((value, key) => value?.[key], document);
 }
 
 /** Puts it there, with the objects around it. */
-export function putAt(document, pointer, value) {
+function putAt(document, pointer, value) {
     const keys = keysOf(pointer), last = keys.pop();
     let place = document;
     for (const key of keys)
@@ -44,10 +45,22 @@ let ids = 0;
 
 const lines = (text) => text.split("\n").map((line) => line.trim()).filter(Boolean);
 
+// A text of a list on a line of its own: as JSON when it would not come back the same.
+const toLine = (text) => /[\n\r]|^"|^\s*$/.test(text) ? JSON.stringify(text) : text;
+
+function fromLine(line) {
+    try {
+        return line.startsWith('"') ? JSON.parse(line) : line;
+    } catch { // as it was typed
+        return line;
+    }
+}
+
 // How each kind is shown, read and written. `read` gives undefined for what is not set.
 const KINDS = {
     text: {
-        make: (field) => h("input", { type: "text", placeholder: field.hint, spellcheck: "false", autocomplete: "off" }),
+        make: (field) => h("input", { type: "text", placeholder: field.hint, spellcheck: "false",
+            autocomplete: "off" }),
         read: (input) => input.value.trim() || undefined,
         write: (input, value) => input.value = value ?? "",
     },
@@ -58,7 +71,11 @@ const KINDS = {
     },
     number: {
         make: (field) => h("input", { type: "number", min: field.min, max: field.max, placeholder: field.hint }),
-        read: (input) => input.value === "" ? undefined : Number(input.value),
+        read: (input) => {
+            if (input.validity.badInput)
+                throw new Error("must be a number");
+            return input.value === "" ? undefined : Number(input.value);
+        },
         write: (input, value) => input.value = value ?? "",
     },
     choice: {
@@ -74,8 +91,8 @@ const KINDS = {
     },
     lines: {
         make: (field) => h("textarea", { rows: 2, placeholder: field.hint, spellcheck: "false" }),
-        read: (input) => input.value.trim() ? input.value.replace(/\n+$/, "").split("\n") : undefined,
-        write: (input, value) => input.value = (value ?? []).join("\n"),
+        read: (input) => input.value.trim() ? input.value.replace(/\n+$/, "").split("\n").map(fromLine) : undefined,
+        write: (input, value) => input.value = (value ?? []).map(toLine).join("\n"),
     },
     map: {
         make: (field) => h("textarea", { rows: 2, placeholder: field.hint, spellcheck: "false" }),
@@ -84,9 +101,11 @@ const KINDS = {
             const wrong = found.find(([, at]) => at < 1);
             if (wrong)
                 throw new Error(`"${wrong[0]}" is no NAME=value`);
-            return found.length ? Object.fromEntries(found.map(([line, at]) => [line.slice(0, at), line.slice(at + 1)])) : undefined;
+            return found.length ? Object.fromEntries(found.map(([line, at]) =>
+                [line.slice(0, at), line.slice(at + 1)])) : undefined;
         },
-        write: (input, value) => input.value = Object.entries(value ?? {}).map(([key, text]) => `${key}=${text}`).join("\n"),
+        write: (input, value) => input.value = Object.entries(value ?? {})
+            .map(([key, text]) => `${key}=${text}`).join("\n"),
     },
 };
 
@@ -96,11 +115,13 @@ class Rows {
         Object.assign(this, { field, changed });
         this.box = h("div", { class: "rows" });
         this.element = h("div", { role: "group" }, this.box,
-            h("button", { type: "button", class: "small", onclick: () => this.addRow({}, true) }, `Add ${field.label.toLowerCase()}`));
+            h("button", { type: "button", class: "small", onclick: () => this.addRow({}, true) },
+                `Add ${field.label.toLowerCase()}`));
     }
 
     cell(column, row) {
-        const input = column.words ? h("select", null, column.words.map((word) => h("option", { value: word }, word)))
+        const input = column.words
+            ? h("select", null, column.words.map((word) => h("option", { value: word }, word)))
             : h("input", { type: "text", placeholder: column.hint, spellcheck: "false" });
         input.value = row[column.key] ?? column.words?.[0] ?? "";
         input["column"] = column.key;
@@ -112,24 +133,37 @@ class Rows {
         const element = h("div", { class: "row" }, this.field.columns.map((column) => this.cell(column, row)),
             h("button", { type: "button", class: "quiet", "aria-label": "Remove", onclick: () => {
                 element.remove();
+                this.element.lastElementChild.focus();
                 this.changed();
             } }, "✕"));
         this.box.append(element);
         if (focus)
             element.querySelector("input")?.focus();
+        return element;
+    }
+
+    texts(element) {
+        return Object.fromEntries([...element.querySelectorAll("input, select")].map((input) =>
+            [input["column"], input.value.trim()]));
+    }
+
+    // What nobody has touched stays as it was: not all of it need be shown here.
+    item(element) {
+        const texts = this.texts(element), { from } = element;
+        return from && same(texts, from.texts) ? from.item : this.field.write(texts);
     }
 
     get value() {
-        const rows = [...this.box.children].map((element) => Object.fromEntries(
-            [...element.querySelectorAll("input, select")].map((input) => [input["column"], input.value.trim()])));
-        const items = rows.map((row) => this.field.write(row)).filter((item) => item !== null);
+        const items = [...this.box.children].map((element) => this.item(element)).filter((item) => item !== null);
         return items.length ? items : undefined;
     }
 
     set value(items) {
         fill(this.box);
-        for (const item of items ?? [])
-            this.addRow(this.field.read(item));
+        for (const item of items ?? []) {
+            const element = this.addRow(this.field.read(item));
+            element.from = { item, texts: this.texts(element) };
+        }
     }
 }
 
@@ -140,9 +174,9 @@ export class Form {
     constructor(sections, document, changed = () => {}) {
         this.fields = new Map();
         this.changed = changed;
-        this.before = structuredClone(document);
-        this.rest = h("div", { role: "alert" });
-        this.element = h("div", { class: "form", oninput: () => changed() }, sections.map((section) => this.section(section)), this.rest);
+        this.rest = h("div");
+        this.element = h("div", { class: "form", oninput: () => changed() },
+            sections.map((section) => this.section(section)), this.rest);
         this.fillIn(document);
     }
 
@@ -165,7 +199,8 @@ export class Form {
             input.setAttribute("aria-label", field.label);
         const label = rows ? h("span", { class: "label" }, field.label) : h("label", { for: id }, field.label);
         const needed = field.needed ? h("small", { class: "muted" }, " needed") : null;
-        const element = h("div", { class: `field${rows ? " whole" : ""}` }, h("div", null, label, needed), input, help, wrong);
+        const element = h("div", { class: `field${rows ? " whole" : ""}` }, h("div", null, label, needed), input,
+            help, wrong);
         this.fields.set(field.at, { field, element, input, wrong,
             read: rows ? () => rows.value : () => kind.read(input),
             write: rows ? (value) => rows.value = value : (value) => kind.write(input, value) });
@@ -173,8 +208,11 @@ export class Form {
     }
 
     fillIn(document) {
-        for (const [at, { write }] of this.fields)
-            write(valueAt(document, at));
+        this.document = document;
+        for (const [at, entry] of this.fields) {
+            entry.write(valueAt(document, at));
+            entry.before = entry.read();
+        }
     }
 
     get(at) {
@@ -194,7 +232,7 @@ export class Form {
             section.hidden = section["pointers"] ? !section["pointers"].some(wanted) : false;
     }
 
-    /** Everything that is filled in, into `document`. What cannot be read is shown, and thrown. */
+    /** Everything that is filled in, into `document`. What cannot be read is thrown, as the agent would say it. */
     read(document = {}) {
         for (const [at, entry] of this.fields) {
             if (entry.element.hidden)
@@ -210,22 +248,28 @@ export class Form {
         try {
             return entry.read();
         } catch (error) {
-            this.showErrors([{ pointer: at, detail: error.message }]);
-            throw error;
+            throw Object.assign(error, { errors: [{ pointer: at, detail: error.message }] });
         }
     }
 
-    /** A JSON Merge Patch of what differs from before; null: nothing does. */
+    /** A JSON Merge Patch of what differs from what was filled in; null: nothing does. */
     difference() {
         let patch = null;
         for (const [at, entry] of this.fields) {
             if (entry.element.hidden)
                 continue;
-            const value = this.readField(at, entry), before = valueAt(this.before, at);
-            if (!same(value, before))
+            const value = this.readField(at, entry);
+            if (!same(value, entry.before))
                 patch = putAt(patch ?? {}, at, value ?? null);
         }
         return patch;
+    }
+
+    /** What another document has that differs from the one that was filled in, and what stands here. */
+    changedIn(document) {
+        return [...this.fields].filter(([at]) => !same(valueAt(document, at), valueAt(this.document, at)))
+            .map(([at, entry]) => ({ label: entry.field.label, yours: this.readField(at, entry),
+                theirs: valueAt(document, at) }));
     }
 
     clearErrors() {
@@ -236,23 +280,26 @@ export class Form {
         fill(this.rest);
     }
 
-    /** Each at its field, or at the nearest above it; others at the end. The first gets the focus. */
-    showErrors(errors) {
+    /** What went wrong: each fault at its field, or at the nearest above it; the rest at the end, or as `told`. The
+     *  first field gets the focus. */
+    showProblem(problem, told = null) {
         this.clearErrors();
         const others = [];
         let first = null;
-        for (const { pointer, detail } of errors) {
+        for (const { pointer, detail } of problem.errors ?? []) {
             const at = [...this.fields.keys()].find((key) => pointer === key || pointer.startsWith(`${key}/`));
             const entry = at && this.fields.get(at);
             if (!entry || entry.element.hidden) {
-                others.push(h("p", { class: "bad" }, h("code", null, pointer), " ", detail));
+                others.push({ pointer, detail });
                 continue;
             }
             add(entry.wrong, entry.wrong.hasChildNodes() ? " " : "", detail);
             entry.input.setAttribute("aria-invalid", "true");
-            first ??= entry.input.matches("input, select, textarea") ? entry.input : entry.input.querySelector("input, button");
+            first ??= entry.input.matches("input, select, textarea") ? entry.input
+                : entry.input.querySelector("input, button");
         }
-        fill(this.rest, others);
+        const { message, status, missing } = problem;
+        fill(this.rest, told ?? problemNotice({ message, status, missing, errors: others }));
         first?.focus();
     }
 }

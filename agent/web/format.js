@@ -32,6 +32,14 @@ export const BUILDS = {
     superseded: { symbol: "–", word: "superseded", tone: "quiet" },
 };
 
+/** A run that has not ended. */
+export const goesOn = (run) => run.state === "pending" || run.state === "running";
+
+export const buildIsOver = (build) => BUILDS[build.state]?.tone !== "busy";
+
+/** The reason of a build's state and what there is to say of it, if anything. */
+export const why = (build) => [build.reason, build.detail].filter(Boolean).join(": ");
+
 /** What a role may: all that those before it may, too. */
 export const ROLES = ["viewer", "runner", "admin"];
 
@@ -69,6 +77,9 @@ export function imageShort(image) {
 }
 
 export const plural = (count, one, many = `${one}s`) => `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
+
+/** What was done, and what the agent has to say about it. @param {string} text @param {string[]} [warnings] */
+export const withWarnings = (text, warnings) => [text, ...(warnings ?? [])].join(" ");
 
 /** 1.4 MB. @param {number} bytes */
 export function size(bytes) {
@@ -136,10 +147,14 @@ const formats = new Map();
 
 function parts(time, zone, options) {
     const key = JSON.stringify([zone, options]);
-    if (!formats.has(key))
-        formats.set(key, new Intl.DateTimeFormat("en-GB", { timeZone: zone ?? undefined, hourCycle: "h23",
-            ...options }));
-    return formats.get(key).format(new Date(time));
+    try {
+        if (!formats.has(key))
+            formats.set(key, new Intl.DateTimeFormat("en-GB", { timeZone: zone ?? undefined, hourCycle: "h23",
+                ...options }));
+        return formats.get(key).format(new Date(time));
+    } catch { // a zone that this browser does not know
+        return `${new Date(time).toISOString().slice(0, 16).replace("T", " ")} UTC`;
+    }
 }
 
 /** The viewer's zone, by its name. */
@@ -148,13 +163,9 @@ export const ownZone = () => Intl.DateTimeFormat().resolvedOptions().timeZone;
 /** Wed 03:00, or with the date when it is more than six days away. @param {string} time @param {string?} [zone] */
 export function clock(time, zone) {
     const near = Math.abs(secondsSince(time)) < 6 * DAY;
-    try {
-        return parts(time, zone, near ? { weekday: "short", hour: "2-digit", minute: "2-digit" }
-            : { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit",
-                ...(Math.abs(secondsSince(time)) > 300 * DAY ? { year: "numeric" } : {}) }).replace(",", "");
-    } catch { // a zone that this browser does not know
-        return `${time.slice(0, 16).replace("T", " ")} UTC`;
-    }
+    return parts(time, zone, near ? { weekday: "short", hour: "2-digit", minute: "2-digit" }
+        : { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit",
+            ...(Math.abs(secondsSince(time)) > 300 * DAY ? { year: "numeric" } : {}) }).replace(",", "");
 }
 
 /** All of it: Wed 25 Nov 2026, 03:00:00 CET. @param {string} time @param {string?} [zone] */

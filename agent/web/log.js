@@ -12,6 +12,7 @@ const SHOWN = 4000;             // characters of a line, until all of it is aske
 const MATCHES = 1000;
 const FLUSH_MS = 100, SEARCH_MS = 300, AGAIN_MS = 2000;
 const NEAR = 40;                // pixels from the end: there, new lines are followed
+const NONE = ["no-log", "no-pod-yet"]; // reasons: there may be one later
 const STAMP = /^(\d{4}-\d\d-\d\dT[\d:.]+Z) ?/;
 
 const ofDay = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit",
@@ -65,12 +66,15 @@ export class Log {
         this.hits = new Set();
         this.matches = [];
         this.at = -1;
+        this.sought = "";
+        this.turn = Promise.resolve();
         this.draw(place);
         this.begin();
     }
 
     close() {
         this.abort.abort();
+        this.looking?.abort();
         this.timers.forEach(clearTimeout);
     }
 
@@ -88,10 +92,12 @@ export class Log {
     draw(place) {
         const toggle = (word, on, change) => h("label", { class: "toggle" },
             h("input", { type: "checkbox", checked: on, onchange: (event) => change(event.target.checked) }), word);
-        this.lines = h("div", { class: "log-lines wrap", tabindex: "0", role: "region", "aria-label": "Lines of the log",
+        this.lines = h("div", { class: "log-lines wrap", tabindex: "0", role: "region",
+            "aria-label": "Lines of the log",
             onscroll: () => this.scrolled() });
         this.earlier = h("button", { type: "button", class: "quiet", hidden: true, onclick: () => this.loadEarlier() });
-        this.afterwards = h("button", { type: "button", class: "quiet", hidden: true, onclick: () => this.loadLater() },
+        this.afterwards = h("button", { type: "button", class: "quiet", hidden: true,
+            onclick: () => this.loadLater() },
             "Later lines");
         this.state = h("p", { class: "log-state", role: "status" });
         this.followBox = h("input", { type: "checkbox", checked: this.following,
@@ -145,26 +151,25 @@ export class Log {
 
     /** A part of the log, which tells where it begins. */
     async fetch(more) {
-        const response = await fetchRaw("GET", this.source.where, { query: this.query(more), signal: this.abort.signal });
+        const response = await fetchRaw("GET", this.source.where,
+            { query: this.query(more), signal: this.abort.signal });
         this.total = Math.max(this.total, Number(response.headers.get("Log-Lines") ?? 0));
         return { first: Number(response.headers.get("Log-Line") ?? 1), body: response.body };
     }
 
-    async begin() {
+    begin() {
         if (this.target)
-            await this.guard(() => this.loadAround(this.target));
+            this.guard(() => this.loadAround(this.target));
         else
             this.stream({ tail: TAIL });
     }
 
-    /** What fails is said, and not thrown. */
-    async guard(work) {
-        try {
-            return await work();
-        } catch (error) {
+    /** One after the other, since each begins where the window ends then. What fails is said, and not thrown. */
+    guard(work) {
+        return this.turn = this.turn.then(work).catch((error) => {
             if (error.name !== "AbortError")
                 this.say(h("span", { class: "bad" }, error.message));
-        }
+        });
     }
 
     /** The end of the log and what is added to it, until it ends; what breaks off is taken up again. */
@@ -172,7 +177,7 @@ export class Log {
         if (this.streaming)
             return;
         this.streaming = true;
-        const live = this.source.live();
+        const live = this.source.live(), { abort } = this;
         try {
             const { first, body } = await this.fetch({ ...more, follow: live });
             if (this.blocks.length === 0)
@@ -183,9 +188,10 @@ export class Log {
             this.streaming = false;
             this.ended();
         } catch (error) {
+            if (this.abort !== abort || error.name === "AbortError") // stopped; there may be another one by now
+                return;
             this.streaming = false;
-            if (error.name !== "AbortError")
-                this.broken(error);
+            this.broken(error);
         }
     }
 
@@ -196,7 +202,7 @@ export class Log {
 
     broken(error) {
         this.flush();
-        const none = error.status === 404 && error.reason === "no-log";
+        const none = error.status === 404 && NONE.includes(error.reason);
         if (!none && error.status >= 400 && error.status < 500)
             return this.say(h("span", { class: "bad" }, error.message));
         if (none && !this.source.live())
@@ -234,10 +240,15 @@ export class Log {
         return { first: part.first, lines };
     }
 
-    async loadEarlier() {
-        const from = Math.max(1, this.first - PAGE);
-        await this.guard(async () => {
-            const { lines } = await this.page(from, this.first - from);
+    loadEarlier() {
+        this.follow(false);
+        return this.guard(async () => {
+            const before = this.first, from = Math.max(1, before - PAGE);
+            if (before <= 1)
+                return;
+            const { lines } = await this.page(from, before - from);
+            if (this.first !== before) // the window has moved on meanwhile
+                return;
             const height = this.lines.scrollHeight, top = this.lines.scrollTop;
             this.prepend(lines);
             this.trimEnd();
@@ -245,9 +256,12 @@ export class Log {
         });
     }
 
-    async loadLater() {
-        await this.guard(async () => {
-            const { lines } = await this.page(this.next, PAGE);
+    loadLater() {
+        return this.guard(async () => {
+            const before = this.next;
+            const { lines } = await this.page(before, PAGE);
+            if (this.streaming || this.next !== before)
+                return;
             this.append(lines);
             this.trimStart();
             if (lines.length < PAGE)
@@ -258,6 +272,7 @@ export class Log {
     async loadAround(line) {
         this.follow(false);
         const { first, lines } = await this.page(line - PAGE / 2, PAGE);
+        this.stop();
         this.clear();
         this.first = this.next = first;
         this.append(lines);
@@ -417,7 +432,8 @@ export class Log {
         if (!sought)
             return this.found({ matches: [], more: false }, "");
         try {
-            const query = { ...this.source.query, search: sought, ignoreCase: this.small.checked || null, limit: MATCHES };
+            const query = { ...this.source.query, search: sought, ignoreCase: this.small.checked || null,
+                limit: MATCHES };
             this.found(await get(this.source.where, query, this.looking.signal), sought);
         } catch (error) {
             if (error.name !== "AbortError")
@@ -426,6 +442,7 @@ export class Log {
     }
 
     found({ matches, more }, sought) {
+        this.sought = sought;
         this.matches = matches.map((match) => match.line);
         this.more = more;
         this.hits = new Set(this.matches);
@@ -436,13 +453,14 @@ export class Log {
 
     position() {
         const all = `${this.matches.length.toLocaleString("en")}${this.more ? "+" : ""}`;
-        return this.at < 0 ? plural(this.matches.length, "line") + (this.more ? " or more" : "") : `${this.at + 1} of ${all}`;
+        return this.at < 0 ? plural(this.matches.length, "line") + (this.more ? " or more" : "")
+            : `${this.at + 1} of ${all}`;
     }
 
-    /** To the next match, or the one before; the first time, to the newest before the window's end. */
+    /** To the next match, or the one before; the first time, to the first or the last one. */
     async step(by) {
         clearTimeout(this.typing);
-        if (this.at < 0 && this.matches.length === 0)
+        if (this.sought !== this.input.value)
             await this.search();
         if (this.matches.length === 0)
             return;

@@ -58,6 +58,22 @@ export function startTicking() {
 
 // --- pieces ---
 
+/** A table that can be pushed sideways where it is too wide. `rows`: a <tbody>, or what goes into one. */
+export function table(caption, columns, ...rows) {
+    return h("div", { class: "scroll" }, h("table", { class: "list" }, h("caption", { class: "unseen" }, caption),
+        h("thead", null, h("tr", null, columns.map((word) => h("th", { scope: "col" }, word)))),
+        rows[0]?.tagName === "TBODY" ? rows : h("tbody", null, rows)));
+}
+
+/** A term and what it is, for a <dl>. */
+export const fact = (word, ...what) => [h("dt", null, word), h("dd", null, ...what)];
+
+/** Sentences under a title; null when there are none. */
+export function sentences(tone, title, texts) {
+    return texts?.length ? notice(tone, h("p", { class: "strong" }, title),
+        h("ul", null, texts.map((text) => h("li", null, text)))) : null;
+}
+
 export function commit(hash) {
     return hash ? h("code", { class: "commit", title: hash }, commitShort(hash)) : h("span", { class: "muted" }, "–");
 }

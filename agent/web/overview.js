@@ -1,14 +1,14 @@
 // A service's first tab: how its last push came to run, step by step with times and reasons, and what it is.
 import { address, fetchRaw, get, inTurn, path, servicePath } from "./api.js";
 import { fill, h } from "./dom.js";
-import { BUILDS, RESULTS, commitShort, duration, imageShort, plural, repositoryShort } from "./format.js";
-import { commit, lasting, mark, notice, when, zoned } from "./marks.js";
+import { BUILDS, RESULTS, buildIsOver, commitShort, duration, goesOn, imageShort, plural, repositoryShort,
+    why } from "./format.js";
+import { commit, fact, lasting, mark, sentences, when, zoned } from "./marks.js";
 import { strip } from "./strip.js";
 
 const STRIP = 30;
 const LAST_LINES = 8;
 const DELIVERIES = 50; // of the repository: as far back as the push is looked for
-const ENDED = ["done", "failed", "superseded"];
 
 const runAddress = (row, name) => address(["runs", row.namespace, row.name, name]);
 const sourceOf = (row) => `${repositoryShort(row.repository)} ${row.branch}`;
@@ -39,14 +39,14 @@ function pushStep(row, build, delivery) {
 }
 
 function buildStep(build) {
-    const ended = ENDED.includes(build.state), failed = build.state === "failed";
+    const ended = buildIsOver(build), failed = build.state === "failed";
     const parts = [["fetch", build.fetchSeconds], ["context", build.contextSeconds], ["build", build.kanikoSeconds]]
         .filter(([, seconds]) => seconds !== null).map(([word, seconds]) => `${word} ${duration(seconds)}`);
     return step(BUILDS, build.state, "Build", [
         h("div", null, h("a", { href: address(["builds", build.build]) }, build.build), " ",
             BUILDS[build.state]?.word ?? build.state, " ", ended ? null : lasting(build.started ?? build.created)),
         sub(parts.join(", ")),
-        failed || !ended ? reasonLine(failed, [build.reason, build.detail].filter(Boolean).join(": ")) : null,
+        failed || !ended ? reasonLine(failed, why(build)) : null,
         build.lastLines?.length ? h("pre", null, build.lastLines.slice(-LAST_LINES).join("\n")) : null,
     ], when(build.finished ?? build.started));
 }
@@ -72,7 +72,7 @@ function patchStep(row, build) {
         return step(RESULTS, "missed", "Patched", [muted("pinned: it does not follow its branch")]);
     if (build.state === "failed")
         return step(RESULTS, "missed", "Patched", [muted("not patched: the build failed")]);
-    return ENDED.includes(build.state)
+    return buildIsOver(build)
         ? step(RESULTS, "missed", "Patched", [muted("not patched: ", build.detail ?? build.reason ?? build.state)])
         : step(RESULTS, "pending", "Patched", [muted("not patched yet")]);
 }
@@ -89,11 +89,10 @@ function runStep(row, runs) {
         return step(RESULTS, "pending", "Run", [
             h("div", null, row.live ? `${commitShort(row.live.commit)} has not run yet` : "never run"),
             row.next ? sub("next ", when(row.next, row.timeZone), ", ", zoned(row.next, row.timeZone)) : null]);
-    const going = run.state === "running" || run.state === "pending";
     const took = run.durationSeconds !== null && `took ${duration(run.durationSeconds)}`;
     return step(RESULTS, run.state, row.live ? "First run" : "Last run", [
         h("div", null, h("a", { href: runAddress(row, run.name) }, run.name), " ",
-            RESULTS[run.state]?.word ?? run.state, " ", going && run.started ? lasting(run.started) : null),
+            RESULTS[run.state]?.word ?? run.state, " ", goesOn(run) && run.started ? lasting(run.started) : null),
         sub(joined(run.kind, run.requestedBy && `by ${run.requestedBy}`, took)),
         reasonLine(run.state === "failed", run.reason),
     ], when(run.finished ?? run.started ?? run.created));
@@ -110,8 +109,6 @@ function chain(row, { build, delivery, runs }) {
 }
 
 // --- what it is ---
-
-const fact = (word, ...what) => [h("dt", null, word), h("dd", null, ...what)];
 
 function guardsOf(document) {
     const limits = document.resources?.limits ?? {};
@@ -131,11 +128,6 @@ function facts(document, row) {
             fact("Next", when(row.next, row.timeZone), row.next ? sub(zoned(row.next, row.timeZone)) : null),
             fact("Guards", document ? guardsOf(document) : "…"),
             fact("Usually", duration(row.usualSeconds))));
-}
-
-function list(tone, word, texts) {
-    return texts?.length ? notice(tone, h("p", { class: "strong" }, word),
-        h("ul", null, ...texts.map((text) => h("li", null, text)))) : null;
 }
 
 // --- the last result ---
@@ -215,8 +207,9 @@ export async function show(place, params, context) {
     function render(row, asked, lines) {
         fill(place, h("div", { class: "columns" },
             h("div", { class: "stack" }, chain(row, asked)),
-            h("div", { class: "stack" }, list("bad", "Missing", row.missing), list("warn", "To know", row.warnings),
-                list("warn", "Could not be looked at", row.notChecked), lastResult(row, lines, asked.runs),
+            h("div", { class: "stack" }, sentences("bad", "Missing", row.missing),
+                sentences("warn", "To know", row.warnings),
+                sentences("warn", "Could not be looked at", row.notChecked), lastResult(row, lines, asked.runs),
                 facts(service.document, row))));
     }
 

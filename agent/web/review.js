@@ -1,13 +1,11 @@
 // A draft's review: what is missing, and the settings that a new service most needs; then it is started.
-import { post, request, servicePath } from "./api.js";
+import { address, post, servicePath } from "./api.js";
 import { ENVIRONMENT, HEALTH, PORTS, RESOURCES } from "./fields.js";
 import { fill, h } from "./dom.js";
 import { Form } from "./form.js";
-import { BUILDS } from "./format.js";
-import { mark, notice, problemNotice } from "./marks.js";
-
-const list = (tone, title, texts) => texts?.length
-    ? notice(tone, h("p", { class: "strong" }, title), h("ul", null, texts.map((text) => h("li", null, text)))) : null;
+import { BUILDS, withWarnings } from "./format.js";
+import { mark, notice, sentences } from "./marks.js";
+import { conflict, save } from "./save.js";
 
 class Review {
     constructor(place, context) {
@@ -15,10 +13,12 @@ class Review {
         this.may = context.may("admin", this.service.status.namespace);
         this.findings = h("div");
         this.formPlace = h("div");
-        this.wrong = h("div");
-        this.saveButton = h("button", { type: "button", onclick: () => this.act(this.saveButton, () => this.save()) }, "Save");
-        this.startButton = h("button", { type: "button", class: "primary", onclick: () => this.act(this.startButton, () => this.start()) }, "Start");
-        fill(place, this.findings, this.formPlace, this.wrong, this.may ? h("div", { class: "buttons" }, this.saveButton, this.startButton) : null);
+        this.saveButton = h("button", { type: "button", onclick: () => this.act(this.saveButton, () => this.save()) },
+            "Save");
+        this.startButton = h("button", { type: "button", class: "primary",
+            onclick: () => this.act(this.startButton, () => this.start()) }, "Start");
+        fill(place, this.findings, this.formPlace,
+            this.may ? h("div", { class: "buttons" }, this.saveButton, this.startButton) : null);
         this.drawForm();
         this.render();
     }
@@ -34,30 +34,35 @@ class Review {
 
     render() {
         const row = this.service.status, build = row.lastBuild;
-        fill(this.findings, list("bad", "Missing before it can start", row.missing), list("warn", "To know", row.warnings), list("warn", "Could not be looked at", row.notChecked),
-            build && !row.live ? notice("info", h("p", null, "Its image: ", h("a", { href: `#/builds/${build.build}` }, build.build ?? "build"), " ", mark(BUILDS, build.state), build.detail ? `: ${build.detail}` : "")) : null,
-            row.missing?.length ? null : notice("info", h("p", null, row.starting ? "It starts as soon as it has its image." : "Nothing is missing. Look through the settings below, then start it.")));
+        fill(this.findings, sentences("bad", "Missing before it can start", row.missing),
+            sentences("warn", "To know", row.warnings), sentences("warn", "Could not be looked at", row.notChecked),
+            build && !row.live ? notice("info", h("p", null, "Its image: ",
+                build.build ? h("a", { href: address(["builds", build.build]) }, build.build) : "the build", " ",
+                mark(BUILDS, build.state),
+                build.detail ? `: ${build.detail}` : "")) : null,
+            row.missing?.length ? null : notice("info", h("p", null,
+                row.starting ? "It starts as soon as it has its image."
+                    : "Nothing is missing. Look through the settings below, then start it.")));
         this.startButton.disabled = row.starting;
     }
 
     async act(button, work) {
         this.form.clearErrors();
-        fill(this.wrong);
         button.disabled = true;
         try {
             await work();
         } catch (problem) {
-            this.form.showErrors(problem.errors ?? []);
-            fill(this.wrong, problemNotice(problem));
+            this.form.showProblem(problem, conflict(problem, this.form, () => this.showTheirs()));
         }
         button.disabled = false;
+        this.render();
     }
 
     async save() {
         const patch = this.form.difference();
         if (!patch)
             return this.context.say("Nothing is changed");
-        await request("PATCH", servicePath(this.service.status), { body: patch, headers: { "Content-Type": "application/merge-patch+json", ...(this.etag ? { "If-Match": this.etag } : {}) } });
+        await save(this.service.status, patch, this.etag);
         await this.service.reload();
         this.drawForm();
         this.context.say("Saved");
@@ -68,9 +73,19 @@ class Review {
             await this.save();
         const row = this.service.status;
         const change = await post(servicePath(row, "start"));
-        this.context.say([`${row.namespace}/${row.name}: ${change.before} → ${change.after}.`, ...(change.warnings ?? [])].join(" "));
+        this.context.say(withWarnings(`${row.namespace}/${row.name}: ${change.before} → ${change.after}.`,
+            change.warnings));
         await this.service.reload();
         this.context.go(["services", row.namespace, row.name, "overview"]);
+    }
+
+    async showTheirs() {
+        try {
+            await this.service.reload();
+            this.drawForm();
+        } catch (problem) {
+            this.form.showProblem(problem);
+        }
     }
 
     update({ kind }) {

@@ -1,9 +1,9 @@
 // The frame of one service: its name and state, what may be done to it, and its tabs. Each tab is a view of its own
 // (main.js says what a view is) with an address, and finds the service in `context.service`.
 import { address, fetchRaw, get, inTurn, post, request, servicePath } from "./api.js";
-import { confirm, forceRun, open } from "./dialog.js";
+import { confirm, forceRun, isEarlier, rollBack } from "./dialog.js";
 import { fill, h } from "./dom.js";
-import { STATES, commitShort, stateOf } from "./format.js";
+import { STATES, stateOf, withWarnings } from "./format.js";
 import { badge, notice, tag } from "./marks.js";
 import { knownRow } from "./services.js";
 
@@ -32,12 +32,11 @@ const TABS = [
 // --- what may be done ---
 
 const fullName = (row) => `${row.namespace}/${row.name}`;
-const told = (texts) => texts?.length ? ` ${texts.join(" ")}` : "";
 const isBuilt = (row) => row.repository === null || row.live !== null;
 
 async function start(row, context, service) {
     const change = await post(servicePath(row, "start"));
-    context.say(`${fullName(row)}: ${change.before} → ${change.after}.${told(change.warnings)}`);
+    context.say(withWarnings(`${fullName(row)}: ${change.before} → ${change.after}.`, change.warnings));
     await service.reload();
 }
 
@@ -46,7 +45,7 @@ function stop(row, context, service) {
         body: [h("p", null, "No run is begun by its schedule until it is ",
         "started again. What runs now goes on, and pushes are still built.")], act: async () => {
         const change = await post(servicePath(row, "stop"));
-        context.say(`${fullName(row)}: ${change.before} → ${change.after}.${told(change.warnings)}`);
+        context.say(withWarnings(`${fullName(row)}: ${change.before} → ${change.after}.`, change.warnings));
         await service.reload();
     } });
 }
@@ -64,31 +63,10 @@ async function resume(row, context, service) {
     await service.reload();
 }
 
-function choiceOfImages(images) {
-    return h("fieldset", null, h("legend", null, "Go back to"),
-        ...images.map((image, at) => h("label", { class: "choice" },
-        h("input", { type: "radio", name: "to", value: image.image, checked: at === 0 }),
-        h("span", null, h("code", null, image.commit ? commitShort(image.commit) : image.image), " ",
-            image.subject ?? "",
-            h("small", null, [image.build, image.author, image.kind].filter(Boolean).join(" · "))))));
-}
-
 async function rollback(row, context, service) {
     const { images } = await get(servicePath(row, "images"), { limit: 20 });
-    const earlier = images.filter((image) => !image.live);
-    if (earlier.length === 0)
-        return open({ title: "Nothing to go back to", body: [h("p", null, "This service has had one image only. ",
-            "Images that it had are kept here from the second one on.")] });
-    const choice = choiceOfImages(earlier);
-    return confirm({ title: `Roll ${fullName(row)} back?`, verb: "Roll back", body: [choice,
-        h("p", { class: "muted" }, "It is pinned to that image: pushes are not deployed to it until you let it ",
-            "follow its branch again.")],
-    act: async () => {
-        const change = await post(servicePath(row, "rollback"), { to: choice.querySelector("input:checked").value });
-        const before = commitShort(row.live?.commit), after = commitShort(change.commit);
-        context.say(`${fullName(row)}: ${before} → ${after}, pinned.${told(change.warnings)}`);
-        await service.reload();
-    } });
+    return rollBack(images.filter(({ build }, at) => isEarlier(images, at) &&
+        images.findIndex((each) => each.build === build) === at), context, service);
 }
 
 function remove(row, context) {

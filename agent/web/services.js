@@ -290,18 +290,9 @@ class List {
             const element = rowElement(row, build, sought, this.context);
             if (before && before["row"] !== row)
                 element.classList.add("changed");
-            return this.keepFocus(before, Object.assign(element, { row, sought, build }));
+            return Object.assign(element, { row, sought, build });
         });
         return body;
-    }
-
-    // Whoever is on a row by keyboard stays there when it changes.
-    keepFocus(before, element) {
-        if (before?.contains(document.activeElement)) {
-            const at = [...before.querySelectorAll("a, button")].indexOf(document.activeElement);
-            queueMicrotask(() => element.querySelectorAll("a, button")[at]?.focus({ preventScroll: true }));
-        }
-        return element;
     }
 
     renderCounts() {

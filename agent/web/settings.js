@@ -1,21 +1,24 @@
 // A service's settings: all that its document says, in forms, and the rest of it as JSON. What is sent is the
 // difference alone, and only if nobody else has changed the service meanwhile.
-import { request, servicePath } from "./api.js";
 import { Explanation } from "./explain.js";
 import { CONTAINER, CRON, ENVIRONMENT, GIT, HEALTH, IDENTITY, IMAGE, PORTS, RESOURCES, TIMING } from "./fields.js";
 import { fill, h } from "./dom.js";
 import { Form } from "./form.js";
-import { notice, problemNotice } from "./marks.js";
+import { withWarnings } from "./format.js";
+import { notice } from "./marks.js";
+import { conflict, save } from "./save.js";
 
 const REST = ["security", "volumes", "podLabels", "nodeSelector", "serviceAccount"]; // shown as JSON
 
 /** Its sections: of source and project only what may be changed. */
 function sectionsOf(document) {
     const project = { ...IDENTITY, fields: IDENTITY.fields.filter(({ at }) => at === "/project") };
-    return [project, document.source?.git ? GIT : IMAGE, CONTAINER, CRON, TIMING, RESOURCES, ENVIRONMENT, PORTS, ...HEALTH];
+    return [project, document.source?.git ? GIT : IMAGE, CONTAINER, CRON, TIMING, RESOURCES, ENVIRONMENT, PORTS,
+        ...HEALTH];
 }
 
-const restOf = (document) => Object.fromEntries(REST.filter((key) => document[key] !== undefined).map((key) => [key, document[key]]));
+const restOf = (document) => Object.fromEntries(REST.filter((key) => document[key] !== undefined)
+    .map((key) => [key, document[key]]));
 
 function readRest(text, before) {
     const rest = text.trim() ? JSON.parse(text) : {};
@@ -24,15 +27,6 @@ function readRest(text, before) {
         throw new Error(`"${unknown}" does not belong here: only ${REST.join(", ")}`);
     const changed = REST.filter((key) => JSON.stringify(rest[key]) !== JSON.stringify(before[key]));
     return Object.fromEntries(changed.map((key) => [key, rest[key] ?? null]));
-}
-
-// Somebody was quicker: what differs, as the agent says it.
-function conflict(problem, again) {
-    const rows = problem.body?.difference ?? [];
-    return h("div", { role: "alert" }, notice("bad", h("p", null, problem.message),
-        rows.length ? h("table", { class: "list" }, h("caption", { class: "unseen" }, "What differs"), h("thead", null, h("tr", null, ["Setting", "Yours", "Theirs"].map((word) => h("th", { scope: "col" }, word)))),
-            h("tbody", null, rows.map(({ pointer, yours, theirs }) => h("tr", null, h("th", { scope: "row" }, h("code", null, pointer)), h("td", null, JSON.stringify(yours)), h("td", null, JSON.stringify(theirs)))))) : null,
-        h("button", { type: "button", onclick: again }, "Show theirs")));
 }
 
 class Settings {
@@ -50,13 +44,14 @@ class Settings {
         this.form.fields.get("/schedule").element.append(this.explanation.element);
         this.rest = h("textarea", { rows: 8, spellcheck: "false", "aria-label": "Further settings as JSON" });
         this.rest.value = JSON.stringify(restOf(document), null, 2);
-        this.wrong = h("div");
-        const save = h("button", { class: "primary" }, "Save changes");
+        const button = h("button", { class: "primary" }, "Save changes");
         fill(this.place, h("form", { novalidate: true, onsubmit: (event) => {
             event.preventDefault();
-            this.save(save);
-        } }, this.form.element, h("details", null, h("summary", null, "Security, volumes, labels, nodes and account, as JSON"), this.rest), this.wrong,
-        may ? h("div", { class: "buttons" }, h("button", { type: "button", onclick: () => this.draw() }, "Undo"), save)
+            this.save(button);
+        } }, this.form.element,
+        h("details", null, h("summary", null, "Security, volumes, labels, nodes and account, as JSON"), this.rest),
+        may ? h("div", { class: "buttons" },
+            h("button", { type: "button", onclick: () => this.draw() }, "Undo"), button)
             : notice("info", h("p", null, "Your token may look at these settings, and not change them."))));
         if (!may)
             for (const input of this.place.querySelectorAll("input, select, textarea, .rows button, .field button"))
@@ -74,23 +69,29 @@ class Settings {
     }
 
     async save(button) {
-        const row = this.service.status;
         this.form.clearErrors();
-        fill(this.wrong);
         button.disabled = true;
         try {
             const patch = this.patch();
             if (!patch)
                 return this.context.say("Nothing is changed");
-            const answer = await request("PATCH", servicePath(row), { body: patch, headers: { "Content-Type": "application/merge-patch+json", ...(this.etag ? { "If-Match": this.etag } : {}) } });
-            this.context.say(["Saved.", ...(answer.warnings ?? [])].join(" "));
+            const answer = await save(this.service.status, patch, this.etag);
+            await this.service.reload();
+            this.draw(); // before it is said: whoever hears it may type on
+            this.context.say(withWarnings("Saved.", answer.warnings));
+        } catch (problem) {
+            this.form.showProblem(problem, conflict(problem, this.form, () => this.showTheirs()));
+        } finally {
+            button.disabled = false;
+        }
+    }
+
+    async showTheirs() {
+        try {
             await this.service.reload();
             this.draw();
         } catch (problem) {
-            this.form.showErrors(problem.errors ?? []);
-            fill(this.wrong, problem.status === 409 || problem.status === 412 ? conflict(problem, () => this.service.reload().then(() => this.draw())) : problemNotice(problem));
-        } finally {
-            button.disabled = false;
+            this.form.showProblem(problem);
         }
     }
 

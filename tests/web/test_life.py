@@ -80,14 +80,18 @@ def test_from_a_repository_to_a_run(page, agent, place):
                "it is live", 120)
     force(page)
     expect(page.tab.get_by_role("region", name="Lines of the log")).to_contain_text("second words")
-    roll_back(page, agent, place, name)
+    roll_back(page, agent, place, name, commit)
 
 
-def roll_back(page, agent, place, name):
+def roll_back(page, agent, place, name, newest):
     page.go(f"#/services/{place.namespace}/{name}/images")
     page.tab.get_by_role("button", name=re.compile("^Roll back to")).first.click()
     page.tab.get_by_role("dialog").get_by_role("button", name="Roll back").click()
     expect(page.tab.locator(".title")).to_contain_text("pinned")
+    page.tab.get_by_role("group", name="Actions").get_by_role("button", name="Roll back").click()
+    page.tab.get_by_role("dialog").get_by_role("button", name="Roll back").click()
+    eventually(lambda: agent.get(f"/v1/services/{place.namespace}/{name}")["status"]["live"]["commit"] == newest,
+               "it is back at the newest one", 60)
     page.go(f"#/services/{place.namespace}/{name}/builds")
     page.tab.get_by_role("link", name=re.compile(r"^b-\d+$")).first.click()
     expect(page.tab.get_by_role("region", name="Lines of the log")).to_contain_text("Pushing image")
@@ -108,7 +112,7 @@ def test_what_is_wrong_is_said_at_its_field(page, place):
 
 @pytest.fixture(scope="module")
 def service(place, agent):
-    service = place.service("tabs", container=shell("echo one; echo two")).seen_by(agent)
+    service = place.service("tabs", container=shell("echo one\necho two")).seen_by(agent)
     for _ in range(3):
         assert service.ended(agent, service.force(agent).json["name"])["state"] == "succeeded"
     return service
@@ -126,15 +130,18 @@ def test_each_tab_has_an_address(page, service, tab):
 
 
 def test_settings_are_changed_and_conflicts_shown(page, agent, service):
+    container = agent.get(service.path)["container"]
     page.go(f"#/services/{service.namespace}/{service.name}/settings")
     fill(page, Maximum_seconds="77")
     press(page, "Save changes")
     expect(page.tab.locator("#said")).to_contain_text("Saved")
     assert agent.get(service.path)["maxDurationSeconds"] == 77
+    assert agent.get(service.path)["container"] == container, "a command of several lines stays as it is"
     fill(page, Maximum_seconds="88")
     assert agent.api("PATCH", service.path, {"maxDurationSeconds": 99}).status == 200
     press(page, "Save changes")
     expect(page.tab.get_by_role("button", name="Show theirs")).to_be_visible()
+    expect(page.tab.get_by_role("table", name="What they changed")).to_contain_text("99")
     press(page, "Show theirs")
     expect(page.tab.get_by_label("Maximum seconds")).to_have_value("99")
 
