@@ -194,16 +194,22 @@ static struct key *take(struct work_queue *queue)
     return NULL;
 }
 
-int64_t work_queue_back_off_ms(int tries)
+int64_t work_queue_back_off_least_ms(int tries)
 {
     int64_t longest = WORK_QUEUE_BACKOFF_MIN;
     for (int i = 0; i < tries && longest < WORK_QUEUE_BACKOFF_MAX; i++)
         longest *= 2;
     if (longest > WORK_QUEUE_BACKOFF_MAX)
         longest = WORK_QUEUE_BACKOFF_MAX;
+    return longest / 2;
+}
+
+int64_t work_queue_back_off_ms(int tries)
+{
+    int64_t least = work_queue_back_off_least_ms(tries);
     uint32_t random;
     random_bytes(&random, sizeof random);
-    return longest / 2 + (int64_t)random % (longest / 2 + 1);
+    return least + (int64_t)random % (least + 1);
 }
 
 static void finish_run(struct work_queue *queue, struct key *key, enum work_result result)

@@ -16,6 +16,8 @@ struct work_queue;
 // How long what failed so often before (0: for the first time) waits for its next try: of the
 // doubled time the upper half at random, so that what failed together does not come back together.
 int64_t work_queue_back_off_ms(int tries);
+// The shortest that may be.
+int64_t work_queue_back_off_least_ms(int tries);
 
 // How a run of a key ended.
 enum work_result {

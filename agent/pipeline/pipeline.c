@@ -198,8 +198,9 @@ bool pipeline_create(const struct pipeline_parts *parts, struct pipeline **out, 
     others_init(&pipeline->others);
     live_init(&pipeline->live);
     waits_init(&pipeline->waits);
-    pipeline->tries = tries_create();
-    pipeline->limited = tries_create();
+    pipeline->tries = tries_create(work_queue_back_off_ms);
+    // When the source is tried again, so is what failed in it as often.
+    pipeline->limited = tries_create(work_queue_back_off_least_ms);
     housekeeping_init(&pipeline->housekeeping);
     pipeline->sweep = sweep_create();
     pipeline->probes = probes_create();

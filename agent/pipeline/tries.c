@@ -1,7 +1,6 @@
 #include "agent/pipeline/tries.h"
 
 #include "agent/base/buffer.h"
-#include "agent/queue.h"
 
 #include <pthread.h>
 #include <string.h>
@@ -12,14 +11,16 @@ struct failing {
 };
 
 struct tries {
+    int64_t (*back_off_ms)(int tries);
     pthread_mutex_t lock; // guards what follows
     struct failing *items;
     size_t count, room;
 };
 
-struct tries *tries_create(void)
+struct tries *tries_create(int64_t (*back_off_ms)(int tries))
 {
     struct tries *tries = xalloc(sizeof *tries);
+    tries->back_off_ms = back_off_ms;
     pthread_mutex_init(&tries->lock, NULL);
     return tries;
 }
@@ -85,7 +86,7 @@ struct tried tries_failed(struct tries *tries, const char *source)
     if (!item)
         item = add(tries, source);
     if (item->tried.count == 0 || mono_past(item->tried.due))
-        item->tried.due = mono_after(work_queue_back_off_ms(item->tried.count++));
+        item->tried.due = mono_after(tries->back_off_ms(item->tried.count++));
     struct tried tried = item->tried;
     pthread_mutex_unlock(&tries->lock);
     return tried;

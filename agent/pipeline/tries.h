@@ -15,7 +15,8 @@
 
 struct tries;
 
-struct tries *tries_create(void);
+// `back_off_ms`: how long what failed so often before waits for its next try.
+struct tries *tries_create(int64_t (*back_off_ms)(int tries));
 void tries_destroy(struct tries *tries); // NULL is fine
 
 struct tried {

@@ -13,7 +13,7 @@
 static void test_each_source_counts_its_own(void **state)
 {
     (void)state;
-    struct tries *tries = tries_create();
+    struct tries *tries = tries_create(work_queue_back_off_ms);
     struct tried first = tries_failed(tries, "git.example/a main ");
     assert_int_equal(first.count, 1);
     int64_t wait = mono_left(first.due);
@@ -50,7 +50,7 @@ static void test_the_wait_grows_to_a_bound_and_differs(void **state)
 static void test_no_more_than_the_bound_are_remembered(void **state)
 {
     (void)state;
-    struct tries *tries = tries_create();
+    struct tries *tries = tries_create(work_queue_back_off_ms);
     char source[32];
     int left = 0;
     for (int i = 0; i < TRIES_MAX + 10; i++) {
