@@ -16,7 +16,8 @@ def pushed(place, agent):
     repository = place.repository("pushed")
     place.service("pushed", repository=repository).seen_by(agent)
     commit = repository.push(report(place.cluster, "hello"), "Say hello")
-    agent.outcome_of(agent.accept(forges.github(forges.github_push(repository.url, commit), FORGE_SECRETS["github"])), "deployed", 120)
+    delivery = forges.github(forges.github_push(repository.url, commit), FORGE_SECRETS["github"])
+    agent.outcome_of(agent.accept(delivery), "deployed", 120)
     return repository, commit
 
 
@@ -75,4 +76,5 @@ def test_the_timeline(page, busy):
 
 
 def test_screenshots(pictures, agent, pushed, busy):
-    pictures(agent, "deliveries", "#/deliveries", lambda page: expect(page.tab.get_by_role("table").first).to_contain_text("deployed"))
+    pictures(agent, "deliveries", "#/deliveries",
+             lambda page: expect(page.tab.get_by_role("table").first).to_contain_text("deployed"))

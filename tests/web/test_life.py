@@ -76,7 +76,8 @@ def test_from_a_repository_to_a_run(page, agent, place):
     commit = repository.push(report(place.cluster, "second words"), "Second")
     agent.accept(forges.github(forges.github_push(repository.url, commit), FORGE_SECRETS["github"]))
     expect(page.tab.locator(".chain")).to_contain_text(commit[:7], timeout=BUILT)
-    eventually(lambda: (agent.get(f"/v1/services/{place.namespace}/{name}")["status"]["live"] or {}).get("commit") == commit,
+    live = lambda: agent.get(f"/v1/services/{place.namespace}/{name}")["status"]["live"]
+    eventually(lambda: (live() or {}).get("commit") == commit,
                "it is live", 120)
     force(page)
     expect(page.tab.get_by_role("region", name="Lines of the log")).to_contain_text("second words")
@@ -166,5 +167,7 @@ def test_screenshots(pictures, agent, service, place):
     where = f"#/services/{service.namespace}/{service.name}"
     for tab, text in TABS.items():
         if tab != "overview":
-            pictures(agent, tab, f"{where}/{tab}", lambda page, text=text: expect(page.tab.locator("main")).to_contain_text(re.compile(re.escape(text), re.IGNORECASE)))
+            there = re.compile(re.escape(text), re.IGNORECASE)
+            pictures(agent, tab, f"{where}/{tab}",
+                     lambda page, there=there: expect(page.tab.locator("main")).to_contain_text(there))
     pictures(agent, "create", "#/create", lambda page: expect(heading(page, "New service")).to_be_visible())

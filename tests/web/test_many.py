@@ -54,7 +54,8 @@ $HTTP["url"] =~ "^{PREFIX}" {{
 def many(place, agent):
     """Services that nothing is done with."""
     with concurrent.futures.ThreadPoolExecutor(8) as workers:
-        services = list(workers.map(lambda _: Service(place, place.name("of-many"), spec={"suspend": True}), range(MANY)))
+        make = lambda _: Service(place, place.name("of-many"), spec={"suspend": True})
+        services = list(workers.map(make, range(MANY)))
     eventually(lambda: len(agent.get(f"/v1/services?namespace={place.namespace}")["services"]) == MANY,
                "the agent knows them all", 120)
     yield services

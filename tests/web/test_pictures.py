@@ -14,7 +14,8 @@ RUNS = 8
 # name, project, schedule, zone, script
 SERVICES = [
     ("ledger-sync", "finance", "15 * * * *", "Etc/UTC", "sleep $(($$ % 3)); echo 211 entries"),
-    ("invoice-export", "finance", "30 2 * * *", "Europe/Berlin", "echo connecting; echo 'ORA-12541: no listener' >&2; exit 3"),
+    ("invoice-export", "finance", "30 2 * * *", "Europe/Berlin",
+     "echo connecting; echo 'ORA-12541: no listener' >&2; exit 3"),
     ("stock-levels", "warehouse", "*/20 6-20 * * 1-6", "Europe/Berlin", "sleep 1; echo 9,120 articles"),
     ("price-import", "warehouse", "0 5 * * 1", "Europe/London", "sleep 2; echo 388 prices"),
 ]
@@ -35,8 +36,8 @@ def report_service(place, agent):
                    job={"activeDeadlineSeconds": 600}).seen_by(agent)
     for subject, text in (("First edition", "4211 rows read"), ("Add VAT column", "4212 rows read")):
         commit = repository.push(report(place.cluster, text), subject)
-        agent.outcome_of(agent.accept(forges.github(forges.github_push(repository.url, commit), FORGE_SECRETS["github"])),
-                         "deployed", 120)
+        delivery = forges.github(forges.github_push(repository.url, commit), FORGE_SECRETS["github"])
+        agent.outcome_of(agent.accept(delivery), "deployed", 120)
         for _ in range(3):
             made.ended(agent, made.force(agent).json["name"])
     return made
@@ -52,7 +53,8 @@ def scene(place, agent, report_service):
             each.ended(agent, each.force(agent).json["name"], 120)
     with concurrent.futures.ThreadPoolExecutor(len(services)) as workers:
         list(workers.map(run, services))
-    going = service(place, "reindex", "warehouse", "0 4 * * 0", "Europe/Berlin", "while :; do sleep 1; done").seen_by(agent)
+    going = service(place, "reindex", "warehouse", "0 4 * * 0", "Europe/Berlin", "while :; do sleep 1; done")
+    going.seen_by(agent)
     going.force(agent)
     yield {each.name: each for each in [report_service, *services, going]}
     going.clear()
@@ -61,7 +63,11 @@ def scene(place, agent, report_service):
 def test_screenshots(pictures, agent, scene):
     made = scene["nightly-report"]
     where = f"#/services/{made.namespace}/{made.name}"
-    pictures(agent, "services", "#/services", lambda page: expect(page.row(scene["reindex"])).to_contain_text("running"))
-    pictures(agent, "overview", where, lambda page: expect(page.tab.get_by_role("heading", name="From push to run")).to_be_visible())
-    pictures(agent, "durations", f"{where}/runs", lambda page: expect(page.tab.get_by_text("How long runs took").first).to_be_visible())
-    pictures(agent, "timeline", "#/timeline", lambda page: expect(page.tab.get_by_role("region", name="Timeline")).to_contain_text(made.name))
+    pictures(agent, "services", "#/services",
+             lambda page: expect(page.row(scene["reindex"])).to_contain_text("running"))
+    pictures(agent, "overview", where,
+             lambda page: expect(page.tab.get_by_role("heading", name="From push to run")).to_be_visible())
+    pictures(agent, "durations", f"{where}/runs",
+             lambda page: expect(page.tab.get_by_text("How long runs took").first).to_be_visible())
+    pictures(agent, "timeline", "#/timeline",
+             lambda page: expect(page.tab.get_by_role("region", name="Timeline")).to_contain_text(made.name))
