@@ -50,6 +50,7 @@ struct config_secrets {
 };
 
 enum config_role { ROLE_VIEWER, ROLE_RUNNER, ROLE_ADMIN }; // each may do what the former may
+extern const char *const config_role_words[];              // by role, ended by NULL
 
 struct config_token {
     char *name;                  // unique

@@ -175,7 +175,8 @@ FORM(a_token_hash, is_token_hash, "sha256: and 64 hex digits, as cronwright toke
 static const char *const log_levels[] = {"error", "warning", "info", "debug", NULL};
 static const char *const log_formats[] = {"text", "json", NULL};
 static const char *const forges[] = {"github", "gitlab", "gitea", NULL};
-static const char *const roles[] = {"viewer", "runner", "admin", NULL};
+const char *const config_role_words[] = {
+    [ROLE_VIEWER] = "viewer", [ROLE_RUNNER] = "runner", [ROLE_ADMIN] = "admin", NULL};
 
 // --- the table ---
 
@@ -262,7 +263,7 @@ const struct config_setting config_settings[] = {
      .help = "In place of hash: the file with the bearer token, 16 characters or more. It is kept "
              "in memory as its hash alone.",
      .example = "/etc/cronwright/ana.token"},
-    {"admin.tokens[].role", CONFIG_CHOICE, IN(config_token, role), .words = roles,
+    {"admin.tokens[].role", CONFIG_CHOICE, IN(config_token, role), .words = config_role_words,
      .help = "A viewer looks, a runner also starts runs, an admin changes things.",
      .example = "runner"},
     {"admin.tokens[].namespaces", CONFIG_TEXTS, IN(config_token, namespaces), .min = 1,

@@ -284,6 +284,14 @@ bool kaniko_job(const struct kaniko_settings *settings, const struct kaniko_buil
     return true;
 }
 
+json_t *kaniko_owner(const json_t *job)
+{
+    return json_pack("[{s:s, s:s, s:s*, s:s*, s:b, s:b}]", "apiVersion", "batch/v1", "kind", "Job",
+                     "name", json_text_at(job, "metadata", "name", NULL), "uid",
+                     json_text_at(job, "metadata", "uid", NULL), "controller", 1,
+                     "blockOwnerDeletion", 0);
+}
+
 bool kaniko_owned_secret(const json_t *job, const char *suffix, json_t *data, json_t **out,
                          struct error *err)
 {
@@ -294,12 +302,10 @@ bool kaniko_owned_secret(const json_t *job, const char *suffix, json_t *data, js
         json_decref(data);
         return error_set(err, ERR_PROTOCOL, "Secret: the Job has no name, namespace or uid");
     }
-    *out = json_pack(
-        "{s:s, s:s, s:s, s:b, s:{s:o, s:s, s:o, s:[{s:s, s:s, s:s, s:s, s:b, s:b}]}, s:o}",
-        "apiVersion", "v1", "kind", "Secret", "type", "Opaque", "immutable", 1, "metadata", "name",
-        json_sprintf("%s%s", name, suffix), "namespace", namespace, "labels", labels(name),
-        "ownerReferences", "apiVersion", "batch/v1", "kind", "Job", "name", name, "uid", uid,
-        "controller", 1, "blockOwnerDeletion", 0, "data", data);
+    *out = json_pack("{s:s, s:s, s:s, s:b, s:{s:o, s:s, s:o, s:o}, s:o}", "apiVersion", "v1",
+                     "kind", "Secret", "type", "Opaque", "immutable", 1, "metadata", "name",
+                     json_sprintf("%s%s", name, suffix), "namespace", namespace, "labels",
+                     labels(name), "ownerReferences", kaniko_owner(job), "data", data);
     return *out || error_set(err, ERR_INTERNAL, "Secret: a text that is not UTF-8");
 }
 

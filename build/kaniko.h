@@ -152,6 +152,8 @@ bool kaniko_job_is_cancelled(const json_t *job);
 // A merge patch that ends a Job, whatever it is at: its pods go, it stays as a failed one for so
 // many seconds. `why` is for people. The caller owns it.
 json_t *kaniko_cancel_patch(const char *why, int64_t kept_seconds);
+// metadata.ownerReferences of what is to go with a Job. The caller owns it.
+json_t *kaniko_owner(const json_t *job);
 // When it failed; ms is 0 when it has not.
 struct wall_time kaniko_job_failed_at(const json_t *job);
 

@@ -1,7 +1,5 @@
 #include "agent/admin/missed.h"
 #include "agent/base/log.h"
-#include "agent/base/text.h"
-#include "agent/runs/missed.h"
 #include "agent/runs/recorder.h"
 
 #include <string.h>
@@ -11,8 +9,7 @@ struct gathered {
     size_t run_count;
     struct service_state_record states[STORE_SERVICE_STATES];
     size_t state_count;
-    struct watched_span watched[STORE_WATCHES_MAX];
-    size_t watched_count;
+    struct admin_watched watched;
 };
 
 static bool gather_run(void *user, const struct run_record *record)
@@ -20,11 +17,8 @@ static bool gather_run(void *user, const struct run_record *record)
     struct gathered *gathered = user;
     if (gathered->run_count == STORE_PAGE_MAX)
         return false;
-    struct past_run *run = &gathered->runs[gathered->run_count++];
-    text_copy(run->name, sizeof run->name, record->name);
-    run->due = record->scheduled_for.ms ? record->scheduled_for : missed_due_of(record->name);
-    run->created = record->created;
-    run->finished = record->finished;
+    missed_past_run(record->name, record->scheduled_for, record->created, record->finished,
+                    &gathered->runs[gathered->run_count++]);
     return true;
 }
 
@@ -38,10 +32,19 @@ static bool gather_state(void *user, const struct service_state_record *record)
 
 static bool gather_watch(void *user, struct wall_time started, struct wall_time seen)
 {
-    struct gathered *gathered = user;
-    if (gathered->watched_count < STORE_WATCHES_MAX)
-        gathered->watched[gathered->watched_count++] = (struct watched_span){started, seen};
-    return true;
+    struct admin_watched *watched = user;
+    watched->spans[watched->count++] = (struct watched_span){started, seen};
+    return watched->count < STORE_WATCHES_MAX - 1; // the present one is one more
+}
+
+bool admin_watched(const struct admin *admin, struct admin_watched *out, struct error *err)
+{
+    out->count = 0;
+    bool told = store_watch_list(admin->store, (struct wall_time){0}, gather_watch, out, err);
+    // The present one is there until now, whenever it last said so.
+    struct wall_time since = recorder_since(admin->recorder);
+    out->spans[out->count++] = (struct watched_span){since, wall_now()};
+    return told;
 }
 
 static bool gather(const struct admin *admin, const struct service *service, struct wall_time until,
@@ -52,17 +55,10 @@ static bool gather(const struct admin *admin, const struct service *service, str
                                    .kind = "scheduled",
                                    .before = until,
                                    .limit = STORE_PAGE_MAX};
-    if (!store_run_list(admin->store, &scheduled, gather_run, out, err) ||
-        !store_service_state_list(admin->store, service->namespace_, service->name, gather_state,
-                                  out, err) ||
-        !store_watch_list(admin->store, (struct wall_time){0}, gather_watch, out, err))
-        return false;
-    // The present one is there until now, whenever it last said so.
-    struct wall_time since = recorder_since(admin->recorder);
-    if (out->watched_count == STORE_WATCHES_MAX)
-        out->watched_count--;
-    out->watched[out->watched_count++] = (struct watched_span){since, wall_now()};
-    return true;
+    return store_run_list(admin->store, &scheduled, gather_run, out, err) &&
+           store_service_state_list(admin->store, service->namespace_, service->name, gather_state,
+                                    out, err) &&
+           admin_watched(admin, &out->watched, err);
 }
 
 static json_t *missed_json(const struct service *service, const struct missed_run *missed)
@@ -120,8 +116,8 @@ void admin_add_missed(const struct admin *admin, const struct service *service,
                                      .run_count = gathered->run_count,
                                      .states = gathered->states,
                                      .state_count = gathered->state_count,
-                                     .watched = gathered->watched,
-                                     .watched_count = gathered->watched_count,
+                                     .watched = gathered->watched.spans,
+                                     .watched_count = gathered->watched.count,
                                      .concurrency = service->concurrency,
                                      .starting_deadline = service->starting_deadline};
     // Older ones than are known, or are on this page, say nothing here.

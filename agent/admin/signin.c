@@ -7,9 +7,6 @@
 #include <string.h>
 #include <strings.h>
 
-static const char *const roles[] = {
-    [ROLE_VIEWER] = "viewer", [ROLE_RUNNER] = "runner", [ROLE_ADMIN] = "admin"};
-
 static json_t *texts_json(const struct config_texts *texts)
 {
     json_t *list = json_array();
@@ -20,7 +17,7 @@ static json_t *texts_json(const struct config_texts *texts)
 
 json_t *admin_token_json(const struct config_token *token)
 {
-    return json_pack("{s:s, s:s, s:o}", "name", token->name, "role", roles[token->role],
+    return json_pack("{s:s, s:s, s:o}", "name", token->name, "role", config_role_words[token->role],
                      "namespaces", texts_json(&token->namespaces));
 }
 

@@ -1,8 +1,7 @@
 #include "agent/admin/strip.h"
+#include "agent/admin/missed.h"
 #include "agent/base/log.h"
 #include "agent/base/text.h"
-#include "agent/runs/missed.h"
-#include "agent/runs/recorder.h"
 
 #include <string.h>
 
@@ -14,9 +13,7 @@
 struct strip {
     const struct admin *admin;
     size_t limit;
-    // When an agent was there: the same for all services.
-    struct watched_span watched[STORE_WATCHES_MAX];
-    size_t watched_count;
+    struct admin_watched watched;
     // Of the service at hand.
     struct service_state_record states[STORE_SERVICE_STATES];
     size_t state_count;
@@ -26,23 +23,14 @@ struct strip {
     struct missed_run missed[STRIP_MAX];
 };
 
-static bool note_watch(void *user, struct wall_time started, struct wall_time seen)
-{
-    struct strip *strip = user;
-    strip->watched[strip->watched_count++] = (struct watched_span){started, seen};
-    return strip->watched_count < STORE_WATCHES_MAX - 1; // the present one is one more
-}
-
 struct strip *strip_create(const struct admin *admin, size_t limit)
 {
     struct strip *strip = xalloc(sizeof *strip);
     struct error err;
     strip->admin = admin;
     strip->limit = limit < 1 ? 1 : limit > STRIP_MAX ? STRIP_MAX : limit;
-    if (!store_watch_list(admin->store, (struct wall_time){0}, note_watch, strip, &err))
+    if (!admin_watched(admin, &strip->watched, &err))
         log_line(LOG_WARNING, "when agents watched cannot be told", "error", err.text, NULL);
-    struct wall_time since = recorder_since(admin->recorder);
-    strip->watched[strip->watched_count++] = (struct watched_span){since, wall_now()};
     return strip;
 }
 
@@ -77,13 +65,9 @@ static size_t find_missed(struct strip *strip, const struct service *service)
     size_t runs = 0;
     for (size_t i = 0; i < strip->mark_count; i++) {
         const struct run_mark *mark = &strip->marks[i];
-        if (strcmp(mark->kind, "scheduled") != 0)
-            continue;
-        struct past_run *run = &strip->runs[runs++];
-        text_copy(run->name, sizeof run->name, mark->name);
-        run->due = mark->scheduled_for.ms ? mark->scheduled_for : missed_due_of(mark->name);
-        run->created = mark->created;
-        run->finished = mark->finished;
+        if (strcmp(mark->kind, "scheduled") == 0)
+            missed_past_run(mark->name, mark->scheduled_for, mark->created, mark->finished,
+                            &strip->runs[runs++]);
     }
     struct wall_time now = wall_now();
     struct missed_history history = {
@@ -95,11 +79,22 @@ static size_t find_missed(struct strip *strip, const struct service *service)
         .run_count = runs,
         .states = strip->states,
         .state_count = strip->state_count,
-        .watched = strip->watched,
-        .watched_count = strip->watched_count,
+        .watched = strip->watched.spans,
+        .watched_count = strip->watched.count,
         .concurrency = service->concurrency,
         .starting_deadline = service->starting_deadline};
     return missed_runs(&history, strip->missed, strip->limit);
+}
+
+json_t *admin_mark_seconds(const struct run_mark *mark)
+{
+    bool took = mark->finished.ms > 0 && mark->started.ms > 0;
+    return admin_seconds(took ? mark->finished.ms - mark->started.ms : -1);
+}
+
+json_t *admin_mark_time(const struct run_mark *mark)
+{
+    return admin_time(mark->started.ms ? mark->started : mark->created);
 }
 
 // One list for each of what a mark has: that is shorter than an object for each mark.
@@ -109,14 +104,11 @@ struct lists {
 
 static void add_run(const struct lists *lists, const struct run_mark *mark)
 {
-    bool took = mark->finished.ms > 0 && mark->started.ms > 0;
     json_array_append_new(lists->results, json_text(mark->state));
-    json_array_append_new(lists->seconds,
-                          took ? admin_seconds(mark->finished.ms - mark->started.ms) : json_null());
+    json_array_append_new(lists->seconds, admin_mark_seconds(mark));
     json_array_append_new(lists->names, json_text(mark->name));
     json_array_append_new(lists->kinds, json_text(mark->kind));
-    json_array_append_new(lists->times,
-                          admin_time(mark->started.ms ? mark->started : mark->created));
+    json_array_append_new(lists->times, admin_mark_time(mark));
 }
 
 static void add_missed(const struct lists *lists, const struct missed_run *missed)

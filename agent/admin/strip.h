@@ -3,6 +3,7 @@
 #define CRONWRIGHT_ADMIN_STRIP_H
 
 #include "agent/admin/admin.h"
+#include "agent/store/runs.h"
 
 #define STRIP_MAX 100 // marks
 
@@ -16,5 +17,9 @@ void strip_destroy(struct strip *strip); // NULL is fine
 // Adds "strip" to a service's row: its newest runs, the newest last, among them the times that were
 // missed while it was started. Without it when they cannot be told.
 void strip_add(struct strip *strip, const struct service *service, json_t *row);
+
+// How long it took, null while it goes on; and when it began.
+json_t *admin_mark_seconds(const struct run_mark *mark);
+json_t *admin_mark_time(const struct run_mark *mark);
 
 #endif

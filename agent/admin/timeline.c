@@ -1,6 +1,7 @@
 // GET /v1/timeline: what ran and what will, across services.
 #include "agent/admin/runs.h"
 #include "agent/admin/services.h"
+#include "agent/admin/strip.h"
 #include "agent/base/log.h"
 #include "agent/store/runs.h"
 #include "deploy/schedule.h"
@@ -24,11 +25,9 @@ struct timeline {
 // Times in seconds are enough for a picture. Of what goes on, the client has "now".
 static json_t *run_json(const struct run_mark *mark)
 {
-    bool took = mark->started.ms > 0 && mark->finished.ms > 0;
     return json_pack("{s:s, s:s, s:o, s:o, s:s}", "name", mark->name, "kind", mark->kind, "started",
-                     admin_time(mark->started.ms ? mark->started : mark->created), "seconds",
-                     took ? admin_seconds(mark->finished.ms - mark->started.ms) : json_null(),
-                     "result", mark->state);
+                     admin_mark_time(mark), "seconds", admin_mark_seconds(mark), "result",
+                     mark->state);
 }
 
 // The newest, oldest first.

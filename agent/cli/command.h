@@ -145,8 +145,6 @@ struct command {
     int (*run)(struct session *session);
 };
 
-extern const char *const token_role_words[]; // ended by NULL; the first is the default
-
 extern const struct command commands[]; // ended by a NULL name
 
 // NULL when there is none.

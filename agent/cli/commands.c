@@ -3,6 +3,7 @@
 #include "agent/base/text.h"
 #include "agent/cli/command.h"
 #include "agent/cli/output.h"
+#include "agent/config.h"
 #include "deploy/schedule.h"
 #include "webhooks/sign.h"
 
@@ -40,7 +41,6 @@
         .name = NULL                                                                               \
     }
 
-const char *const token_role_words[] = {"viewer", "runner", "admin", NULL};
 static const char *const if_active_words[] = {"refuse", "allow", "replace", NULL};
 static const char *const delete_active_words[] = {"refuse", "cancel", NULL};
 static const char *const logs_words[] = {"keep", "delete", NULL};
@@ -348,7 +348,7 @@ static const struct option_row sign_options[] = {
 static const struct option_row token_options[] = {
     TEXT(OPTION_NAME, 0, "name", "NAME", "Whose it is: shown in logs. Default: new."),
     CHOICE(
-        OPTION_ROLE, 0, "role", "ROLE", token_role_words,
+        OPTION_ROLE, 0, "role", "ROLE", config_role_words,
         "\"viewer\" (the default) looks, \"runner\" also starts runs, \"admin\" changes things."),
     TEXT(OPTION_NAMESPACES, 0, "namespaces", "NAMES",
          "Namespaces it is good for, with commas between them. Default: *, which is all."),

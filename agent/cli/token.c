@@ -48,7 +48,8 @@ static bool read_namespaces(const char *text, json_t **out, struct error *err)
 static bool make_entry(const struct call *call, const char *hash, json_t **out, struct error *err)
 {
     const char *name = call_has(call, OPTION_NAME) ? call->text[OPTION_NAME] : DEFAULT_NAME;
-    const char *role = call_has(call, OPTION_ROLE) ? call->text[OPTION_ROLE] : token_role_words[0];
+    const char *role =
+        call_has(call, OPTION_ROLE) ? call->text[OPTION_ROLE] : config_role_words[ROLE_VIEWER];
     const char *namespaces =
         call_has(call, OPTION_NAMESPACES) ? call->text[OPTION_NAMESPACES] : DEFAULT_NAMESPACES;
     CLEANUP(json_ptr) json_t *list = NULL;

@@ -59,13 +59,6 @@ static json_t *new_lease(const struct work *work, const char *name)
                      work->branch, "spec");
 }
 
-static json_t *owner(const json_t *job)
-{
-    return json_pack("[{s:s, s:s, s:s*, s:s*}]", "apiVersion", "batch/v1", "kind", "Job", "name",
-                     json_text_at(job, "metadata", "name", NULL), "uid",
-                     json_text_at(job, "metadata", "uid", NULL));
-}
-
 // With the version that it was read with, if any: a write of somebody else's in between is a
 // conflict.
 static bool write_record(struct work *work, json_t *lease, const json_t *job, const char *live)
@@ -80,7 +73,7 @@ static bool write_record(struct work *work, json_t *lease, const json_t *job, co
     json_object_set_new(marks, ANNOTATION_CANCELLED,
                         json_text(json_text_at(job, "metadata", "name", NULL)));
     json_object_set_new(marks, ANNOTATION_LIVE, json_text(live));
-    json_object_set_new(metadata, "ownerReferences", owner(job));
+    json_object_set_new(metadata, "ownerReferences", kaniko_owner(job));
     json_t *spec = json_object_get(lease, "spec");
     json_object_set_new(spec, "holderIdentity", json_text(work->pipeline->identity));
     bool known = json_text_at(lease, "metadata", "resourceVersion", NULL);

@@ -360,22 +360,22 @@ static enum step ask_context(struct work *work, struct group *group, const struc
     return STEP_WAIT;
 }
 
-// A commit of the branch, among the sources that fail.
-static void commit_source(const struct work *work, const struct build *build,
-                          char out[static CHILD_NAME_ROOM])
+// Fetching a commit of the branch, of which each try is a build of its own.
+static void fetch_step(const struct work *work, const struct build *build,
+                       char out[static CHILD_NAME_ROOM])
 {
     snprintf(out, CHILD_NAME_ROOM, "%s %s", build->commit, work->key);
 }
 
 // What the remote refuses now it may grant later, and its head tells when: the build goes, and
 // comes again with the head. Not for ever: some show their refs to those whom they give nothing.
-static bool refused_for_good(const struct work *work, const struct build *build)
+static bool refused_for_good(struct work *work, const struct build *build)
 {
-    char source[CHILD_NAME_ROOM];
-    commit_source(work, build, source);
-    if (tries_failed(work->pipeline->tries, source).count < BUILD_ATTEMPTS_MAX)
+    char step[CHILD_NAME_ROOM];
+    fetch_step(work, build, step);
+    if (work_may_try(work, step, BUILD_ATTEMPTS_MAX))
         return false;
-    tries_forget(work->pipeline->tries, source); // who asks again begins anew
+    work_went(work, step); // who asks again begins anew
     return true;
 }
 
@@ -464,9 +464,9 @@ enum step step_context(struct work *work, struct group *group, struct build *bui
     if (answers.unchanged && group->asked) // somebody asked meanwhile
         return ask_context(work, group, build, name);
     work->progressed = true;
-    char source[CHILD_NAME_ROOM];
-    commit_source(work, build, source);
-    tries_forget(work->pipeline->tries, source);
+    char fetched[CHILD_NAME_ROOM];
+    fetch_step(work, build, fetched);
+    work_went(work, fetched);
     build->fetch_ms = answers.fetch_ms;
     build->context_ms = answers.context_ms;
     text_copy(build->subject, sizeof build->subject, answers.subject);

@@ -205,7 +205,8 @@ static json_t *sight_of(struct live *live, const char *uid)
 }
 
 static void each_service(struct work *work,
-                         void (*each)(json_t *sight, const struct service *, int64_t newest),
+                         void (*each)(json_t *sight, const struct service *, const struct work *,
+                                      int64_t newest),
                          int64_t newest)
 {
     struct live *live = &work->pipeline->live;
@@ -213,20 +214,25 @@ static void each_service(struct work *work,
     for (size_t g = 0; g < work->group_count; g++)
         for (size_t i = 0; i < work->groups[g].count; i++) {
             const struct service *service = work->groups[g].services[i];
-            each(sight_of(live, service->uid), service, newest);
+            each(sight_of(live, service->uid), service, work, newest);
         }
     pthread_mutex_unlock(&live->lock);
 }
 
-static void note_asked(json_t *sight, const struct service *service, int64_t newest)
+static void note_asked(json_t *sight, const struct service *service, const struct work *work,
+                       int64_t newest)
 {
-    (void)newest;
+    (void)work, (void)newest;
     json_object_set_new(sight, "asked", mark_of(service));
 }
 
-static void note_answered(json_t *sight, const struct service *service, int64_t newest)
+static void note_answered(json_t *sight, const struct service *service, const struct work *work,
+                          int64_t newest)
 {
     (void)service;
+    const char *written = json_text_at(sight, "written", NULL);
+    if (written && strcmp(written, work->head.commit) != 0)
+        json_object_del(sight, "written"); // the head is another
     json_t *asked = json_object_get(sight, "asked");
     if (!asked || json_equal(asked, json_object_get(sight, "answered")))
         return;
@@ -245,20 +251,6 @@ static bool keep_id(void *user, const struct build *build)
     return false;
 }
 
-static void forget_other_heads(struct work *work)
-{
-    struct live *live = &work->pipeline->live;
-    pthread_mutex_lock(&live->lock);
-    for (size_t g = 0; g < work->group_count; g++)
-        for (size_t i = 0; i < work->groups[g].count; i++) {
-            json_t *sight = sight_of(live, work->groups[g].services[i]->uid);
-            const char *written = json_text_at(sight, "written", NULL);
-            if (written && strcmp(written, work->head.commit) != 0)
-                json_object_del(sight, "written");
-        }
-    pthread_mutex_unlock(&live->lock);
-}
-
 bool live_answered(struct work *work)
 {
     int64_t newest = 0;
@@ -267,7 +259,6 @@ bool live_answered(struct work *work)
     if (!store_build_list(work->pipeline->parts.store, &filter, keep_id, &newest, &work->err))
         return false;
     each_service(work, note_answered, newest);
-    forget_other_heads(work);
     return true;
 }
 

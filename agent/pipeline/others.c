@@ -124,8 +124,8 @@ void others_not_told(struct work *work)
     mark_all(work, false);
 }
 
-// What each Job builds of which nothing was heard; the caller owns it.
-static json_t *list_unheard(struct work *work)
+// The key's Jobs, by name, that are `wanted`; the caller owns it.
+static json_t *list_jobs(struct work *work, bool (*wanted)(struct work *work, const json_t *entry))
 {
     struct others *others = &work->pipeline->others;
     json_t *list = json_object();
@@ -134,12 +134,17 @@ static json_t *list_unheard(struct work *work)
     pthread_mutex_lock(&others->lock);
     json_object_foreach(json_object_get(others->by_key, work->key), name, entry)
     {
-        const char *recipe = json_text_at(entry, "recipe", NULL);
-        if (!json_is_true(json_object_get(entry, "heard")) && recipe && work_group(work, recipe))
+        if (wanted(work, entry))
             json_object_set_new(list, name, json_deep_copy(entry));
     }
     pthread_mutex_unlock(&others->lock);
     return list;
+}
+
+static bool is_unheard(struct work *work, const json_t *entry)
+{
+    const char *recipe = json_text_at(entry, "recipe", NULL);
+    return !json_is_true(json_object_get(entry, "heard")) && recipe && work_group(work, recipe);
 }
 
 static void note_heard(struct others *others, const char *key, const char *name)
@@ -153,7 +158,7 @@ static void note_heard(struct others *others, const char *key, const char *name)
 
 bool others_are_unheard(struct work *work)
 {
-    CLEANUP(json_ptr) json_t *list = list_unheard(work);
+    CLEANUP(json_ptr) json_t *list = list_jobs(work, is_unheard);
     bool unheard = false;
     const char *name;
     json_t *entry;
@@ -175,23 +180,12 @@ bool others_are_unheard(struct work *work)
 
 // --- strays ---
 
-// The names of the Jobs of this agent's that go on, as far as it was told; the caller owns them.
-static json_t *list_live(const struct work *work)
+// One of this agent's that goes on, as far as it was told.
+static bool is_own_and_live(struct work *work, const json_t *entry)
 {
-    struct others *others = &work->pipeline->others;
-    json_t *list = json_object();
-    const char *name;
-    json_t *entry;
-    pthread_mutex_lock(&others->lock);
-    json_object_foreach(json_object_get(others->by_key, work->key), name, entry)
-    {
-        const char *agent = json_text_at(entry, "agent", NULL);
-        if (json_is_true(json_object_get(entry, "live")) && agent &&
-            identity_is_own(work->pipeline, agent))
-            json_object_set_new(list, name, json_true());
-    }
-    pthread_mutex_unlock(&others->lock);
-    return list;
+    const char *agent = json_text_at(entry, "agent", NULL);
+    return json_is_true(json_object_get(entry, "live")) && agent &&
+           identity_is_own(work->pipeline, agent);
 }
 
 // Whether its build was superseded, and knew of no Job then. One that failed may have done so by
@@ -215,7 +209,7 @@ static enum step end_stray(struct work *work, const struct build *build)
 
 void others_end_strays(struct work *work)
 {
-    CLEANUP(json_ptr) json_t *list = list_live(work);
+    CLEANUP(json_ptr) json_t *list = list_jobs(work, is_own_and_live);
     const char *name;
     json_t *unused;
     json_object_foreach(list, name, unused)

@@ -19,6 +19,15 @@ struct wall_time missed_due_of(const char *run_name)
     return (struct wall_time){minutes * 60000};
 }
 
+void missed_past_run(const char *name, struct wall_time scheduled, struct wall_time created,
+                     struct wall_time finished, struct past_run *out)
+{
+    text_copy(out->name, sizeof out->name, name);
+    out->due = scheduled.ms ? scheduled : missed_due_of(name);
+    out->created = created;
+    out->finished = finished;
+}
+
 static int by_due(const void *a, const void *b)
 {
     const struct past_run *one = a, *two = b;

@@ -15,6 +15,9 @@ struct past_run { // by its schedule
 };
 // When that was due, of a run without the annotation: the controller ends names with the minute.
 struct wall_time missed_due_of(const char *run_name);
+// `scheduled` unset: by the name.
+void missed_past_run(const char *name, struct wall_time scheduled, struct wall_time created,
+                     struct wall_time finished, struct past_run *out);
 
 struct watched_span {
     struct wall_time from, until;

@@ -2,7 +2,7 @@
 // before something is done; `forceRun` is the way by which every view forces a run.
 import { address, post, servicePath } from "./api.js";
 import { fill, h } from "./dom.js";
-import { commitShort, imageShort, withWarnings } from "./format.js";
+import { commitShort, imageShort, pairs, withWarnings } from "./format.js";
 import { notice, problemNotice, zoned, when } from "./marks.js";
 
 let dialogs = 0;
@@ -113,15 +113,6 @@ function activeChoice(row) {
             h("span", null, word, h("small", null, meaning)))));
 }
 
-// NAME=value on each line.
-function readEnv(text) {
-    const lines = text.split("\n").map((line) => line.trim()).filter(Boolean);
-    const wrong = lines.find((line) => line.indexOf("=") < 1);
-    if (wrong)
-        throw new Error(`"${wrong}" is no NAME=value.`);
-    return Object.fromEntries(lines.map((line) => [line.split("=", 1)[0], line.slice(line.indexOf("=") + 1)]));
-}
-
 function oneOff() {
     const env = h("textarea", { rows: 3, spellcheck: "false", placeholder: "MODE=full\nSINCE=2026-01-01" });
     const args = h("textarea", { rows: 2, spellcheck: "false", placeholder: "--verbose" });
@@ -129,7 +120,7 @@ function oneOff() {
         h("label", null, "Variables, one NAME=value a line", env),
         h("label", null, "Arguments, one a line; instead of the service's own", args));
     return { element, read: () => ({
-        ...(env.value.trim() ? { env: readEnv(env.value) } : {}),
+        ...(env.value.trim() ? { env: pairs(env.value) } : {}),
         ...(args.value ? { args: args.value.replace(/\n$/, "").split("\n") } : {}),
     }) };
 }

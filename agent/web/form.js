@@ -1,6 +1,7 @@
 // Forms of a service's document: each field knows where in the document its value stands (a JSON Pointer), so that
 // what the agent finds wrong is shown at its field, and a change is sent as the difference alone.
 import { add, fill, h } from "./dom.js";
+import { pairs } from "./format.js";
 import { problemNotice } from "./marks.js";
 
 /**
@@ -42,8 +43,6 @@ const same = (a, b) => JSON.stringify(a ?? null) === JSON.stringify(b ?? null);
 let ids = 0;
 
 // --- one field ---
-
-const lines = (text) => text.split("\n").map((line) => line.trim()).filter(Boolean);
 
 // A text of a list on a line of its own: as JSON when it would not come back the same.
 const toLine = (text) => /[\n\r]|^"|^\s*$/.test(text) ? JSON.stringify(text) : text;
@@ -96,14 +95,7 @@ const KINDS = {
     },
     map: {
         make: (field) => h("textarea", { rows: 2, placeholder: field.hint, spellcheck: "false" }),
-        read: (input) => {
-            const found = lines(input.value).map((line) => [line, line.indexOf("=")]);
-            const wrong = found.find(([, at]) => at < 1);
-            if (wrong)
-                throw new Error(`"${wrong[0]}" is no NAME=value`);
-            return found.length ? Object.fromEntries(found.map(([line, at]) =>
-                [line.slice(0, at), line.slice(at + 1)])) : undefined;
-        },
+        read: (input) => input.value.trim() ? pairs(input.value) : undefined,
         write: (input, value) => input.value = Object.entries(value ?? {})
             .map(([key, text]) => `${key}=${text}`).join("\n"),
     },

@@ -81,6 +81,15 @@ export const plural = (count, one, many = `${one}s`) => `${count.toLocaleString(
 /** What was done, and what the agent has to say about it. @param {string} text @param {string[]} [warnings] */
 export const withWarnings = (text, warnings) => [text, ...(warnings ?? [])].join(" ");
 
+/** NAME=value on each line, as an object. @param {string} text */
+export function pairs(text) {
+    const lines = text.split("\n").map((line) => line.trim()).filter(Boolean);
+    const wrong = lines.find((line) => line.indexOf("=") < 1);
+    if (wrong)
+        throw new Error(`"${wrong}" is no NAME=value.`);
+    return Object.fromEntries(lines.map((line) => [line.split("=", 1)[0], line.slice(line.indexOf("=") + 1)]));
+}
+
 /** 1.4 MB. @param {number} bytes */
 export function size(bytes) {
     const units = ["B", "kB", "MB", "GB", "TB"];

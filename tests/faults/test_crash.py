@@ -176,6 +176,18 @@ def push(agent):
     return commit, github(github_push(agent.repository.url, commit), FORGE_SECRETS["github"])
 
 
+def only_the_new_one_is_built(agent, new, delivery):
+    """Of the Jobs there are; then it is deployed, and nothing was done twice."""
+    jobs = lambda: agent.place.unfinished_build_jobs(agent.repository)
+    eventually(lambda: [job["metadata"]["annotations"]["cronwright.io/commit"] for job in jobs()] == [new],
+               "the old Job is ended", 60)
+    agent.quick.release(agent.quick.await_running(new))
+    agent.outcome_of(delivery, "deployed")
+    assert agent.service.annotation("commit") == new
+    jobs_made_once(agent.ledger)
+    assert patched_once(agent.ledger) == 1
+
+
 def test_killed_while_the_store_is_made(mortal):
     """It comes wholly or not at all."""
     for step in FIRST_STEPS:
@@ -222,14 +234,7 @@ def test_job_of_a_dead_agent_does_not_outlive_its_commit(mortal):
     new, delivery = push(mortal)
     mortal.start()
     mortal.accept(delivery)
-    eventually(lambda: [job["metadata"]["annotations"]["cronwright.io/commit"]
-                        for job in mortal.place.unfinished_build_jobs(mortal.repository)] == [new],
-               "the old Job is ended", 60)
-    mortal.quick.release(mortal.quick.await_running(new))
-    mortal.outcome_of(delivery, "deployed")
-    assert mortal.service.annotation("commit") == new
-    jobs_made_once(mortal.ledger)
-    assert patched_once(mortal.ledger) == 1
+    only_the_new_one_is_built(mortal, new, delivery)
 
 
 def test_job_that_comes_when_nobody_waits_for_it_any_more_is_ended(behind_proxy):
@@ -248,12 +253,5 @@ def test_job_that_comes_when_nobody_waits_for_it_any_more_is_ended(behind_proxy)
         agent.accept(delivery)
         agent.quick.await_running(new)
         assert agent.builds_of(agent.repository)[-1]["reason"] == "superseded"
-    jobs = lambda: agent.place.unfinished_build_jobs(agent.repository)
     eventually(lambda: agent.quick.of(old), "it is made all the same")
-    eventually(lambda: [job["metadata"]["annotations"]["cronwright.io/commit"] for job in jobs()] == [new],
-               "it is ended", 60)
-    agent.quick.release(agent.quick.await_running(new))
-    agent.outcome_of(delivery, "deployed")
-    assert agent.service.annotation("commit") == new
-    jobs_made_once(agent.ledger)
-    assert patched_once(agent.ledger) == 1
+    only_the_new_one_is_built(agent, new, delivery)
