@@ -277,6 +277,7 @@ static bool salvage(struct mending *mending, int64_t version, const char *proble
     if (!db_open(mending->path, DB_READ, &from, err))
         return false;
     db_leave_wal(from);
+    db_bear_schema(from);
     mending->whole &= version > 0; // else it does not even say which tables it has
     bool saved = salvage_into(mending, from, version, path, err);
     db_close(&from);

@@ -667,6 +667,11 @@ void db_leave_wal(struct db *db)
     sqlite3_db_config(db->sqlite, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 }
 
+void db_bear_schema(struct db *db)
+{
+    sqlite3_db_config(db->sqlite, SQLITE_DBCONFIG_WRITABLE_SCHEMA, 1, NULL);
+}
+
 // What a newer version wrote is left as it is, to the byte.
 bool db_version(struct db *db, int64_t *out, struct error *err)
 {

@@ -100,6 +100,8 @@ bool db_open(const char *path, enum db_mode mode, struct db **out, struct error 
 void db_close(struct db **db); // for CLEANUP; NULL is fine
 // What is in the WAL stays there when it is closed.
 void db_leave_wal(struct db *db);
+// Tables are read though the schema is damaged: those that it tells of before the first damage.
+void db_bear_schema(struct db *db);
 // Whether what failed last did since the file is no database, or a damaged one.
 bool db_is_damaged(struct db *db);
 // Whatever runs on it ends soon after that was set.

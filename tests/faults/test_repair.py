@@ -12,6 +12,7 @@ from offline import NEWEST, agent, is_whole, make_database, rows, version_of  # 
 
 PAGE = 4096
 ROWS = {"deliveries": 3000, "builds": 300, "patches": 3}
+SCHEMA_PAGES = "SELECT pageno FROM dbstat WHERE name = 'sqlite_schema'"
 
 
 def of(found, part):
@@ -57,8 +58,7 @@ def test_flipped_pages(agent, chance, full):
     for _ in range(50 if full else 3):
         shutil.rmtree(agent.state, ignore_errors=True)
         make_database(agent.database, NEWEST, **ROWS)
-        roots = [page - 1 for (page,) in agent.rows("SELECT rootpage FROM sqlite_schema UNION SELECT pageno FROM dbstat "
-                                                    "WHERE name = 'sqlite_schema'")]  # without one all is gone
+        roots = [page - 1 for (page,) in agent.rows(f"SELECT rootpage FROM sqlite_schema UNION {SCHEMA_PAGES}")]
         content = bytearray(agent.database.read_bytes())
         pages = [page for page in range(len(content) // PAGE) if page not in roots]
         for page in chance.sample(pages, chance.randrange(1, 6)):
@@ -76,6 +76,20 @@ def test_flipped_pages(agent, chance, full):
             assert not kept
         again = agent.repair()
         assert {state for state, _ in of(again, "database")} == {"good"}
+
+
+def test_damaged_schema(agent, chance):
+    """The tables that are told of before the damage are saved."""
+    make_database(agent.database, NEWEST, **ROWS)
+    [*_, (last,)] = agent.rows(f"{SCHEMA_PAGES} ORDER BY path")
+    content = bytearray(agent.database.read_bytes())
+    content[(last - 1) * PAGE:last * PAGE] = chance.randbytes(PAGE)
+    agent.database.write_bytes(content)
+    found = of(agent.repair(), "database")
+    assert "it is damaged" in found[0][1]
+    works(agent)
+    assert agent.rows("SELECT count(*) FROM deliveries") == [(ROWS["deliveries"] + 1,)]
+    assert agent.rows("SELECT count(*) FROM builds") == [(ROWS["builds"],)]
 
 
 def test_no_room_for_what_is_saved(agent, chance):
