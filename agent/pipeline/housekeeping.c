@@ -32,8 +32,17 @@ static bool collect_build(void *user, const struct build *build)
     return collect_key(user, build->repository, build->branch);
 }
 
+static bool is_followed(struct pipeline *pipeline, const char *repository, const char *branch)
+{
+    struct service_list list = {0};
+    pipeline_following(pipeline, repository, branch, &list);
+    bool followed = list.count > 0;
+    service_list_finish(&list);
+    return followed;
+}
+
 // Pending deliveries and unfinished builds.
-static void wake_unfinished(struct pipeline *pipeline)
+static void wake_keys(struct pipeline *pipeline, bool followed_too)
 {
     struct wake_list list = {0};
     struct build_filter filter = {.unfinished = true, .limit = STORE_PAGE_MAX};
@@ -44,11 +53,23 @@ static void wake_unfinished(struct pipeline *pipeline)
     for (size_t i = 0; i < list.count; i++) {
         char repository[STORE_REPOSITORY_SIZE];
         char branch[STORE_BRANCH_SIZE];
-        if (key_read(list.keys[i], repository, branch))
+        if (key_read(list.keys[i], repository, branch) &&
+            (followed_too || !is_followed(pipeline, repository, branch)))
             pipeline_wake(pipeline, repository, branch);
         free(list.keys[i]);
     }
     free(list.keys);
+}
+
+static void wake_unfinished(struct pipeline *pipeline)
+{
+    wake_keys(pipeline, true);
+}
+
+// The others have their turn in the sweep's round: remotes that are away are not all asked at once.
+static void wake_unfollowed(struct pipeline *pipeline)
+{
+    wake_keys(pipeline, false);
 }
 
 static void trim_store(struct pipeline *pipeline)
@@ -147,9 +168,10 @@ static const struct {
     enum chores chore;
     void (*run)(struct pipeline *pipeline);
 } chores[] = {
-    {CHORE_SWEEP, wake_unfinished}, // first: somebody may wait for that
-    {CHORE_SWEEP, trim_store},      {CHORE_SWEEP, sweep_logs},       {CHORE_SWEEP, spool_sweep},
-    {CHORE_SWEEP, mirrors_sweep},   {CHORE_SWEEP, give_memory_back}, {CHORE_MIRRORS, mirrors_trim},
+    {CHORE_START, wake_unfinished}, // first: somebody may wait for that
+    {CHORE_SWEEP, wake_unfollowed}, {CHORE_SWEEP, trim_store},    {CHORE_SWEEP, sweep_logs},
+    {CHORE_SWEEP, spool_sweep},     {CHORE_SWEEP, mirrors_sweep}, {CHORE_SWEEP, give_memory_back},
+    {CHORE_MIRRORS, mirrors_trim},
 };
 
 bool housekeeping_goes_on(struct pipeline *pipeline)
@@ -166,7 +188,8 @@ static unsigned take_asked(struct housekeeping *housekeeping)
     unsigned asked = housekeeping->stopping ? CHORE_NONE : housekeeping->asked;
     housekeeping->asked = CHORE_NONE;
     pthread_mutex_unlock(&housekeeping->lock);
-    return asked & CHORE_SWEEP ? CHORE_SWEEP : asked; // which trims the mirrors too
+    return asked & CHORE_SWEEP ? asked & ~(unsigned)CHORE_MIRRORS
+                               : asked; // it trims the mirrors too
 }
 
 static void *keep_house(void *user)

@@ -235,6 +235,7 @@ void pipeline_start(struct pipeline *pipeline)
     housekeeping_start(pipeline);
     pipeline->started = true;
     work_queue_start(pipeline->queue, WORKERS);
+    housekeeping_ask(pipeline, CHORE_START);
     pipeline_sweep(pipeline);
 }
 

@@ -378,6 +378,7 @@ enum chores {
     CHORE_NONE = 0,
     CHORE_SWEEP = 1 << 0,   // looks for what is left over, and for what is beyond its bounds
     CHORE_MIRRORS = 1 << 1, // trims the mirrors alone
+    CHORE_START = 1 << 2,   // goes on with what was unfinished when the agent last ended
 };
 void housekeeping_init(struct housekeeping *housekeeping);
 void housekeeping_start(struct pipeline *pipeline);
