@@ -14,7 +14,7 @@ from forwarders import Forwarder
 from waiting import eventually
 
 
-# Lines of all lengths, also none, a long one, not ASCII, not even UTF-8; the last one is not ended.
+# Lines of all lengths, also none, a long one, not ASCII, not even UTF-8.
 LINES = 120
 SCRIPT = r"""
 i=0
@@ -30,7 +30,7 @@ while [ $i -lt LINES ]; do
     esac
     sleep PAUSE
 done
-printf 'the end'
+echo 'the end'
 """
 
 
@@ -81,6 +81,12 @@ def test_log_is_what_was_written(talker, whole):
     service.ended(talker, run)
     assert talker.api("GET", f"{service.path}/runs/{run}/logs").body == log
     assert talker.get(f"{service.path}/runs/{run}")["log"] == "complete"
+
+
+def test_last_line_is_not_ended(talker, log_place):
+    service = log_place.service("open", container=shell("echo first; printf 'the end'")).seen_by(talker)
+    run = service.force(talker).json["name"]
+    assert talker.api("GET", f"{service.path}/runs/{run}/logs?follow=true").body == b"first\nthe end\n"
 
 
 def test_offsets_give_the_rest(talker, whole):
