@@ -17,7 +17,8 @@
 enum stage { STAGE_WAITING, STAGE_RUNNING, STAGE_ENDED };
 
 struct task {
-    struct task *next; // in the order of asking
+    struct task *next; // in the order of their turns
+    struct mono_time turn;
     char *name;
     char *program;
     struct buffer input; // what stdin has still to be given starts at `written`
@@ -115,6 +116,16 @@ static void nudge(struct children *children)
     (void)written; // full means that it is readable already
 }
 
+// The lock is held. Behind what has the same turn.
+static void put_in_line(struct children *children, struct task *task)
+{
+    struct task **at = &children->tasks;
+    while (*at && (*at)->turn.ms <= task->turn.ms)
+        at = &(*at)->next;
+    task->next = *at;
+    *at = task;
+}
+
 void children_ask(struct children *children, const char *name, const struct child_request *request)
 {
     struct task *task = xalloc(sizeof *task);
@@ -122,6 +133,7 @@ void children_ask(struct children *children, const char *name, const struct chil
     task->program = xstrdup(request->program);
     if (!buffer_append(&task->input, request->input, request->input_len, NULL))
         abort();
+    task->turn = mono_after(request->defer_ms);
     task->timeout_ms = request->timeout_ms;
     task->host = request->host ? xstrdup(request->host) : NULL;
     task->repository = request->repository ? xstrdup(request->repository) : NULL;
@@ -133,17 +145,26 @@ void children_ask(struct children *children, const char *name, const struct chil
 
     pthread_mutex_lock(&children->lock);
     bool known = *find(children, name) != NULL;
-    if (!known) {
-        struct task **end = &children->tasks;
-        while (*end)
-            end = &(*end)->next;
-        *end = task;
-    }
+    if (!known)
+        put_in_line(children, task);
     pthread_mutex_unlock(&children->lock);
     if (known)
         task_free(task);
     else
         nudge(children);
+}
+
+void children_hurry(struct children *children, const char *name)
+{
+    struct mono_time now = mono_now();
+    pthread_mutex_lock(&children->lock);
+    struct task **at = find(children, name), *task = *at;
+    if (task && task->stage == STAGE_WAITING && task->turn.ms > now.ms) {
+        *at = task->next;
+        task->turn = now;
+        put_in_line(children, task);
+    }
+    pthread_mutex_unlock(&children->lock);
 }
 
 enum child_state children_take(struct children *children, const char *name,

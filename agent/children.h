@@ -20,6 +20,7 @@ struct child_request {
     int64_t timeout_ms;     // from the spawn; then it is killed
     const char *host;       // which it waits for, and on that host the repository: of each only so
     const char *repository; // many run at once. NULL: it waits for nobody. Copied
+    int64_t defer_ms;       // what is asked for within that time goes first
     int64_t tag;            // handed back with the result: what was known when asking
     void (*wake)(void *user, const char *name); // main thread, when it has ended; must not block
     void *user;
@@ -40,7 +41,8 @@ struct child_result {
 };
 
 // How many run at once: in all, that wait for one host, and for one repository. What has no room
-// waits in the order of asking, and what has goes past it: a host that is silent holds up its own.
+// waits in the order of asking (but see `defer_ms`), and what has goes past it: a host that is
+// silent holds up its own.
 struct children_bounds {
     int most;
     int most_per_host;
@@ -52,6 +54,8 @@ void children_destroy(struct children *children);
 
 // Any thread. Asking for a name that is busy changes nothing.
 void children_ask(struct children *children, const char *name, const struct child_request *request);
+// Any thread. What was deferred, and waits still, is not any more.
+void children_hurry(struct children *children, const char *name);
 // Any thread. On CHILD_ENDED the caller owns *result: child_result_finish().
 enum child_state children_take(struct children *children, const char *name,
                                struct child_result *result);

@@ -14,7 +14,8 @@
 #define CHILD_SLACK_MS  5000     // the child's own deadline comes first: its words are better
 #define TOKEN_USERNAME  "oauth2" // the forges look at the token alone, but want some name
 #define CHILD_NAME_ROOM (KEY_SIZE + STORE_CREDENTIAL_SIZE + 64)
-#define HEAD_PACE_MS    250 // a remote is not asked sooner again, however many pushes come
+#define SWEPT_DEFER_MS  60000 // a round of the sweep asks for many heads: pushes go first
+#define HEAD_PACE_MS    250   // a remote is not asked sooner again, however many pushes come
 
 static void answers_ptr(struct git_answers *answers)
 {
@@ -72,8 +73,8 @@ bool git_remote(struct work *work, struct git_remote_branch *out)
     return true;
 }
 
-void git_ask(struct work *work, const char *name, int64_t tag, const struct buffer *input,
-             void (*wake)(void *pipeline, const char *name))
+void git_ask(struct work *work, const char *name, int64_t tag, int64_t defer_ms,
+             const struct buffer *input, void (*wake)(void *pipeline, const char *name))
 {
     const struct config *config = work->config;
     // An identity is "host/path".
@@ -87,6 +88,7 @@ void git_ask(struct work *work, const char *name, int64_t tag, const struct buff
                                          .host = host,
                                          .repository = work->repository,
                                          .tag = tag,
+                                         .defer_ms = defer_ms,
                                          .wake = wake,
                                          .user = work->pipeline});
 }
@@ -139,6 +141,12 @@ static int64_t head_pause_ms(const struct work *work)
     return since >= 0 && since < HEAD_PACE_MS ? HEAD_PACE_MS - since : 0;
 }
 
+// Somebody pushed, or waits for a first image.
+static bool is_awaited(const struct work *work)
+{
+    return work->newest > 0 || work_first_wanted(work, NULL).ms > 0;
+}
+
 static enum step ask_head(struct work *work, const char *name)
 {
     struct git_remote_branch remote;
@@ -150,7 +158,8 @@ static enum step ask_head(struct work *work, const char *name)
     live_asked(work);
     others_heard(work);
     CRASH_POINT("before-head-asked");
-    git_ask(work, name, work->newest, &input, work_wake_child);
+    git_ask(work, name, work->newest, is_awaited(work) ? 0 : SWEPT_DEFER_MS, &input,
+            work_wake_child);
     CRASH_POINT("after-head-asked");
     return STEP_WAIT;
 }
@@ -179,6 +188,8 @@ enum step step_head(struct work *work, enum head_news *news)
     int64_t tag, pause_ms = head_pause_ms(work);
     switch (git_take(work->pipeline, name, &tag, &answers)) {
     case CHILD_BUSY:
+        if (is_awaited(work))
+            children_hurry(work->pipeline->parts.children, name);
         return STEP_WAIT;
     case CHILD_UNKNOWN:
         if (head_is_due(work) && pause_ms == 0)
@@ -355,7 +366,7 @@ static enum step ask_context(struct work *work, struct group *group, const struc
         !context_request(work, group, build->commit, output, since, paths, &input))
         return *work->reason ? STEP_FAIL : work_failed(work, "fetch-failed");
     CRASH_POINT("before-context-asked");
-    git_ask(work, name, 0, &input, work_wake_child);
+    git_ask(work, name, 0, 0, &input, work_wake_child);
     CRASH_POINT("after-context-asked");
     return STEP_WAIT;
 }

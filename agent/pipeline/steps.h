@@ -229,9 +229,9 @@ struct git_answers;
 enum child_state git_take(struct pipeline *pipeline, const char *name, int64_t *tag,
                           struct git_answers *answers);
 // Has a child run for a name and the key's repository; `wake` as in struct child_request, with the
-// pipeline as its user.
-void git_ask(struct work *work, const char *name, int64_t tag, const struct buffer *input,
-             void (*wake)(void *pipeline, const char *name));
+// pipeline as its user, and `defer_ms`.
+void git_ask(struct work *work, const char *name, int64_t tag, int64_t defer_ms,
+             const struct buffer *input, void (*wake)(void *pipeline, const char *name));
 
 // --- job.c, patch.c: the other steps of a build. Each stores the build's next state. ---
 enum step step_job(struct work *work, struct group *group, struct build *build);

@@ -231,6 +231,33 @@ static void test_a_silent_host_holds_up_its_own_alone(void **state)
     close(unwoken.fd);
 }
 
+// There is one place.
+static void test_what_is_deferred_lets_others_past(void **state)
+{
+    (void)state;
+    struct woken woken = woken_init();
+    struct children *children = children_create((struct children_bounds){1, 1, 1});
+    static const struct {
+        const char *name;
+        int64_t defer_ms;
+    } asked[] = {{"later", WAIT_MS}, {"hurried", WAIT_MS}, {"soon", 0}, {"after it", 0}};
+    for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
+        struct child_request ask = request("/bin/cat", "", &woken);
+        ask.defer_ms = asked[i].defer_ms;
+        children_ask(children, asked[i].name, &ask);
+    }
+    children_hurry(children, "soon"); // has its turn already
+    children_hurry(children, "hurried");
+    children_hurry(children, "nobody");
+    static const char *const order[] = {"soon", "after it", "hurried", "later"};
+    for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
+        run_until_woken(children, &woken);
+        assert_string_equal(woken.last, order[i]);
+    }
+    children_destroy(children);
+    close(woken.fd);
+}
+
 static void test_a_cancelled_child_wakes_nobody(void **state)
 {
     (void)state;
@@ -266,6 +293,7 @@ int main(void)
         cmocka_unit_test(test_a_program_that_is_not_there),
         cmocka_unit_test(test_no_more_than_the_places_run_at_once),
         cmocka_unit_test(test_a_silent_host_holds_up_its_own_alone),
+        cmocka_unit_test(test_what_is_deferred_lets_others_past),
         cmocka_unit_test(test_a_cancelled_child_wakes_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
