@@ -23,7 +23,7 @@ LOADED = 60  # what a loaded machine may add to a build
 
 def figures(agent):
     text = ask(agent.metrics, "GET", "/metrics").text
-    return {name: float(value) for name, value in re.findall(r"^cronwright_(\w+) (\S+)$", text, re.MULTILINE)}
+    return {name: float(value) for name, value in re.findall(r"^cronwright_(\S+) (\S+)$", text, re.MULTILINE)}
 
 
 def push_of(repository):
@@ -32,15 +32,16 @@ def push_of(repository):
 
 
 class CountingGit:
-    """In the place of the Git program: writes down when it is asked for which head, and asks it."""
+    """In the place of the Git program: writes down when it is asked for which head, and asks it, unless it is held."""
 
     def __init__(self, directory, helper=HELPER):
-        self.program, self.record = directory / "git", directory / "asked"
+        self.program, self.record, self.hold = directory / "git", directory / "asked", directory / "hold"
         self.record.touch()
         self.program.write_text(f"""#!/bin/sh
 request=$(cat)
 url=${{request#*\\"url\\":\\"}}
 case $request in *'"op":"head"'*) echo "$(date +%s.%N) ${{url%%\\"*}}" >>{self.record} ;; esac
+while [ -e {self.hold} ]; do sleep 0.05; done
 printf '%s' "$request" | exec {helper}
 """)
         self.program.chmod(0o755)
@@ -127,3 +128,28 @@ def test_fleet_is_asked_once_a_round_and_not_at_once(place, tmp_path, full):
     spreads = [max(turn) - min(turn) for turn in zip(*(asked[url][:rounds] for url in urls))]
     assert statistics.median(spreads) > min(interval / 10, count / 10) / 2, spreads
     assert len(services) == count * SERVICES_EACH
+
+
+def test_pushes_go_before_the_round(new_place, tmp_path):
+    """Where the heads of a host stand in line, those that somebody waits for are asked for first."""
+    place = new_place("round")
+    first = place.repository("line", {"README": "nothing to build\n"})
+    repositories = [first, *(copy_of(place, first) for _ in range(7))]
+    services = [place.service("line", repository=repository) for repository in repositories]
+    agent, counting = counted(place, tmp_path, False, git={"maxConcurrentPerHost": 1})
+    counting.hold.touch()
+    with agent:
+        for service in services:
+            service.seen_by(agent)
+        waiting = 'git_children{state="waiting"}'
+        eventually(lambda: figures(agent).get(waiting) == len(repositories) - 1, "the others stand in line")
+        [held] = counting.asked()
+        pushed = [repository for repository in reversed(repositories) if repository.url != held][:2]
+        for repository in pushed:
+            agent.accept(push_of(repository))
+            # It was woken before the answer.
+            eventually(lambda: figures(agent)['queue_depth{queue="pipeline",state="ready"}'] == 0 and
+                       figures(agent)['queue_depth{queue="pipeline",state="running"}'] == 0, "the push is looked at")
+        counting.hold.unlink()
+        eventually(lambda: len(counting.asked()) == len(repositories), "all are asked", LOADED)
+    assert list(counting.asked())[:3] == [held, *(repository.url for repository in pushed)]
