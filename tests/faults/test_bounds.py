@@ -11,7 +11,7 @@ import time
 import pytest
 
 import forges
-from agents import FORGE_SECRETS, HELPER, Agent
+from agents import FORGE_SECRETS, HELPER, Agent, Metrics
 from forwarders import Forwarder
 from offline import NEWEST, Crowd, Silent, make_database
 from places import ANNOTATION, report
@@ -109,7 +109,7 @@ def test_a_silent_git_host_delays_nobody_else(own_place, tmp_path, silent):
             repository.url = url
             own_place.service("unreachable", repository=repository).seen_by(agent)
             broken.append(agent.accept(push_of(url, "1" * 40)))
-        eventually(lambda: 'cronwright_git_children{state="waiting"} 3' in metrics_of(agent), "the others wait")
+        eventually(lambda: Metrics(agent)['git_children{state="waiting"}'] == 3, "the others wait")
         deploys(agent, own_place, "beside-silent-host")
         assert all(is_pending(agent, delivery) for delivery in broken)
         # As systemd asks it to, with a child that never ends.
@@ -121,10 +121,6 @@ def reload(agent):
     (agent.directory / "cronwright.yaml").write_text(json.dumps(agent.config))
     agent.process.send_signal(signal.SIGHUP)
     eventually(lambda: "settings reloaded" in agent.log_text(before), "the settings are read again")
-
-
-def metrics_of(agent):
-    return agent.api("GET", "/metrics").text
 
 
 def deploys(agent, place, word):
@@ -158,13 +154,13 @@ def test_a_silent_registry_delays_nobody_else(own_place, tmp_path, silent, full)
                 found = agent.get(f"/v1/deliveries/{delivery.id}")
                 assert found["pending"] and "does not confirm" in found["detail"], found
                 assert "again at 20" in found["detail"], found
-            assert f"cronwright_sources_failing {len(broken)}" in metrics_of(agent)
+            assert Metrics(agent)["sources_failing"] == len(broken)
             # It speaks again: nobody has to do anything.
             agent.config["registries"][-1].pop("proxy")
             reload(agent)
             for _, delivery in broken:
                 agent.outcome_of(delivery, "deployed", 180)
-            eventually(lambda: "cronwright_sources_failing 0" in metrics_of(agent), "nothing fails any more")
+            eventually(lambda: Metrics(agent)["sources_failing"] == 0, "nothing fails any more")
     finally:
         other_name.close()
 

@@ -12,7 +12,7 @@ import subprocess
 
 
 import forges
-from agents import FORGE_SECRETS, TOKENS, TOP, Agent, ask, merged
+from agents import FORGE_SECRETS, TOKENS, TOP, Agent, Metrics, merged
 from quick_builds import QuickBuilds
 from waiting import eventually
 from watched import Other, build
@@ -105,11 +105,6 @@ class Traffic:
 
 # --- what it costs ---
 
-def metric(agent, name):
-    text = ask(agent.admin, "GET", "/metrics", [("Authorization", f"Bearer {TOKENS['admin']}")]).text
-    return float(re.search(rf"^{name} (\S+)$", text, re.MULTILINE).group(1))
-
-
 def sizes(directory):
     """Of what retention is about: mirrors are as large as what they mirror, and the write-ahead log as its busiest moment."""
     found = {path: path.stat().st_blocks * 512 for path in directory.rglob("*")
@@ -123,7 +118,7 @@ def sample(agent):
     status = (process / "status").read_text()
     number = lambda name: int(re.search(rf"^{name}:\s+(\d+)", status, re.MULTILINE).group(1))
     return {**eventually(lambda: try_sizes(agent), "the state directory can be measured"),
-            "heap": metric(agent, "cronwright_heap_bytes"), "resident": number("VmRSS") << 10, "threads": number("Threads"),
+            "heap": Metrics(agent)["heap_bytes"], "resident": number("VmRSS") << 10, "threads": number("Threads"),
             "descriptors": descriptors(process)}
 
 
@@ -146,7 +141,7 @@ def try_sizes(agent):
 
 def at_rest(agent):
     """Nothing is pending, and what is kept is no more than may be."""
-    return (metric(agent, "cronwright_deliveries_pending") == 0 and
+    return (Metrics(agent)["deliveries_pending"] == 0 and
             len(agent.get("/v1/builds?limit=200")["builds"]) <= KEPT["builds"] + REPOSITORIES)
 
 

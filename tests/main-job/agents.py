@@ -271,3 +271,18 @@ class Agent:
         return json.loads(self.cli(*words, "-o", "json", **more)[0])
 
 
+class Metrics:
+    """One reading: series as written → value."""
+
+    def __init__(self, agent):
+        answer = ask(agent.metrics, "GET", "/metrics")
+        assert answer.status == 200, answer
+        assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+        self.text = answer.text
+        self.values = {name: float(value) for name, value in re.findall(r"^([^#\s]\S*) (\S+)$", self.text, re.MULTILINE)}
+
+    def __getitem__(self, series):
+        return self.values.get(f"cronwright_{series}", 0)
+
+    def sum(self, start):
+        return sum(value for name, value in self.values.items() if name.startswith(f"cronwright_{start}"))
