@@ -50,8 +50,9 @@ child
 
 @dataclasses.dataclass(frozen=True)
 class Remote(Fault):
-    """As a Fault, where a fault of the stage `fetch` comes with a push of its own, and: a push that ends for another reason than `deployed` is found later and deployed all the same
-    unless `lost`; `commits` are deployed in all; `alone`: it disturbs the others, and comes after them."""
+    """As a Fault, where a fault of the stage `fetch` comes with a push of its own. A push that ends for another reason
+    than `deployed` is found later and deployed all the same, unless `lost`; `commits` are deployed in all; `alone`: it
+    disturbs the others, and comes after them."""
     lost: bool = False
     commits: int = 1
     alone: bool = False
