@@ -143,9 +143,8 @@ def test_a_mirror_goes_with_its_last_service(mirrors):
     deploy(mirrors, other, report(place.cluster, "other"))  # which sweeps the mirrors
     assert mirror.exists() and second.full_name
     second.delete()
-    eventually(lambda: not mirror.exists(), "the mirror is gone", 60)
-    assert not mirror.with_suffix(".lock").exists()
-    assert "no service follows the repository" in mirrors.log_text(offset)
+    eventually(lambda: not mirror.with_suffix(".lock").exists(), "the mirror is gone, and then its lock", 60)
+    assert not mirror.exists() and "no service follows the repository" in mirrors.log_text(offset)
 
 
 # --- odd repositories ---
