@@ -73,8 +73,7 @@ bool git_remote(struct work *work, struct git_remote_branch *out)
     return true;
 }
 
-void git_ask(struct work *work, const char *name, int64_t tag, int64_t defer_ms,
-             const struct buffer *input, void (*wake)(void *pipeline, const char *name))
+void git_ask(struct work *work, const char *name, const struct git_errand *errand)
 {
     const struct config *config = work->config;
     // An identity is "host/path".
@@ -82,14 +81,14 @@ void git_ask(struct work *work, const char *name, int64_t tag, int64_t defer_ms,
     char *host = xstrndup(work->repository, strcspn(work->repository, "/"));
     children_ask(work->pipeline->parts.children, name,
                  &(struct child_request){.program = config->git.helper,
-                                         .input = input->data,
-                                         .input_len = input->len,
+                                         .input = errand->input->data,
+                                         .input_len = errand->input->len,
                                          .timeout_ms = config->git.timeout_ms + CHILD_SLACK_MS,
                                          .host = host,
                                          .repository = work->repository,
-                                         .tag = tag,
-                                         .defer_ms = defer_ms,
-                                         .wake = wake,
+                                         .tag = errand->tag,
+                                         .defer_ms = errand->defer_ms,
+                                         .wake = errand->wake,
                                          .user = work->pipeline});
 }
 
@@ -158,8 +157,11 @@ static enum step ask_head(struct work *work, const char *name)
     live_asked(work);
     others_heard(work);
     CRASH_POINT("before-head-asked");
-    git_ask(work, name, work->newest, is_awaited(work) ? 0 : SWEPT_DEFER_MS, &input,
-            work_wake_child);
+    git_ask(work, name,
+            &(struct git_errand){.input = &input,
+                                 .wake = work_wake_child,
+                                 .tag = work->newest,
+                                 .defer_ms = is_awaited(work) ? 0 : SWEPT_DEFER_MS});
     CRASH_POINT("after-head-asked");
     return STEP_WAIT;
 }
@@ -366,7 +368,7 @@ static enum step ask_context(struct work *work, struct group *group, const struc
         !context_request(work, group, build->commit, output, since, paths, &input))
         return *work->reason ? STEP_FAIL : work_failed(work, "fetch-failed");
     CRASH_POINT("before-context-asked");
-    git_ask(work, name, 0, 0, &input, work_wake_child);
+    git_ask(work, name, &(struct git_errand){.input = &input, .wake = work_wake_child});
     CRASH_POINT("after-context-asked");
     return STEP_WAIT;
 }

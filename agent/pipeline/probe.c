@@ -74,7 +74,7 @@ static bool ask(struct work *work, struct mono_time deadline, struct git_answers
     if (!git_remote(work, &remote) || !git_request_head(&remote, &input, &work->err))
         return false;
     new_name(work->pipeline->probes, name);
-    git_ask(work, name, 0, 0, &input, wake);
+    git_ask(work, name, &(struct git_errand){.input = &input, .wake = wake});
     if (!await(work->pipeline, name, deadline, answers))
         return error_set(&work->err, ERR_TIMEOUT, "no answer in time");
     text_copy(work->reason, sizeof work->reason, answers->reason);

@@ -324,7 +324,7 @@ static bool pack_again(struct pipeline *pipeline, const json_t *job, const char 
         return false;
     }
     CLEANUP(free_ptr) char *child = xasprintf(NAME_PREFIX "%s", name);
-    git_ask(work, child, 0, 0, &input, note_packed);
+    git_ask(work, child, &(struct git_errand){.input = &input, .wake = note_packed});
     return true;
 }
 

@@ -228,10 +228,14 @@ bool context_request(struct work *work, const struct group *group, const char *c
 struct git_answers;
 enum child_state git_take(struct pipeline *pipeline, const char *name, int64_t *tag,
                           struct git_answers *answers);
-// Has a child run for a name and the key's repository; `wake` as in struct child_request, with the
-// pipeline as its user, and `defer_ms`.
-void git_ask(struct work *work, const char *name, int64_t tag, int64_t defer_ms,
-             const struct buffer *input, void (*wake)(void *pipeline, const char *name));
+// As in struct child_request; the pipeline is the user of `wake`.
+struct git_errand {
+    const struct buffer *input;
+    void (*wake)(void *pipeline, const char *name);
+    int64_t tag, defer_ms;
+};
+// Has a child run for a name and the key's repository.
+void git_ask(struct work *work, const char *name, const struct git_errand *errand);
 
 // --- job.c, patch.c: the other steps of a build. Each stores the build's next state. ---
 enum step step_job(struct work *work, struct group *group, struct build *build);

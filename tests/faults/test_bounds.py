@@ -109,7 +109,7 @@ def test_a_silent_git_host_delays_nobody_else(own_place, tmp_path, silent):
             repository.url = url
             own_place.service("unreachable", repository=repository).seen_by(agent)
             broken.append(agent.accept(push_of(url, "1" * 40)))
-        eventually(lambda: Metrics(agent)['git_children{state="waiting"}'] == 3, "the others wait")
+        eventually(lambda: Metrics(agent).told('git_children{state="waiting"}') == 3, "the others wait")
         deploys(agent, own_place, "beside-silent-host")
         assert all(is_pending(agent, delivery) for delivery in broken)
         # As systemd asks it to, with a child that never ends.
@@ -154,13 +154,13 @@ def test_a_silent_registry_delays_nobody_else(own_place, tmp_path, silent, full)
                 found = agent.get(f"/v1/deliveries/{delivery.id}")
                 assert found["pending"] and "does not confirm" in found["detail"], found
                 assert "again at 20" in found["detail"], found
-            assert Metrics(agent)["sources_failing"] == len(broken)
+            assert Metrics(agent).told("sources_failing") == len(broken)
             # It speaks again: nobody has to do anything.
             agent.config["registries"][-1].pop("proxy")
             reload(agent)
             for _, delivery in broken:
                 agent.outcome_of(delivery, "deployed", 180)
-            eventually(lambda: Metrics(agent)["sources_failing"] == 0, "nothing fails any more")
+            eventually(lambda: Metrics(agent).told("sources_failing") == 0, "nothing fails any more")
     finally:
         other_name.close()
 

@@ -118,7 +118,7 @@ def sample(agent):
     status = (process / "status").read_text()
     number = lambda name: int(re.search(rf"^{name}:\s+(\d+)", status, re.MULTILINE).group(1))
     return {**eventually(lambda: try_sizes(agent), "the state directory can be measured"),
-            "heap": Metrics(agent)["heap_bytes"], "resident": number("VmRSS") << 10, "threads": number("Threads"),
+            "heap": Metrics(agent).told("heap_bytes"), "resident": number("VmRSS") << 10, "threads": number("Threads"),
             "descriptors": descriptors(process)}
 
 
@@ -141,7 +141,7 @@ def try_sizes(agent):
 
 def at_rest(agent):
     """Nothing is pending, and what is kept is no more than may be."""
-    return (Metrics(agent)["deliveries_pending"] == 0 and
+    return (Metrics(agent).told("deliveries_pending") == 0 and
             len(agent.get("/v1/builds?limit=200")["builds"]) <= KEPT["builds"] + REPOSITORIES)
 
 

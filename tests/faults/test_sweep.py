@@ -61,7 +61,7 @@ def test_push_without_any_webhook(place, tmp_path):
     with Agent(place, tmp_path, sweep={"interval": f"{INTERVAL}s"}, webhooks={"listen": f"unix:{tmp_path / 'cut'}"}) as agent:
         (tmp_path / "cut").unlink()  # nobody finds it any more
         service.seen_by(agent)
-        eventually(lambda: Metrics(agent)["sweeps_total"] >= 2, "it has gone round", 2 * INTERVAL + LOADED)
+        eventually(lambda: Metrics(agent).told("sweeps_total") >= 2, "it has gone round", 2 * INTERVAL + LOADED)
         commit = repository.push(report(place.cluster, "second"))
         eventually(lambda: agent.builds_of(repository), "the push is found", INTERVAL + SHARE + LOADED)
         eventually(lambda: service.annotation("commit") == commit, "the push is deployed", LOADED)
@@ -113,9 +113,9 @@ def test_fleet_is_asked_once_a_round_and_not_at_once(place, tmp_path, full):
     with agent:
         rounds = 3
         urls = [repository.url for repository in repositories]
-        eventually(lambda: Metrics(agent)["sweeps_total"] > rounds, "it has gone round", (rounds + 1) * interval + LOADED)
-        asked, begun = counting.asked(), Metrics(agent)["sweeps_total"]
-        assert Metrics(agent)["oldest_check_seconds"] < interval + interval / 10 + LOADED
+        eventually(lambda: Metrics(agent).told("sweeps_total") > rounds, "it has gone round", (rounds + 1) * interval + LOADED)
+        asked, begun = counting.asked(), Metrics(agent).told("sweeps_total")
+        assert Metrics(agent).told("oldest_check_seconds") < interval + interval / 10 + LOADED
     place.cluster.delete_all("cronjobs", place.namespace)  # the end of a namespace takes minutes for so many
     assert all(rounds <= len(asked[url]) <= begun for url in urls), {url: len(asked[url]) for url in urls}
     # Not all at once: the turns of a round lie apart, if the machine does not hold them all up.
@@ -136,14 +136,14 @@ def test_pushes_go_before_the_round(new_place, tmp_path):
         for service in services:
             service.seen_by(agent)
         waiting = 'git_children{state="waiting"}'
-        eventually(lambda: Metrics(agent)[waiting] == len(repositories) - 1, "the others stand in line")
+        eventually(lambda: Metrics(agent).told(waiting) == len(repositories) - 1, "the others stand in line")
         [held] = counting.asked()
         pushed = [repository for repository in reversed(repositories) if repository.url != held][:2]
         for repository in pushed:
             agent.accept(push_of(repository))
             # It was woken before the answer.
-            eventually(lambda: Metrics(agent)['queue_depth{queue="pipeline",state="ready"}'] == 0 and
-                       Metrics(agent)['queue_depth{queue="pipeline",state="running"}'] == 0, "the push is looked at")
+            eventually(lambda: Metrics(agent).told('queue_depth{queue="pipeline",state="ready"}') == 0 and
+                       Metrics(agent).told('queue_depth{queue="pipeline",state="running"}') == 0, "the push is looked at")
         counting.hold.unlink()
         eventually(lambda: len(counting.asked()) == len(repositories), "all are asked", LOADED)
     assert list(counting.asked())[:3] == [held, *(repository.url for repository in pushed)]

@@ -281,6 +281,10 @@ class Metrics:
         self.text = answer.text
         self.values = {name: float(value) for name, value in re.findall(r"^([^#\s]\S*) (\S+)$", self.text, re.MULTILINE)}
 
+    def told(self, series):
+        """That must be there."""
+        return self.values[f"cronwright_{series}"]
+
     def __getitem__(self, series):
         return self.values.get(f"cronwright_{series}", 0)
 
