@@ -60,9 +60,10 @@ static void shut_down_late(struct connections *connections)
 {
     for (struct connection *each = connections->first; each; each = each->next) {
         if (mono_past(each->deadline)) {
-            if (each->state == CONNECTION_RECEIVING && !each->late)
+            bool known = each->late;
+            each->late = true; // before it is told: its client may close at once
+            if (each->state == CONNECTION_RECEIVING && !known)
                 connections->late(connections->user, each);
-            each->late = true;
             shutdown(each->fd, SHUT_RDWR); // the server's own thread sees it and closes
             each->deadline.ms = INT64_MAX;
         }
