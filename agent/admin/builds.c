@@ -90,6 +90,12 @@ static void list_builds(struct server_request *req, void *user)
     json_decref(list.json);
 }
 
+static bool sees_build(const struct admin *admin, const struct config_token *token, const void *of)
+{
+    const struct build *build = of;
+    return admin_sees_branch(admin, token, build->repository, build->branch, build->credential);
+}
+
 // Finds the build named in the path; otherwise answers and returns false.
 static bool named_build(const struct admin *admin, struct server_request *req, struct build *out)
 {
@@ -104,8 +110,7 @@ static bool named_build(const struct admin *admin, struct server_request *req, s
         server_answer_error(req, &err);
         return false;
     }
-    if (admin_sees_branch(admin, admin_token(admin, req), out->repository, out->branch,
-                          out->credential))
+    if (sees_build(admin, admin_token(admin, req), out))
         return true;
     server_refuse(req, 404, "not-found", "there is no build %s", text);
     return false;
@@ -189,7 +194,7 @@ static void get_build_log(struct server_request *req, void *user)
         return;
     CLEANUP(free_ptr) char *path = pipeline_build_log(admin->pipeline, build.id);
     if (path)
-        admin_answer_log(req, admin, path);
+        admin_answer_log(req, admin, path, &(struct log_sight){sees_build, &build, sizeof build});
     else
         server_refuse(req, 404, "no-log", "there is no log yet");
 }

@@ -1,5 +1,6 @@
 // Log files as answers: a part of the text, or followed while it grows.
 #include "agent/admin/logs.h"
+#include "agent/admin/admit.h"
 #include "agent/admin/search.h"
 
 #include <inttypes.h>
@@ -8,9 +9,15 @@
 
 #define TAIL_MAX          INT64_C(1000000000)
 #define COUNT_MAX         INT64_C(1000000000)
+#define SIGHT_MS          1000 // how long it holds that the caller may have a log
 #define WHOLE_LOG_WAIT_MS 2000 // for a log that is not followed: what is there by then
 
 struct log_stream {
+    const struct admin *admin;
+    struct admin_caller caller;
+    log_sees sees;
+    void *of;
+    struct mono_time look_again; // whether the caller may have it still
     struct podlog_reader *reader;
     bool follow;
     struct mono_time deadline; // when not following
@@ -32,6 +39,18 @@ static size_t cut_lines(struct log_stream *stream, const char *bytes, size_t len
     return stream->lines_left < 0 ? len : (size_t)(rest - bytes);
 }
 
+static bool may_go_on(struct log_stream *stream)
+{
+    const struct admin *admin = stream->admin;
+    if (!mono_past(stream->look_again))
+        return true;
+    stream->look_again = mono_after(SIGHT_MS);
+    CLEANUP(settings_drop_ptr) const struct config *config = settings_hold(admin->settings);
+    const struct config_token *token = admin_caller_token(admin, &stream->caller, config);
+    return token && stream->sees(admin, token, stream->of);
+}
+
+// Who may no more have it hears why when asking again.
 static ssize_t read_log(void *user, char *out, size_t room, int64_t wait_ms)
 {
     struct log_stream *stream = user;
@@ -42,7 +61,10 @@ static ssize_t read_log(void *user, char *out, size_t room, int64_t wait_ms)
     struct error err;
     if (stream->lines_left == 0)
         return SERVER_STREAM_END;
-    if (podlog_read(stream->reader, until, out, room, &len, &stream->end, &err))
+    bool got = podlog_read(stream->reader, until, out, room, &len, &stream->end, &err);
+    if (!may_go_on(stream))
+        return SERVER_STREAM_BROKEN;
+    if (got)
         return len ? (ssize_t)cut_lines(stream, out, len) : SERVER_STREAM_END;
     if (err.code == ERR_TIMEOUT)
         return !stream->follow && mono_past(stream->deadline) ? SERVER_STREAM_END : 0;
@@ -53,6 +75,7 @@ static void release_log(void *user)
 {
     struct log_stream *stream = user;
     podlog_reader_close(stream->reader);
+    free(stream->of);
     free(stream);
 }
 
@@ -113,7 +136,22 @@ static bool read_start(struct server_request *req, const struct admin *admin, co
     return true;
 }
 
-void admin_answer_log(struct server_request *req, const struct admin *admin, const char *path)
+static struct log_stream *make_stream(struct server_request *req, const struct admin *admin,
+                                      const struct log_sight *sight)
+{
+    struct log_stream *stream = xalloc(sizeof *stream);
+    *stream = (struct log_stream){.admin = admin,
+                                  .caller = *admin_caller(req),
+                                  .sees = sight->sees,
+                                  .of = xalloc(sight->of_size),
+                                  .look_again = mono_after(SIGHT_MS),
+                                  .deadline = mono_after(WHOLE_LOG_WAIT_MS)};
+    memcpy(stream->of, sight->of, sight->of_size);
+    return stream;
+}
+
+void admin_answer_log(struct server_request *req, const struct admin *admin, const char *path,
+                      const struct log_sight *sight)
 {
     bool follow, timestamps;
     int64_t offset, count;
@@ -129,17 +167,16 @@ void admin_answer_log(struct server_request *req, const struct admin *admin, con
         !admin_query_bool(req, "timestamps", &timestamps) ||
         !read_start(req, admin, path, timestamps, &offset, &count))
         return;
-    struct log_stream *stream = xalloc(sizeof *stream);
+    struct podlog_reader *reader;
     struct error err;
-    if (!podlog_reader_open(admin->logs, path, (uint64_t)offset, timestamps, &stream->reader,
-                            &err)) {
-        free(stream);
+    if (!podlog_reader_open(admin->logs, path, (uint64_t)offset, timestamps, &reader, &err)) {
         admin_refuse_log(req, &err);
         return;
     }
     add_number(req, "Log-Offset", (uint64_t)offset);
+    struct log_stream *stream = make_stream(req, admin, sight);
+    stream->reader = reader;
     stream->follow = follow;
     stream->lines_left = count;
-    stream->deadline = mono_after(WHOLE_LOG_WAIT_MS);
     server_answer_stream(req, "text/plain; charset=utf-8", read_log, stream, release_log);
 }

@@ -409,12 +409,19 @@ static void refuse_log(struct server_request *req, const struct run_attempt *att
                       container, names.len ? buffer_text(&names) : "none, it never started");
 }
 
+static bool sees_run(const struct admin *admin, const struct config_token *token, const void *of)
+{
+    (void)admin;
+    return admin_sees(token, of);
+}
+
 static void answer_log(struct server_request *req, const struct admin *admin, const struct run *run,
                        const struct run_attempt *attempt, const char *container)
 {
     const struct run_log *log = log_of(attempt, container);
     CLEANUP(free_ptr) char *path = recorder_log_path(admin->recorder, run, attempt->pod, container);
     bool growing = log ? log->state == PODLOG_FOLLOWING : !run_state_is_over(attempt->state);
+    struct log_sight sight = {sees_run, run->namespace_, strlen(run->namespace_) + 1};
     struct podlog_end end;
     struct error err;
     if (growing && !recorder_follow(admin->recorder, run, attempt, container, &err))
@@ -422,7 +429,7 @@ static void answer_log(struct server_request *req, const struct admin *admin, co
     else if (!growing && (!log || !podlog_look(admin->logs, path, &end, &err)))
         refuse_log(req, attempt, container, log);
     else
-        admin_answer_log(req, admin, path);
+        admin_answer_log(req, admin, path, &sight);
 }
 
 static void get_run_log(struct server_request *req, void *user)

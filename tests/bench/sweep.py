@@ -9,7 +9,7 @@ import tempfile
 import threading
 import time
 
-from figures import env, row, second_agent
+from figures import row, second_agent
 from many import Api, make, service
 
 REPOSITORIES = int(os.environ.get("BENCH_REPOSITORIES", 1000))

@@ -5,7 +5,6 @@ import signal
 import stat
 import subprocess
 
-import pytest
 
 from offline import NEWEST, Crowd, agent, is_whole, make_database  # noqa: F401
 from waiting import eventually

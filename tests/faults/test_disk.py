@@ -9,7 +9,7 @@ import sys
 import pytest
 
 import forges
-from agents import FORGE_SECRETS, PROGRAM, Agent
+from agents import FORGE_SECRETS, PROGRAM, Agent, push_of
 from failing_disk import FailingDisk
 from quick_builds import QuickBuilds
 from waiting import eventually
@@ -205,7 +205,7 @@ def test_push_is_deployed_after_the_disk_has_failed(place, cluster, fault):
         try:
             service.seen_by(witness.agent)
             commit = repository.push({"Dockerfile": "FROM scratch\n"})
-            delivery = witness.agent.accept(forges.github(forges.github_push(repository.url, commit), GITHUB))
+            delivery = witness.agent.accept(push_of(repository, commit))
             build = quick.await_running(commit)
             witness.agent.build_reaches(repository, commit, "running")
             witness.disk.has(fault)

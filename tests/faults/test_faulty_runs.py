@@ -6,7 +6,6 @@ import uuid
 
 import pytest
 
-from agents import Agent
 from faults import World
 from kubernetes import WATCH, away
 from places import shell

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 import forges
-from agents import FORGE_SECRETS
+from agents import FORGE_SECRETS, push_of
 from quick_builds import QuickBuilds, at_once, failing
 from watched import UnderThreadSanitizer, UnderValgrind, build
 
@@ -24,7 +24,7 @@ def quick(cluster):
 
 def push(agent, repository, text):
     commit = repository.push({"Dockerfile": "FROM scratch\n", "text": text})
-    return agent.accept(forges.github(forges.github_push(repository.url, commit), FORGE_SECRETS["github"]))
+    return agent.accept(push_of(repository, commit))
 
 
 def pushes(agent, place, quick):

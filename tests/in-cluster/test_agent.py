@@ -6,7 +6,7 @@ import random
 import pytest
 
 import forges
-from agents import FORGE_SECRETS, ask
+from agents import FORGE_SECRETS, ask, push_of
 from places import report
 from pod import NAMESPACE
 
@@ -17,7 +17,7 @@ def push(agent, place):
     repository = place.repository("report")
     service = place.service("report", repository=repository).seen_by(agent)
     commit = repository.push(report(place.cluster, "read in the cluster"))
-    delivery = agent.accept(forges.github(forges.github_push(repository.url, commit), FORGE_SECRETS["github"]))
+    delivery = agent.accept(push_of(repository, commit))
     agent.outcome_of(delivery, "deployed")
     return service, commit, delivery
 
@@ -40,7 +40,7 @@ def test_a_large_context_comes_from_the_pod(agent, place):
     service = place.service("large", repository=repository).seen_by(agent)
     commit = repository.push({**report(place.cluster, "large", "COPY noise /noise"),
                               "noise": random.Random(1).randbytes(2 << 20)})
-    agent.outcome_of(agent.accept(forges.github(forges.github_push(repository.url, commit), FORGE_SECRETS["github"])),
+    agent.outcome_of(agent.accept(push_of(repository, commit)),
                      "deployed", 120)
     assert service.annotation("commit") == commit
     [job] = place.build_jobs(repository)

@@ -9,7 +9,7 @@ import pytest
 import audit
 import forges
 from agents import FORGE_SECRETS
-from places import dockerfile, report, shell
+from places import report, shell
 from pod import MANIFESTS
 from waiting import eventually
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import urllib.parse
 
+import forges
 from waiting import eventually
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
@@ -26,6 +27,12 @@ FORGE_SECRETS = {  # file → text
     "gitea": "Gitea's and Forgejo's", "bitbucket": "Bitbucket's"}
 TOKENS = {"admin": "admin-0123456789abcdef", "runner": "runner-0123456789abcdef",
           "viewer": "viewer-0123456789abcdef", "stranger": "stranger-0123456789abcdef"}
+
+
+def push_of(repository, commit, branch="main", **more):
+    """GitHub's delivery of a push to `branch`, signed; `more` is forges.github()'s."""
+    return forges.github(forges.github_push(repository.url, commit, ref=f"refs/heads/{branch}"),
+                         FORGE_SECRETS["github"], **more)
 
 
 class Answer:

@@ -5,18 +5,13 @@ import secrets
 
 import pytest
 
-import forges
-from agents import FORGE_SECRETS, Agent
+from agents import Agent, push_of
 from locked_registry import LockedRegistry
-from places import RBAC, dockerfile, report
+from places import RBAC, report
 from waiting import eventually
 
 SHORT = "1m"  # the shortest deadline there is
 NOTHING_LIKE_IT = {"example.com/no-node-has-this": "true"}
-
-
-def push_of(repository, commit):
-    return forges.github(forges.github_push(repository.url, commit), FORGE_SECRETS["github"])
 
 
 def run(script):

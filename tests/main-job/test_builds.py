@@ -6,18 +6,13 @@ import tarfile
 import pytest
 
 import forges
-from agents import FORGE_SECRETS, Agent
+from agents import FORGE_SECRETS, Agent, push_of
 from places import ANNOTATION, dockerfile, report
 from registry import Image
 from repositories import git
 from waiting import eventually
 
 SLOW = 'RUN ["/bin/busybox", "sleep", "4"]'
-
-
-def push_of(repository, commit, branch="main", **more):
-    return forges.github(forges.github_push(repository.url, commit, ref=f"refs/heads/{branch}"),
-                         FORGE_SECRETS["github"], **more)
 
 
 def deployed(agent, repository, commit, **more):

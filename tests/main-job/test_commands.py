@@ -5,7 +5,7 @@ import re
 import pytest
 
 import forges
-from agents import FORGE_SECRETS, Agent
+from agents import FORGE_SECRETS, Agent, push_of
 from places import report, shell
 
 
@@ -22,7 +22,7 @@ def office(new_place):
     agent.broken_commit = agent.broken.push({"Dockerfile": f"FROM {place.cluster.busybox_image}\n"
                                                            'RUN ["/bin/busybox", "false"]\n'})
     agent.commit = agent.repository.push(report(place.cluster, "4211 rows read"), "Add VAT column")
-    sent = {name: agent.accept(forges.github(forges.github_push(repository.url, commit), FORGE_SECRETS["github"]))
+    sent = {name: agent.accept(push_of(repository, commit))
             for name, repository, commit in (("broken", agent.broken, agent.broken_commit),
                                              ("report", agent.repository, agent.commit))}
     agent.sent = {name: agent.outcome(delivery) for name, delivery in sent.items()}

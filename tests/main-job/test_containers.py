@@ -2,18 +2,13 @@
 
 import pytest
 
-import forges
-from agents import FORGE_SECRETS
+from agents import push_of
 from places import container_of, dockerfile, report, shell
 from registry import Image
 from waiting import eventually
 
 OLD = "example.com/old:1"
 SLOW = 'RUN ["/bin/busybox", "sleep", "4"]'
-
-
-def push_of(repository, commit):
-    return forges.github(forges.github_push(repository.url, commit), FORGE_SECRETS["github"])
 
 
 def deployed(agent, repository, files):

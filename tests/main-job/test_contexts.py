@@ -17,8 +17,7 @@ import urllib.parse
 
 import pytest
 
-import forges
-from agents import FORGE_SECRETS, PROGRAM, REPORT, SANITIZERS, Agent
+from agents import PROGRAM, REPORT, SANITIZERS, Agent, push_of
 from images import push_program
 from places import report
 from repositories import git
@@ -54,10 +53,6 @@ def listener(place, image, **more):
     host = place.cluster.host_address
     port = free_port(host)
     return {"listen": f"{host}:{port}", "address": f"https://{host}:{port}", "image": image, **more}
-
-
-def push_of(repository, commit):
-    return forges.github(forges.github_push(repository.url, commit), FORGE_SECRETS["github"])
 
 
 def noise(size, seed=1):

@@ -7,7 +7,7 @@ import stat
 import pytest
 
 import forges
-from agents import FORGE_SECRETS, HELPER, Agent
+from agents import HELPER, Agent, push_of
 from places import report
 from repositories import git
 from waiting import eventually
@@ -24,10 +24,6 @@ esac
 echo "$answer"
 exit $status
 """
-
-
-def push_of(repository, commit):
-    return forges.github(forges.github_push(repository.url, commit), FORGE_SECRETS["github"])
 
 
 def outcome(agent, repository, commit, reason):

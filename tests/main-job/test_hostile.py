@@ -7,8 +7,7 @@ import threading
 
 import pytest
 
-import forges
-from agents import FORGE_SECRETS, Agent
+from agents import Agent, push_of
 from places import report
 from waiting import eventually
 
@@ -27,10 +26,6 @@ def hasty_agent(own_place):
     agent.config["allow"][0].update(repositories=["*"], images=["*"])
     with agent:
         yield agent
-
-
-def push_of(repository, commit):
-    return forges.github(forges.github_push(repository.url, commit), FORGE_SECRETS["github"])
 
 
 def nothing_came_of(place, repository, service, before):

@@ -7,8 +7,7 @@ import subprocess
 
 import pytest
 
-import forges
-from agents import FORGE_SECRETS, Agent
+from agents import Agent, push_of
 from places import ANNOTATION, report
 from registry import Image
 from waiting import eventually
@@ -24,11 +23,6 @@ int main(int count, char **words)
 }
 """
 CAP_NET_RAW = b"\x01\x00\x00\x02\x00\x20\x00\x00" + bytes(12)
-
-
-def push_of(repository, commit, branch="main"):
-    return forges.github(forges.github_push(repository.url, commit, ref=f"refs/heads/{branch}"),
-                         FORGE_SECRETS["github"])
 
 
 def deployed(agent, repository, commit, **more):

@@ -7,8 +7,7 @@ import threading
 
 import pytest
 
-import forges
-from agents import FORGE_SECRETS, Agent
+from agents import Agent, push_of
 from images import push_program
 from test_contexts import listener
 from repositories import ENVIRONMENT
@@ -100,7 +99,7 @@ def test_a_large_repository_is_built(place, tmp_path, record_property):
                builds={"timeout": "20m"}) as agent:
         service = place.service("large", repository=repository).seen_by(agent)
         peak = Peak(agent.process.pid, "cronwright-git")
-        delivery = forges.github(forges.github_push(repository.url, commit), FORGE_SECRETS["github"])
+        delivery = push_of(repository, commit)
         found = agent.outcome_of(agent.accept(delivery), "deployed", 900)
         build = agent.get(f"/v1/builds/{found['build']}")
         assert "@sha256:" in service.image() and build["notes"] == []
@@ -111,7 +110,7 @@ def test_a_large_repository_is_built(place, tmp_path, record_property):
         print(figures)
         # The next push brings what is new, and no more.
         commit = next_commit(repository)
-        delivery = forges.github(forges.github_push(repository.url, commit), FORGE_SECRETS["github"])
+        delivery = push_of(repository, commit)
         found = agent.outcome_of(agent.accept(delivery), "deployed", 900)
         again = agent.get(f"/v1/builds/{found['build']}")
         print({step: again[step] for step in ("fetchSeconds", "contextSeconds", "kanikoSeconds")})

@@ -7,7 +7,7 @@ import pytest
 
 import forges
 from agents import FORGE_SECRETS, Agent
-from places import ANNOTATION, TOP, Service, container_of, dockerfile, report, shell
+from places import ANNOTATION, TOP, container_of, report, shell
 from waiting import eventually
 
 SLOW = 'RUN ["/bin/busybox", "sleep", "4"]'

@@ -9,17 +9,12 @@ import subprocess
 
 import pytest
 
-import forges
-from agents import AS_ROOT, FORGE_SECRETS, Agent
+from agents import AS_ROOT, Agent, push_of
 from places import report
 from repositories import git
 from waiting import eventually
 
 MIB = 1 << 20
-
-
-def push_of(repository, commit):
-    return forges.github(forges.github_push(repository.url, commit), FORGE_SECRETS["github"])
 
 
 def bulky(place, text, size, seed=1):

@@ -5,8 +5,7 @@ import stat
 
 import pytest
 
-import forges
-from agents import FORGE_SECRETS, HELPER, Agent, Metrics
+from agents import HELPER, Agent, Metrics, push_of
 from forwarders import Forwarder
 from gatekeepers import Gatekeeper
 from places import Service, report
@@ -24,10 +23,6 @@ exec {helper} <<END
 $request
 END
 """
-
-
-def push_of(repository, commit):
-    return forges.github(forges.github_push(repository.url, commit), FORGE_SECRETS["github"])
 
 
 def push_back(repository, commit):

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 import forges
-from agents import FORGE_SECRETS, TOKENS, Agent, ask
+from agents import FORGE_SECRETS, TOKENS, Agent, ask, push_of
 from places import SCHEDULE, report
 from waiting import eventually
 
@@ -134,7 +134,7 @@ def test_entry_of_the_allow_table_comes_and_goes(agent, place):
     service = place.service("allowed", repository=repository, annotations={"state": "draft"},
                             spec={"suspend": True}).seen_by(agent)
     assert "no entry is for that namespace" in service.status(agent)["problem"]
-    push = lambda commit: forges.github(forges.github_push(repository.url, commit), FORGE_SECRETS["github"])
+    push = lambda commit: push_of(repository, commit)
     found = agent.outcome_of(agent.accept(push(repository.commit_of_head())), "not-allowed")
     assert "no entry is for that namespace" in found["detail"]
     assert not place.build_jobs(repository)
@@ -159,7 +159,7 @@ def test_who_loses_the_right_loses_the_build(agent, place):
     repository = place.repository("losing")
     service = place.service("losing", repository=repository).seen_by(agent)
     commit = repository.push(report(place.cluster, "never", 'RUN ["/bin/busybox", "sleep", "30"]'))
-    delivery = agent.accept(forges.github(forges.github_push(repository.url, commit), FORGE_SECRETS["github"]))
+    delivery = agent.accept(push_of(repository, commit))
     agent.build_reaches(repository, commit, "running")
     agent.config["allow"] = []
     reload(agent)

@@ -12,7 +12,7 @@ import time
 import pytest
 
 import forges
-from agents import FORGE_SECRETS, HELPER, Agent, ask
+from agents import FORGE_SECRETS, HELPER, Agent, ask, push_of
 from forwarders import Forwarder
 from gatekeepers import Gatekeeper
 from places import ANNOTATION, report
@@ -216,7 +216,7 @@ def test_repository_that_is_away_for_a_while(mortal, own_place):
     service = own_place.service("away", repository=repository).seen_by(mortal)
     commit = repository.push(report(own_place.cluster, "away"))
     way.close()
-    delivery = mortal.accept(forges.github(forges.github_push(repository.url, commit), FORGE_SECRETS["github"]))
+    delivery = mortal.accept(push_of(repository, commit))
     eventually(lambda: "tried again" in mortal.log_text() and way.address in mortal.log_text(), "it was tried")
     assert mortal.get(f"/v1/deliveries/{delivery.id}")["pending"]
     way.open()
@@ -233,7 +233,7 @@ def test_answer_from_before_a_push_does_not_end_it(mortal, own_place, barrier):
     service = own_place.service("early", repository=repository).seen_by(mortal)
     eventually(held.with_name("barrier.answer.reached").exists, "the answer is held")
     commit = repository.push(report(own_place.cluster, "early"))
-    delivery = mortal.accept(forges.github(forges.github_push(repository.url, commit), FORGE_SECRETS["github"]))
+    delivery = mortal.accept(push_of(repository, commit))
     held.unlink()
     mortal.outcome_of(delivery, "deployed")
     assert service.annotation("commit") == commit

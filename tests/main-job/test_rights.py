@@ -5,15 +5,10 @@ import os
 
 import pytest
 
-import forges
-from agents import FORGE_SECRETS, Agent
+from agents import Agent, push_of
 from places import SCHEDULE, container_of, report
 from repositories import git
 from waiting import eventually
-
-
-def push_of(repository, commit):
-    return forges.github(forges.github_push(repository.url, commit), FORGE_SECRETS["github"])
 
 
 def entry(place, repositories, images, **more):

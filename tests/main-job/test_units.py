@@ -9,7 +9,7 @@ import threading
 import pytest
 
 import forges
-from agents import FORGE_SECRETS, Agent, ask
+from agents import FORGE_SECRETS, Agent, ask, push_of
 from places import report
 from units import ActivatedAgent, Notifications, RestrictedAgent
 from waiting import eventually
@@ -42,7 +42,7 @@ def test_main_job_under_the_restrictions_of_the_unit(restricted, own_place):
     service = own_place.service("restricted", repository=repository).seen_by(restricted)
     for text in ("one", "two"):
         commit = repository.push(report(own_place.cluster, text))
-        restricted.outcome_of(restricted.accept(forges.github(forges.github_push(repository.url, commit), GITHUB)),
+        restricted.outcome_of(restricted.accept(push_of(repository, commit)),
                               "deployed")
         assert service.annotation("commit") == commit
     run = service.force(restricted).json["name"]

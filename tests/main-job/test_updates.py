@@ -4,8 +4,7 @@ import contextlib
 
 import pytest
 
-import forges
-from agents import FORGE_SECRETS, TOKENS, Agent
+from agents import TOKENS, Agent, push_of
 from browsers import SAME_ORIGIN, Browser, updates
 from places import report, shell
 from test_reload import reload
@@ -93,7 +92,7 @@ def test_a_push_is_seen_arriving(agent, place):
     commit = repository.commit_of_head()
     with Browser(agent, "viewer").updates() as seen, Browser(agent, "stranger").updates() as unseen:
         seen.until("hello")
-        delivery = forges.github(forges.github_push(repository.url, commit), FORGE_SECRETS["github"])
+        delivery = push_of(repository, commit)
         agent.accept(delivery)
         events, live = [], None
         while not live or not any(event == "delivery" and not data["pending"] for event, data in events):

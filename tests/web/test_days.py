@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 import forges
-from agents import FORGE_SECRETS
+from agents import push_of
 from places import report, shell
 
 
@@ -16,7 +16,7 @@ def pushed(place, agent):
     repository = place.repository("pushed")
     place.service("pushed", repository=repository).seen_by(agent)
     commit = repository.push(report(place.cluster, "hello"), "Say hello")
-    delivery = forges.github(forges.github_push(repository.url, commit), FORGE_SECRETS["github"])
+    delivery = push_of(repository, commit)
     agent.outcome_of(agent.accept(delivery), "deployed", 120)
     return repository, commit
 
@@ -48,7 +48,7 @@ def test_a_delivery_arrives_while_one_looks(page, agent, place):
     page.go("#/deliveries")
     expect(page.tab.get_by_role("heading", name="Deliveries")).to_be_visible()
     commit = repository.push(report(place.cluster, "never"), "Nobody waits for it")
-    agent.accept(forges.github(forges.github_push(repository.url, commit), FORGE_SECRETS["github"]), "no-match")
+    agent.accept(push_of(repository, commit), "no-match")
     expect(page.tab.get_by_role("row").filter(has_text=commit[:7])).to_contain_text("no-match")
 
 

@@ -6,8 +6,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-import forges
-from agents import FORGE_SECRETS
+from agents import push_of
 from places import report, shell
 from waiting import eventually
 
@@ -74,7 +73,7 @@ def test_from_a_repository_to_a_run(page, agent, place):
     expect(heading(page, "From push to run")).to_be_visible()
     expect(page.tab.locator(".title")).to_contain_text("started", timeout=BUILT)
     commit = repository.push(report(place.cluster, "second words"), "Second")
-    agent.accept(forges.github(forges.github_push(repository.url, commit), FORGE_SECRETS["github"]))
+    agent.accept(push_of(repository, commit))
     expect(page.tab.locator(".chain")).to_contain_text(commit[:7], timeout=BUILT)
     live = lambda: agent.get(f"/v1/services/{place.namespace}/{name}")["status"]["live"]
     eventually(lambda: (live() or {}).get("commit") == commit,

@@ -5,8 +5,7 @@ import concurrent.futures
 import pytest
 from playwright.sync_api import expect
 
-import forges
-from agents import FORGE_SECRETS
+from agents import push_of
 from places import Service, report, shell
 
 LABEL = "cronwright.io/project"
@@ -36,7 +35,7 @@ def report_service(place, agent):
                    job={"activeDeadlineSeconds": 600}).seen_by(agent)
     for subject, text in (("First edition", "4211 rows read"), ("Add VAT column", "4212 rows read")):
         commit = repository.push(report(place.cluster, text), subject)
-        delivery = forges.github(forges.github_push(repository.url, commit), FORGE_SECRETS["github"])
+        delivery = push_of(repository, commit)
         agent.outcome_of(agent.accept(delivery), "deployed", 120)
         for _ in range(3):
             made.ended(agent, made.force(agent).json["name"])

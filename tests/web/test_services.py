@@ -7,8 +7,7 @@ import signal
 import pytest
 from playwright.sync_api import expect
 
-import forges
-from agents import FORGE_SECRETS, TOKENS, Agent
+from agents import TOKENS, Agent, push_of
 from forwarders import Forwarder
 from places import report, shell
 from waiting import eventually
@@ -127,7 +126,7 @@ def test_a_push_is_seen_arriving(page, agent, place):
     service = place.service("pushed", repository=repository).seen_by(agent)
     expect(page.row(service)).to_contain_text("not built yet")
     commit = repository.push(report(place.cluster, "hello"), "Say hello")
-    agent.accept(forges.github(forges.github_push(repository.url, commit), FORGE_SECRETS["github"]))
+    agent.accept(push_of(repository, commit))
     expect(page.row(service).locator(".live")).to_contain_text(re.compile(r"b-\d+ (waiting|fetching|building)"))
     expect(page.row(service).locator(".live")).to_contain_text(f"{commit[:7]} Say hello", timeout=120_000)
 
@@ -221,7 +220,7 @@ def test_hostile_texts_are_only_shown(page, agent, place):
     repository = place.repository("hostile")
     service = place.service("hostile", repository=repository).seen_by(agent)
     commit = repository.push(report(place.cluster, "hello"), HOSTILE)
-    agent.accept(forges.github(forges.github_push(repository.url, commit), FORGE_SECRETS["github"]))
+    agent.accept(push_of(repository, commit))
     live = page.row(service).locator(".live")
     expect(live).to_contain_text("<img src=x onerror=alert(1)>", timeout=120_000)
     assert "\u202e" not in live.inner_text()
