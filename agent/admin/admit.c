@@ -2,6 +2,7 @@
 #include "agent/admin/attempts.h"
 #include "agent/base/log.h"
 #include "agent/base/text.h"
+#include "agent/pipeline/pipeline.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -103,16 +104,23 @@ static const struct config_token *find_by_bearer(const struct config *config, co
 
 // --- sessions ---
 
-// The value of the first cookie of that name that could be a key; false when there is none.
-static bool read_cookie(const struct server_request *req, char key[static SESSION_KEY_SIZE])
+void admin_cookie_name(const struct admin *admin, char out[static ADMIN_COOKIE_SIZE])
 {
-    static const char name[] = ADMIN_COOKIE "=";
-    static const size_t prefix = sizeof name - 1, digits = SESSION_KEY_SIZE - 1;
+    const char *identity = pipeline_identity(admin->pipeline);
+    snprintf(out, ADMIN_COOKIE_SIZE, ADMIN_COOKIE "%s", strrchr(identity, '/') + 1);
+}
+
+// The value of the first cookie of that name that could be a key; false when there is none.
+static bool read_cookie(const struct server_request *req, const char *name,
+                        char key[static SESSION_KEY_SIZE])
+{
+    static const size_t digits = SESSION_KEY_SIZE - 1;
+    const size_t prefix = strlen(name) + 1;
     const char *rest = server_header(req, "Cookie");
     while (rest && *rest) {
         rest += strspn(rest, "; ");
         size_t len = strcspn(rest, "; ");
-        if (text_starts(rest, name) && len == prefix + digits) {
+        if (text_starts(rest, name) && rest[prefix - 1] == '=' && len == prefix + digits) {
             memcpy(key, rest + prefix, digits);
             key[digits] = '\0';
             return true;
@@ -122,10 +130,12 @@ static bool read_cookie(const struct server_request *req, char key[static SESSIO
     return false;
 }
 
-bool admin_cookie(const struct server_request *req, uint8_t digest[static SHA256_SIZE])
+bool admin_cookie(const struct admin *admin, const struct server_request *req,
+                  uint8_t digest[static SHA256_SIZE])
 {
-    char key[SESSION_KEY_SIZE];
-    if (!read_cookie(req, key))
+    char name[ADMIN_COOKIE_SIZE], key[SESSION_KEY_SIZE];
+    admin_cookie_name(admin, name);
+    if (!read_cookie(req, name, key))
         return false;
     session_digest(key, digest);
     return true;
@@ -217,7 +227,8 @@ bool admin_admit(struct server_request *req, void *user)
     CLEANUP(free_ptr) struct admitted *admitted = xalloc(sizeof *admitted);
     struct admin_caller *caller = &admitted->caller;
     const char *text = bearer(req);
-    caller->by_cookie = !server_header(req, "Authorization") && admin_cookie(req, caller->digest);
+    caller->by_cookie =
+        !server_header(req, "Authorization") && admin_cookie(admin, req, caller->digest);
     admitted->token = text                ? find_by_bearer(config, text, caller)
                       : caller->by_cookie ? find_by_session(admin, config, caller)
                                           : NULL;

@@ -10,7 +10,10 @@
 #include "agent/admin/admin.h"
 #include "agent/admin/sessions.h"
 
-#define ADMIN_COOKIE "cronwright_session"
+// Browsers keep cookies by host, whatever the port or the path: an agent's own ends with the digits
+// of its identity, so that two of them do not take each other's.
+#define ADMIN_COOKIE      "cronwright_session_"
+#define ADMIN_COOKIE_SIZE 64
 
 // What is known of who asked, to be looked at again later.
 struct admin_caller {
@@ -27,9 +30,12 @@ const struct config_token *admin_caller_token(const struct admin *admin,
                                               const struct admin_caller *caller,
                                               const struct config *config);
 
+// The name of this agent's cookie.
+void admin_cookie_name(const struct admin *admin, char out[static ADMIN_COOKIE_SIZE]);
 // The digest of the session's key in the request's cookie, whether it is one or not; false when it
 // has none.
-bool admin_cookie(const struct server_request *req, uint8_t digest[static SHA256_SIZE]);
+bool admin_cookie(const struct admin *admin, const struct server_request *req,
+                  uint8_t digest[static SHA256_SIZE]);
 // The token of that text. The time this takes tells nothing of others.
 const struct config_token *admin_find_token(const struct config *config, const char *text);
 // Answers for a wrong token, the later the more of them came from there; `detail` says what is

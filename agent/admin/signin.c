@@ -39,12 +39,14 @@ static bool came_by_https(const struct server_request *req)
            strncasecmp(proto, word, sizeof word - 1) == 0;
 }
 
-static void set_cookie(struct server_request *req, const char *key, int64_t seconds)
+static void set_cookie(const struct admin *admin, struct server_request *req, const char *key,
+                       int64_t seconds)
 {
+    char name[ADMIN_COOKIE_SIZE];
+    admin_cookie_name(admin, name);
     CLEANUP(secret_ptr)
-    char *cookie =
-        xasprintf(ADMIN_COOKIE "=%s; HttpOnly; SameSite=Strict; Path=/; Max-Age=%" PRId64 "%s", key,
-                  seconds, came_by_https(req) ? "; Secure" : "");
+    char *cookie = xasprintf("%s=%s; HttpOnly; SameSite=Strict; Path=/; Max-Age=%" PRId64 "%s",
+                             name, key, seconds, came_by_https(req) ? "; Secure" : "");
     server_add_header(req, "Set-Cookie", cookie);
 }
 
@@ -79,14 +81,14 @@ void admin_sign_in(struct server_request *req, void *user)
         return;
     }
     uint8_t earlier[SHA256_SIZE];
-    if (admin_cookie(req, earlier)) // its cookie is replaced
+    if (admin_cookie(admin, req, earlier)) // its cookie is replaced
         sessions_end(admin->sessions, earlier);
     char key[SESSION_KEY_SIZE];
     int64_t timeout_ms = config->admin.session_timeout_ms;
     sessions_begin(admin->sessions, token, timeout_ms, mono_now(), key);
     log_session("signed in", req, token->name);
     server_add_header(req, "Cache-Control", "no-store");
-    set_cookie(req, key, timeout_ms / 1000);
+    set_cookie(admin, req, key, timeout_ms / 1000);
     server_answer_json(req, 201, session_json(token, timeout_ms));
 }
 
@@ -116,7 +118,7 @@ static void sign_out(struct server_request *req, void *user)
         sessions_end(admin->sessions, caller->digest);
         log_session("signed out", req, admin_token(admin, req)->name);
     }
-    set_cookie(req, "", 0);
+    set_cookie(admin, req, "", 0);
     server_answer_bytes(req, 204, NULL, NULL, 0);
 }
 

@@ -24,11 +24,11 @@ class Browser:
         answer = sign_in(agent, token)
         assert answer.status == 201, answer
         self.signed_in = answer.json
-        self.cookie = http.cookies.SimpleCookie(answer.headers["Set-Cookie"])["cronwright_session"]
+        [self.cookie] = http.cookies.SimpleCookie(answer.headers["Set-Cookie"]).values()
 
     @property
     def who(self):
-        return ("Cookie", f"theme=dark; cronwright_session={self.cookie.value}")
+        return ("Cookie", f"theme=dark; {self.cookie.key}={self.cookie.value}")
 
     def ask(self, method, path, body=None, headers=(FROM_PAGE, SAME_ORIGIN)):
         content = None if body is None else json.dumps(body).encode()

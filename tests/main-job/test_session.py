@@ -72,10 +72,9 @@ def test_nobody_sends_much_to_sign_in(agent):
     assert (answer.status, answer.json["reason"]) == (413, "too-large")
 
 
-@pytest.mark.parametrize("cookie", ["", "cronwright_session=", "cronwright_session=" + "0" * 64, "other=1",
-                                    "cronwright_session=" + "x" * 5000])
+@pytest.mark.parametrize("cookie", ["", "{}=", "{}=" + "0" * 64, "other=1", "{}=" + "x" * 5000, "{}", "{}x=" + "0" * 64])
 def test_other_cookies_are_nobody(agent, cookie):
-    answer = ask(agent.admin, "GET", "/v1/services", [("Cookie", cookie)])
+    answer = ask(agent.admin, "GET", "/v1/services", [("Cookie", cookie.format(Browser(agent).cookie.key))])
     assert (answer.status, answer.json["reason"]) == (401, "unauthorized")
     assert answer.headers["WWW-Authenticate"].startswith("Bearer ")
 
@@ -137,11 +136,20 @@ def test_a_bearer_token_goes_before_the_cookie(agent):
 def test_sign_out(agent):
     browser, other = Browser(agent, "viewer"), Browser(agent, "viewer")
     answer = browser.ask("DELETE", "/v1/session")
-    assert answer.status == 204 and "cronwright_session=;" in answer.headers["Set-Cookie"]
+    assert answer.status == 204 and answer.headers["Set-Cookie"].startswith(f"{browser.cookie.key}=;")
     assert "Max-Age=0" in answer.headers["Set-Cookie"]
     assert browser.ask("GET", "/v1/session").status == 401
     assert other.ask("GET", "/v1/session").status == 200
     assert "signed out token=viewer" in agent.log_text()
+
+
+def test_each_agent_has_a_cookie_of_its_own(agent, own_agent):
+    """A browser sends those of one host to all that listens there."""
+    here, there = Browser(agent, "viewer"), Browser(own_agent, "runner")
+    both = [("Cookie", "; ".join(f"{each.cookie.key}={each.cookie.value}" for each in (here, there)))]
+    assert [ask(each.admin, "GET", "/v1/session", both).json["role"] for each in (agent, own_agent)] == ["viewer", "runner"]
+    own_agent.restart()
+    assert Browser(own_agent).cookie.key == there.cookie.key  # or they would gather
 
 
 def test_signing_in_again_ends_the_former_session(agent):
