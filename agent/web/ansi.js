@@ -9,6 +9,7 @@ const SEQUENCE = /\x1b(?:\[([0-?]*)[ -/]*([@-~])|\][^\x07\x1b]*(?:\x07|\x1b\\)?|
 const LEVELS = [0, 95, 135, 175, 215, 255]; // of the 6×6×6 cube of 256 colours
 const WORDS = { 1: "bold", 2: "dim", 3: "italic", 4: "underline", 7: "inverse", 9: "strike" };
 const WITHOUT = { 22: ["bold", "dim"], 23: ["italic"], 24: ["underline"], 27: ["inverse"], 29: ["strike"] };
+const COLOURED = { 38: "ink", 48: "paper", 58: "line" }; // the last is the colour of what is underlined: not shown
 const BRIGHT = 180, DIFFERENT = 40; // of 255
 
 /** The nearest of the sixteen. Grey is told by its brightness, the rest by which of the three are strong. */
@@ -30,29 +31,35 @@ function of256(number) {
     return nearest(LEVELS[Math.floor(at / 36)], LEVELS[Math.floor(at / 6) % 6], LEVELS[at % 6]);
 }
 
-/** Takes the colour that begins at codes[at], after 38 or 48. [colour or null, codes used] */
-function extended(codes, at) {
-    if (codes[at] === 5)
-        return [codes[at + 1] <= 255 ? of256(codes[at + 1]) : null, 2];
-    if (codes[at] === 2)
-        return [codes[at + 3] <= 255 ? nearest(codes[at + 1], codes[at + 2], codes[at + 3]) : null, 4];
+/** A colour as it follows 38, 48 or 58: [colour or null, numbers used]. @param {number[]} numbers */
+function extended([kind, ...rest]) {
+    const [red, green, blue] = rest;
+    if (kind === 5)
+        return [red <= 255 ? of256(red) : null, 2];
+    if (kind === 2)
+        return [Math.max(red, green, blue) <= 255 ? nearest(red, green, blue) : null, 4];
     return [null, 0];
 }
 
+// 38:2:SPACE:R:G:B of ITU-T T.416, also without the space; 38:5:N.
+const ofParts = (parts) => extended(parts.length > 4 ? [parts[0], ...parts.slice(2)] : parts)[0];
+
 /** What is in force after an SGR. @param {{words: Set<string>, ink: number?, paper: number?}} style */
 function apply(style, parameters) {
-    const codes = parameters.split(/[;:]/).map(Number);
+    const codes = parameters.split(";");
     for (let i = 0; i < codes.length; i++) {
-        const code = codes[i];
+        const [code, ...parts] = codes[i].split(":").map(Number);
         if (code === 0)
             Object.assign(style, fresh());
+        else if (code === 4 && parts[0] === 0) // a line under it, of the kind "none"
+            style.words.delete(WORDS[code]);
         else if (WORDS[code])
             style.words.add(WORDS[code]);
         else if (WITHOUT[code])
             WITHOUT[code].forEach((word) => style.words.delete(word));
-        else if (code === 38 || code === 48) {
-            const [colour, used] = extended(codes, i + 1);
-            style[code === 38 ? "ink" : "paper"] = colour;
+        else if (COLOURED[code]) {
+            const [colour, used] = parts.length ? [ofParts(parts), 0] : extended(codes.slice(i + 1, i + 5).map(Number));
+            style[COLOURED[code]] = colour;
             i += used;
         } else if (code === 39 || code === 49)
             style[code === 39 ? "ink" : "paper"] = null;

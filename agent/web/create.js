@@ -2,7 +2,7 @@
 import { post, path } from "./api.js";
 import { Explanation } from "./explain.js";
 import { CONTAINER, CRON, GIT, IDENTITY, IMAGE } from "./fields.js";
-import { fill, h } from "./dom.js";
+import { fill, h, submitting } from "./dom.js";
 import { Form } from "./form.js";
 import { withWarnings } from "./format.js";
 import { notice } from "./marks.js";
@@ -34,10 +34,7 @@ class Create {
         this.form.element.firstElementChild.after(sourceChoice(this.source, (key) => this.choose(key)));
         fill(place, h("div", { class: "title" }, h("h1", null, "New service")),
             h("p", { class: "muted" }, "It becomes a draft: nothing runs until you have reviewed and started it."),
-            h("form", { novalidate: true, onsubmit: (event) => {
-                event.preventDefault();
-                this.create();
-            } }, this.form.element,
+            h("form", { novalidate: true, onsubmit: submitting(this.button, () => this.create()) }, this.form.element,
             h("div", { class: "buttons" }, h("a", { class: "button", href: "#/services" }, "Cancel"), this.button)));
         this.choose(this.source);
     }
@@ -56,15 +53,12 @@ class Create {
 
     async create() {
         this.form.clearErrors();
-        this.button.disabled = true;
         try {
             const made = await post(path("services"), this.form.read());
             this.context.say(withWarnings(`${made.namespace}/${made.name} is a draft.`, made.warnings));
             this.context.go(["services", made.namespace, made.name, "review"]);
         } catch (problem) {
             this.form.showProblem(problem);
-        } finally {
-            this.button.disabled = false;
         }
     }
 

@@ -1,7 +1,7 @@
 // Dialogs, all of the browser's own <dialog>: Escape closes them, focus stays within and returns. `confirm` asks
 // before something is done; `forceRun` is the way by which every view forces a run.
 import { address, post, servicePath } from "./api.js";
-import { fill, h } from "./dom.js";
+import { busy, fill, h } from "./dom.js";
 import { commitShort, imageShort, pairs, withWarnings } from "./format.js";
 import { notice, problemNotice, zoned, when } from "./marks.js";
 
@@ -21,20 +21,20 @@ export function open({ title, body = [], verb = "Close", danger = false, act }) 
             h("div", { class: "buttons" }, act ? h("button", { type: "button", autofocus: danger,
                 onclick: () => dialog.close() }, "Cancel") : null, button)));
     let done = false;
-    dialog.addEventListener("submit", async (event) => {
+    dialog.addEventListener("submit", (event) => {
         if (!act)
             return;
         event.preventDefault();
-        button.disabled = true;
-        fill(wrong);
-        try {
-            await act();
-            done = true;
-            dialog.close();
-        } catch (problem) {
-            fill(wrong, problemNotice(problem));
-        }
-        button.disabled = false;
+        busy(button, async () => {
+            fill(wrong);
+            try {
+                await act();
+                done = true;
+                dialog.close();
+            } catch (problem) {
+                fill(wrong, problemNotice(problem));
+            }
+        });
     });
     document.body.append(dialog);
     dialog.showModal();

@@ -116,6 +116,32 @@ export function keyed(parent, items, key, render) {
         left.remove();
 }
 
+/** A button that can be reached and does nothing: one that is disabled would lose the keyboard. */
+export function still(button, is) {
+    if (is)
+        button.setAttribute("aria-disabled", "true");
+    else
+        button.removeAttribute("aria-disabled");
+}
+
+/** Does `work`, unless the button is still; it is until that is done. @param {() => Promise<void>} work */
+export async function busy(button, work) {
+    if (button.getAttribute("aria-disabled") === "true")
+        return;
+    still(button, true);
+    try {
+        await work();
+    } finally {
+        still(button, false);
+    }
+}
+
+/** For "onsubmit": does `work` in the form's place, as busy() does. */
+export const submitting = (button, work) => (event) => {
+    event.preventDefault();
+    busy(button, work);
+};
+
 /** Text with what is sought in it marked. @param {string} text @param {string} sought, in small letters */
 export function marked(text, sought) {
     const at = sought ? text.toLowerCase().indexOf(sought) : -1;

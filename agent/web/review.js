@@ -1,7 +1,7 @@
 // A draft's review: what is missing, and the settings that a new service most needs; then it is started.
 import { address, post, servicePath } from "./api.js";
 import { ENVIRONMENT, HEALTH, PORTS, RESOURCES } from "./fields.js";
-import { fill, h } from "./dom.js";
+import { busy, fill, h, still } from "./dom.js";
 import { Form } from "./form.js";
 import { BUILDS, withWarnings } from "./format.js";
 import { mark, notice, sentences } from "./marks.js";
@@ -43,18 +43,18 @@ class Review {
             row.missing?.length ? null : notice("info", h("p", null,
                 row.starting ? "It starts as soon as it has its image."
                     : "Nothing is missing. Look through the settings below, then start it.")));
-        this.startButton.disabled = row.starting;
+        still(this.startButton, row.starting);
     }
 
     async act(button, work) {
-        this.form.clearErrors();
-        button.disabled = true;
-        try {
-            await work();
-        } catch (problem) {
-            this.form.showProblem(problem, conflict(problem, this.form, () => this.showTheirs()));
-        }
-        button.disabled = false;
+        await busy(button, async () => {
+            this.form.clearErrors();
+            try {
+                await work();
+            } catch (problem) {
+                this.form.showProblem(problem, conflict(problem, this.form, () => this.showTheirs()));
+            }
+        });
         this.render();
     }
 

@@ -2,7 +2,7 @@
 // (main.js says what a view is) with an address, and finds the service in `context.service`.
 import { address, fetchRaw, get, inTurn, post, request, servicePath } from "./api.js";
 import { confirm, forceRun, isEarlier, rollBack } from "./dialog.js";
-import { fill, h } from "./dom.js";
+import { busy, fill, h } from "./dom.js";
 import { STATES, stateOf, withWarnings } from "./format.js";
 import { badge, notice, tag } from "./marks.js";
 import { knownRow } from "./services.js";
@@ -102,15 +102,13 @@ const ACTIONS = [
 ];
 
 function actionButton(action, context, service) {
-    const button = h("button", { type: "button", class: action.look, onclick: async () => {
-        button.disabled = true;
+    const button = h("button", { type: "button", class: action.look, onclick: () => busy(button, async () => {
         try {
             await action.act(service.status, context, service);
         } catch (problem) {
             context.say([problem.message, ...(problem.missing ?? [])].join(" "), "bad");
         }
-        button.disabled = false;
-    } }, action.word);
+    }) }, action.word);
     return button;
 }
 

@@ -2,7 +2,7 @@
 // difference alone, and only if nobody else has changed the service meanwhile.
 import { Explanation } from "./explain.js";
 import { CONTAINER, CRON, ENVIRONMENT, GIT, HEALTH, IDENTITY, IMAGE, PORTS, RESOURCES, TIMING } from "./fields.js";
-import { fill, h } from "./dom.js";
+import { fill, h, submitting } from "./dom.js";
 import { Form } from "./form.js";
 import { withWarnings } from "./format.js";
 import { notice } from "./marks.js";
@@ -45,10 +45,7 @@ class Settings {
         this.rest = h("textarea", { rows: 8, spellcheck: "false", "aria-label": "Further settings as JSON" });
         this.rest.value = JSON.stringify(restOf(document), null, 2);
         const button = h("button", { class: "primary" }, "Save changes");
-        fill(this.place, h("form", { novalidate: true, onsubmit: (event) => {
-            event.preventDefault();
-            this.save(button);
-        } }, this.form.element,
+        fill(this.place, h("form", { novalidate: true, onsubmit: submitting(button, () => this.save()) }, this.form.element,
         h("details", null, h("summary", null, "Security, volumes, labels, nodes and account, as JSON"), this.rest),
         may ? h("div", { class: "buttons" },
             h("button", { type: "button", onclick: () => this.draw() }, "Undo"), button)
@@ -68,9 +65,8 @@ class Settings {
         return Object.keys(patch).length ? patch : null;
     }
 
-    async save(button) {
+    async save() {
         this.form.clearErrors();
-        button.disabled = true;
         try {
             const patch = this.patch();
             if (!patch)
@@ -81,8 +77,6 @@ class Settings {
             this.context.say(withWarnings("Saved.", answer.warnings));
         } catch (problem) {
             this.form.showProblem(problem, conflict(problem, this.form, () => this.showTheirs()));
-        } finally {
-            button.disabled = false;
         }
     }
 

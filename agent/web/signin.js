@@ -1,5 +1,5 @@
 // Signing in: an admin token, once, for a session that the browser keeps in a cookie no script can read.
-import { h, fill } from "./dom.js";
+import { fill, h, submitting } from "./dom.js";
 import { path, post } from "./api.js";
 import { problemNotice } from "./marks.js";
 
@@ -10,16 +10,14 @@ export async function show(place, params, context) {
         spellcheck: "false", autocapitalize: "off", "aria-describedby": "token-help" });
     const button = h("button", { class: "primary wide" }, "Sign in");
     const wrong = h("div");
-    const form = h("form", { class: "card signin", onsubmit: signIn },
+    const form = h("form", { class: "card signin", onsubmit: submitting(button, signIn) },
         h("h1", null, "Sign in to cronwright"),
         h("label", { for: "token" }, "Admin token"), token,
         h("p", { id: "token-help", class: "muted" }, "One of admin.tokens of the agent's settings. It is sent once; ",
             "the browser then keeps a session that ends by itself."),
         wrong, button);
 
-    async function signIn(event) {
-        event.preventDefault();
-        button.disabled = true;
+    async function signIn() {
         fill(wrong);
         try {
             await context.signedIn(await post(path("session"), { token: token.value.trim() }));
@@ -27,8 +25,6 @@ export async function show(place, params, context) {
             fill(wrong, problemNotice(problem.status === 401 ? { message: "No token of the settings is that one. " +
                 "On the agent's machine: cronwright token makes one." } : problem));
             token.select();
-        } finally {
-            button.disabled = false;
         }
     }
 

@@ -89,7 +89,7 @@ def place(new_place):
     return new_place("large")
 
 
-def test_a_large_repository_is_built(place, tmp_path, record_property):
+def test_a_large_repository_is_built(place, tmp_path, record_testsuite_property):
     image = push_program(f"{place.cluster.registry}/cronwright-program:large", tmp_path)
     dockerfile = f"FROM {place.cluster.busybox_image}\nCOPY . /all\n"
     repository = place.repository("large")
@@ -106,7 +106,7 @@ def test_a_large_repository_is_built(place, tmp_path, record_property):
         figures = {"repository MB": round(size / 10**6), "child's peak MiB": round(peak.stop() / MIB),
                    **{step: build[step] for step in ("fetchSeconds", "contextSeconds", "kanikoSeconds")}}
         for name, value in figures.items():
-            record_property(name, value)
+            record_testsuite_property(name, value)
         print(figures)
         # The next push brings what is new, and no more.
         commit = next_commit(repository)

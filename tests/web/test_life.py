@@ -136,6 +136,13 @@ def test_settings_are_changed_and_conflicts_shown(page, agent, service):
     press(page, "Save changes")
     expect(page.tab.locator("#said")).to_contain_text("Saved")
     assert agent.get(service.path)["maxDurationSeconds"] == 77
+    save = page.tab.get_by_role("button", name="Save changes")
+    fill(page, Maximum_seconds="78")
+    save.focus()
+    page.tab.keyboard.press("Enter")
+    eventually(lambda: agent.get(service.path)["maxDurationSeconds"] == 78, "it is saved by keyboard")
+    expect(save).to_be_enabled()
+    expect(save).to_be_focused()
     assert agent.get(service.path)["container"] == container, "a command of several lines stays as it is"
     fill(page, Maximum_seconds="88")
     assert agent.api("PATCH", service.path, {"maxDurationSeconds": 99}).status == 200

@@ -113,6 +113,27 @@ def test_hostile_logs(page, agent, place):
     page.check()
 
 
+COLOURS = [  # SGR, classes of what is written in it
+    ("31", "ink-1"), ("91", "ink-9"), ("44", "paper-4"), ("1;32", "bold ink-2"), ("0", None), ("31;39", None),
+    ("38;5;1", "ink-1"), ("38:5:1", "ink-1"), ("38;5;196", "ink-9"), ("48;5;21", "paper-12"), ("38;5;300", None),
+    ("38;2;255;0;0", "ink-9"), ("38:2:255:0:0", "ink-9"), ("38:2::255:0:0", "ink-9"), ("38:2:0:255:0:0", "ink-9"),
+    ("38;2;255;0;0;4", "underline ink-9"), ("38:2::255:0:0;4", "underline ink-9"), ("38:2:1", None), ("38;2;0", None),
+    ("4:3", "underline"), ("4;4:0", None), ("58;2;255;0;0;1", "bold"), ("58:2::255:0:0;3", "italic"), ("38:9:1", None),
+    ("?1;2<", None)]
+
+
+def test_colours(page, agent, place):
+    script = "".join(f"printf '\033[{codes}mtext\033[0m.\n'; " for codes, _ in COLOURS)
+    service = place.service("rainbow", container=shell(script)).seen_by(agent)
+    run = service.force(agent).json["name"]
+    service.ended(agent, run)
+    show(page, service, run)
+    expect(page.tab.locator(f"#L{len(COLOURS)} code")).to_have_text("text.")
+    seen = page.tab.evaluate("""count => Array.from({length: count}, (_, at) =>
+        document.querySelector(`#L${at + 1} code span`)?.className ?? null)""", len(COLOURS))
+    assert dict(zip((codes for codes, _ in COLOURS), seen)) == dict(COLOURS)
+
+
 def test_screenshots(pictures, agent, place):
     script = (r"printf 'reading \033[1mledger\033[0m\n\033[32m4,211 rows\033[0m read\n"
               r"\033[33mwarning\033[0m: 3 without VAT\n'; exit 3")

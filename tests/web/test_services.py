@@ -1,6 +1,7 @@
 """The list of services: what it says, how it is filtered and searched, how a run is forced from it, and that it follows
 what happens, also through a lost connection."""
 
+import contextlib
 import re
 import signal
 
@@ -8,6 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from agents import TOKENS, Agent, push_of
+from browsers import updates
 from forwarders import Forwarder
 from places import report, shell
 from waiting import eventually
@@ -200,6 +202,38 @@ def test_a_session_ends_with_the_agent(open_page, place, tmp_path):
             assert page.tab.url.endswith("#/services")
     finally:
         agent.finish()
+
+
+def test_two_agents_on_one_host(page, agent, place, tmp_path):
+    """As with two forwarded ports: a browser knows cookies by host alone."""
+    with Agent(place, tmp_path) as other:
+        tab = page.context.new_page()
+        tab.goto(f"http://{other.admin}/")
+        tab.get_by_label("Admin token").fill(TOKENS["viewer"])
+        tab.keyboard.press("Enter")
+        expect(tab.get_by_role("button", name="Sign out")).to_be_visible()
+        page.tab.reload()
+        page.is_live()
+        tab.get_by_role("button", name="Sign out").click()
+        expect(tab.get_by_label("Admin token")).to_be_visible()
+        page.tab.reload()
+        page.is_live()
+
+
+def test_one_page_too_many_asks_now_and_then(open_page, agent, place):
+    service = place.service("asked").seen_by(agent)
+    with contextlib.ExitStack() as others:
+        while others.enter_context(updates(agent, [("Authorization", f"Bearer {TOKENS['viewer']}")])).status == 200:
+            pass
+        with open_page(agent) as page:
+            page.sign_in()
+            expect(page.tab.locator("#connection")).to_contain_text("every 15 s")
+            expect(page.row(service).locator(".next")).to_contain_text("1 Jan")
+            service.merge(spec={"schedule": "0 0 1 4 *"})
+            expect(page.row(service).locator(".next")).to_contain_text("1 Apr")
+            page.check()
+            others.close()
+            page.is_live()
 
 
 def test_a_silent_agent_is_noticed(page, agent, place):
