@@ -54,7 +54,8 @@ async function problemOf(response) {
  * @param {{query?: Object<string, any>, body?: any, headers?: Object<string, string>, signal?: AbortSignal}} [more]
  * @returns {Promise<Response>} one that succeeded
  */
-export async function fetchRaw(method, where, { query, body, headers, signal } = {}) {
+export async function fetchRaw(method, where, more = {}) {
+    const { query, body, headers, signal } = more;
     const search = query ? address([], query).slice(2) : "";
     let response;
     try {

@@ -20,7 +20,7 @@ function row(build) {
         h("td", null, build.services ? String(build.services) : "–"));
 }
 
-/** @type {import("./main.js").Show} */
+/** @type {import("./service.js").ShowTab} */
 export async function show(place, params, context) {
     const { status } = context.service;
     const query = { repository: repositoryShort(status.repository), branch: status.branch };

@@ -24,8 +24,9 @@ const COMMON = { "/source/git/branch": "main" }; // filled in from the start
 
 class Create {
     constructor(place, params, context) {
-        Object.assign(this, { context, source: params.query.get("source") === "git" ? "git" : "image",
-            explanation: new Explanation(5) });
+        this.context = context;
+        this.source = params.query.get("source") === "git" ? "git" : "image";
+        this.explanation = new Explanation(5);
         this.form = new Form([IDENTITY, IMAGE, GIT, CONTAINER, CRON], {}, () => this.explain());
         for (const [at, value] of Object.entries(COMMON))
             this.form.set(at, value);

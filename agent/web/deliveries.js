@@ -85,8 +85,10 @@ async function why(hash) {
 
 class Deliveries {
     constructor(place, params, context) {
-        Object.assign(this, { context, repository: params.query.get("repository") ?? "",
-            commit: params.query.get("commit") ?? "", timer: 0 });
+        this.context = context;
+        this.repository = params.query.get("repository") ?? "";
+        this.commit = params.query.get("commit") ?? "";
+        this.timer = 0;
         const input = (label, key, hint) => h("div", { class: "search" }, h("input", { type: "search",
             "aria-label": label, placeholder: hint, value: this[key], spellcheck: "false",
             oninput: (event) => this.typed(key, event.target.value.trim()) }));

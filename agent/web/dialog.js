@@ -143,6 +143,7 @@ export async function forceRun(row, context) {
     const key = crypto.getRandomValues(new Uint32Array(4)).join("-"); // pressed twice is run once
     const more = context.may("admin", row.namespace) ? oneOff() : null;
     const choice = h("div", null, activeChoice(row));
+    /** @type {any} */
     let run = null;
     const done = await open({ title: `Force run ${row.namespace}/${row.name}`, verb: "Force run CronJob",
         body: [...about(row), choice, more?.element], act: async () => {

@@ -5,7 +5,7 @@ import { visible } from "./format.js";
 const SVG = "http://www.w3.org/2000/svg";
 
 /**
- * @typedef {Node|string|number|null|undefined|false|Child[]} Child
+ * @typedef {Node|string|number|null|undefined|false|any[]} Child  also a list of such
  * @typedef {Object<string, any>} Props  "class"; "on…" takes a listener; "style" an object of properties;
  *   true is an attribute without a value; null, undefined and false are none; else an attribute
  */
@@ -42,12 +42,18 @@ function make(element, props, children) {
     return add(element, ...children);
 }
 
-/** An HTML element. @param {string} tag @param {Props?} [props] @param {Child[]} children @returns {any} */
+/**
+ * An HTML element. @param {string} tag @param {Props?} [props] @param {Child[]} children
+ * @returns {any}
+ */
 export function h(tag, props, ...children) {
     return make(document.createElement(tag), props, children);
 }
 
-/** An SVG element. @param {string} tag @param {Props?} [props] @param {Child[]} children @returns {any} */
+/**
+ * An SVG element. @param {string} tag @param {Props?} [props] @param {Child[]} children
+ * @returns {any}
+ */
 export function svg(tag, props, ...children) {
     return make(document.createElementNS(SVG, tag), props, children);
 }

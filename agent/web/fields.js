@@ -1,13 +1,17 @@
 // The fields of a service's document, in the groups in which forms show them. What is right for each is decided by
 // the agent; the bounds here only help while typing.
+/** @typedef {import("./form.js").Section} Section */
+
 const YEAR = 31536000, COUNT = 1000;
 
+/** @type {Section} */
 export const IDENTITY = { title: "Service", fields: [
     { at: "/name", label: "Name", needed: true, hint: "nightly-report", help: "At most 52 of a–z, 0–9 and -." },
     { at: "/namespace", label: "Namespace", needed: true, hint: "reports", help: "Its environment." },
     { at: "/project", label: "Project", hint: "sales", help: "What it belongs to; lists are grouped by it." },
 ] };
 
+/** @type {Section} */
 export const GIT = { title: "Git repository", fields: [
     { at: "/source/git/repository", label: "Repository", needed: true, hint: "https://github.com/acme/report" },
     { at: "/source/git/branch", label: "Branch", hint: "main", help: "Its head is built, now and after each push." },
@@ -21,10 +25,12 @@ export const GIT = { title: "Git repository", fields: [
         help: "NAME=value, one a line. No secrets: images keep them." },
 ] };
 
+/** @type {Section} */
 export const IMAGE = { title: "Container image", fields: [
     { at: "/source/image", label: "Image", needed: true, hint: "registry.example/acme/report:1.4" },
 ] };
 
+/** @type {Section} */
 export const CONTAINER = { title: "Container", fields: [
     { at: "/container/command", label: "Command", kind: "lines",
         help: "Instead of the image's ENTRYPOINT, one word a line." },
@@ -33,6 +39,7 @@ export const CONTAINER = { title: "Container", fields: [
     { at: "/container/pullSecret", label: "Pull secret", help: "The Secret to pull the image with." },
 ] };
 
+/** @type {Section} */
 export const CRON = { title: "Cron settings", fields: [
     { at: "/history/failed", label: "Failed runs kept", kind: "number", min: 0, max: COUNT, hint: "1" },
     { at: "/history/succeeded", label: "Succeeded runs kept", kind: "number", min: 0, max: COUNT, hint: "3" },
@@ -45,6 +52,7 @@ export const CRON = { title: "Cron settings", fields: [
         help: "A run with all its attempts is ended then. Not set: never." },
 ] };
 
+/** @type {Section} */
 export const TIMING = { title: "When runs meet, or are late", fields: [
     { at: "/concurrency", label: "While one is active", kind: "choice", words: ["Forbid", "Allow", "Replace"] },
     { at: "/startingDeadlineSeconds", label: "Latest start, seconds", kind: "number", min: 0, max: YEAR,
@@ -58,6 +66,7 @@ export const TIMING = { title: "When runs meet, or are late", fields: [
     { at: "/overrides", label: "One-off variables by", kind: "choice", words: ["admin", "runner"] },
 ] };
 
+/** @type {Section} */
 export const RESOURCES = { title: "Resources", fields: [
     { at: "/resources/requests/cpu", label: "CPU set aside", hint: "100m" },
     { at: "/resources/requests/memory", label: "Memory set aside", hint: "64Mi" },
@@ -81,6 +90,7 @@ function writeVariable({ name, from, value }) {
         ...(from === "Secret" ? { secret: source } : from === "ConfigMap" ? { configMap: source } : { value }) };
 }
 
+/** @type {Section} */
 export const ENVIRONMENT = { title: "Environment",
     note: "Of a Secret or ConfigMap: NAME/KEY. No secrets as values: whoever sees the CronJob reads them.",
     fields: [
@@ -90,6 +100,7 @@ export const ENVIRONMENT = { title: "Environment",
         { key: "value", label: "Value, or NAME/KEY", hint: "full" }] },
 ] };
 
+/** @type {Section} */
 export const PORTS = { title: "Ports", fields: [
     { at: "/ports", label: "Port", kind: "rows",
         read: ({ name, port, protocol }) => ({ name, port, protocol }),
@@ -108,15 +119,16 @@ const CHECKS = [["startup", "Startup", "Until it succeeds the others wait."],
     ["liveness", "Liveness", "A container for which it fails is killed."],
     ["readiness", "Readiness", "While it fails the pod is not ready."]];
 
+/** @type {Section[]} */
 export const HEALTH = CHECKS.map(([key, word, note]) => ({ title: `${word} check`, note, check: key, fields: [
     { at: `/healthChecks/${key}/http/path`, label: "HTTP path", hint: "/healthz" },
-    { at: `/healthChecks/${key}/http/port`, label: "HTTP port", kind: /** @type {const} */ ("port"),
+    { at: `/healthChecks/${key}/http/port`, label: "HTTP port", kind: "port",
         hint: "a port's name or number" },
-    { at: `/healthChecks/${key}/http/scheme`, label: "Scheme", kind: /** @type {const} */ ("choice"),
+    { at: `/healthChecks/${key}/http/scheme`, label: "Scheme", kind: "choice",
         words: ["", "HTTP", "HTTPS"] },
-    { at: `/healthChecks/${key}/tcp/port`, label: "TCP port", kind: /** @type {const} */ ("port"),
+    { at: `/healthChecks/${key}/tcp/port`, label: "TCP port", kind: "port",
         hint: "instead of HTTP" },
-    { at: `/healthChecks/${key}/exec/command`, label: "Command", kind: /** @type {const} */ ("lines"),
+    { at: `/healthChecks/${key}/exec/command`, label: "Command", kind: "lines",
         help: "Instead of either, one word a line." },
     ...SECONDS.map(([name, label, hint]) => ({ at: `/healthChecks/${key}/${name}`, label,
         kind: /** @type {const} */ ("number"), hint, min: 0 })),

@@ -18,6 +18,7 @@ import { problemNotice } from "./marks.js";
  * @property {Column[]} [columns] of rows
  * @property {(row: any) => any} [write]  a row's object of its columns' texts, for rows
  * @property {(item: any) => any} [read]  and back
+ * @typedef {{title: string, note?: string, check?: string, fields: Field[]}} Section  `check`: of a container's health
  * @typedef {{key: string, label: string, words?: string[], hint?: string, narrow?: boolean}} Column
  */
 
@@ -104,7 +105,8 @@ const KINDS = {
 /** A list of objects as rows of inputs, to which more can be added. */
 class Rows {
     constructor(field, changed) {
-        Object.assign(this, { field, changed });
+        this.field = field;
+        this.changed = changed;
         this.box = h("div", { class: "rows" });
         this.element = h("div", { role: "group" }, this.box,
             h("button", { type: "button", class: "small", onclick: () => this.addRow({}, true) },
@@ -162,7 +164,7 @@ class Rows {
 // --- the form ---
 
 export class Form {
-    /** @param {{title: string, fields: Field[], note?: any}[]} sections @param {any} document  what is filled in */
+    /** @param {Section[]} sections @param {any} document  what is filled in */
     constructor(sections, document, changed = () => {}) {
         this.fields = new Map();
         this.changed = changed;
@@ -172,6 +174,7 @@ export class Form {
         this.fillIn(document);
     }
 
+    /** @param {Section} section */
     section({ title, fields, note }) {
         const element = h("fieldset", null, h("legend", null, title), note ? h("p", { class: "sub" }, note) : null,
             h("div", { class: "fields" }, fields.map((field) => this.field(field))));

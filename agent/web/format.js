@@ -124,6 +124,7 @@ export function duration(seconds) {
     const all = Math.max(0, seconds < 10 && seconds % 1 ? seconds : Math.round(seconds));
     if (all < 10 && all % 1)
         return `${all.toFixed(1)}s`;
+    /** @type {[string, number][]} */
     const parts = [["d", Math.floor(all / DAY)], ["h", Math.floor(all % DAY / HOUR)],
         ["m", Math.floor(all % HOUR / MINUTE)], ["s", all % MINUTE]];
     const first = parts.findIndex(([, count]) => count > 0);

@@ -28,7 +28,7 @@ function row(images, at, context) {
         h("td", { class: "action" }, may ? goBack(image, context) : null));
 }
 
-/** @type {import("./main.js").Show} */
+/** @type {import("./service.js").ShowTab} */
 export async function show(place, params, context) {
     const load = inTurn(async () => {
         const { images } = await get(servicePath(params, "images"), { limit: SHOWN });

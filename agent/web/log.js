@@ -59,7 +59,12 @@ function overwritten(text) {
 export class Log {
     /** @param {Element} place @param {Source} source @param {number?} line  to begin at */
     constructor(place, source, line) {
-        Object.assign(this, { source, target: line, first: 1, next: 1, total: 0, blocks: [], pending: [] });
+        this.source = source;
+        this.target = line;
+        this.first = this.next = 1;
+        this.total = 0;
+        this.blocks = [];
+        this.pending = [];
         this.following = !line;
         this.abort = new AbortController();
         this.timers = new Set();

@@ -26,6 +26,7 @@ import { explainStrips } from "./strip.js";
  */
 
 // Each is loaded when it is first shown.
+/** @type {[string, () => Promise<{show: Show}>][]} */
 const ROUTES = [
     ["services", () => import("./services.js")],
     ["services/:namespace/:name", () => import("./service.js")],
@@ -106,7 +107,7 @@ function setQuery(query) {
     const all = new URLSearchParams(search);
     for (const [key, value] of Object.entries(query))
         value === null || value === "" ? all.delete(key) : all.set(key, String(value));
-    history.replaceState(null, "", `${before || "#/services"}${all.size ? `?${all}` : ""}`);
+    history.replaceState(null, "", `${before || "#/services"}${String(all) && `?${all}`}`);
     place = location.hash;
 }
 

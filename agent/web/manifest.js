@@ -2,7 +2,7 @@
 import { fetchRaw, inTurn, servicePath } from "./api.js";
 import { fill, h } from "./dom.js";
 
-/** @type {import("./main.js").Show} */
+/** @type {import("./service.js").ShowTab} */
 export async function show(place, params, context) {
     const where = servicePath(params, "manifest");
     let shown = "";

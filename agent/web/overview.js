@@ -198,7 +198,7 @@ async function ask(row) {
     return { build, delivery, runs };
 }
 
-/** @type {import("./main.js").Show} */
+/** @type {import("./service.js").ShowTab} */
 export async function show(place, params, context) {
     const { service } = context;
     const kept = { run: "", lines: "" };

@@ -18,7 +18,9 @@ export class Pages {
      * @param {(text: string, tone: "bad") => void} about.say
      */
     constructor(about) {
-        Object.assign(this, { about, items: [], began: 0 });
+        this.about = about;
+        this.items = [];
+        this.began = 0;
         this.body = h("tbody");
         this.table = table(about.caption, about.columns, this.body);
         this.none = h("div");

@@ -9,7 +9,8 @@ import { conflict, save } from "./save.js";
 
 class Review {
     constructor(place, context) {
-        Object.assign(this, { context, service: context.service });
+        this.context = context;
+        this.service = context.service;
         this.may = context.may("admin", this.service.status.namespace);
         this.findings = h("div");
         this.formPlace = h("div");
@@ -94,7 +95,7 @@ class Review {
     }
 }
 
-/** @type {import("./main.js").Show} */
+/** @type {import("./service.js").ShowTab} */
 export async function show(place, params, context) {
     return new Review(place, context);
 }

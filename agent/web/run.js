@@ -35,7 +35,12 @@ function whyNoLog(run) {
 
 class RunView {
     constructor(place, params, context) {
-        Object.assign(this, { params, context, run: null, log: null, query: {}, timer: 0, closed: false });
+        this.params = params;
+        this.context = context;
+        this.run = this.log = null;
+        this.query = {};
+        this.timer = 0;
+        this.closed = false;
         this.attempt = Number(params.query.get("attempt")) || null; // null: the newest
         this.shown = this.attempt; // whose log is shown; null: of the first there will be
         this.load = inTurn(() => this.ask());

@@ -40,7 +40,10 @@ function select(label, choices, change) {
 
 class Runs {
     constructor(place, context) {
-        Object.assign(this, { context, service: context.service, usual: null, filter: { kind: "", state: "" } });
+        this.context = context;
+        this.service = context.service;
+        this.usual = null;
+        this.filter = { kind: "", state: "" };
         this.picture = h("div");
         this.pages = new Pages({ caption: "Runs, newest first", older: "Older runs",
             columns: ["Run", "Result", "When", "Took", "Kind", "Commit"],
@@ -80,7 +83,7 @@ class Runs {
     }
 }
 
-/** @type {import("./main.js").Show} */
+/** @type {import("./service.js").ShowTab} */
 export async function show(place, params, context) {
     const view = new Runs(place, context);
     await view.refresh(view.pages.load());

@@ -8,7 +8,7 @@ const SHOWN = 15;
 const MEETS = { Forbid: "is left out while another one is active", Allow: "starts beside one that is active",
     Replace: "takes the place of one that is active" };
 
-/** @type {import("./main.js").Show} */
+/** @type {import("./service.js").ShowTab} */
 export async function show(place, params, context) {
     const { service } = context;
     const explanation = new Explanation(SHOWN);

@@ -8,6 +8,9 @@ import { badge, notice, tag } from "./marks.js";
 import { knownRow } from "./services.js";
 
 /**
+ * @typedef {import("./main.js").Context & {service: Service}} Context
+ * @typedef {{update?: Function, close?: Function}} Tab
+ * @typedef {(place: HTMLElement, params: any, context: Context) => Promise<Tab|undefined>} ShowTab
  * @typedef {object} Service  what tabs get
  * @property {any} status  its row, as the list has it; once the document is there also what is missing before start,
  *   what could not be looked at, warnings and the last build
@@ -116,7 +119,10 @@ function actionButton(action, context, service) {
 
 class Frame {
     constructor(place, params, context) {
-        Object.assign(this, { params, context, tab: {}, words: "" });
+        this.params = params;
+        this.context = context;
+        this.tab = {};
+        this.words = "";
         this.head = h("div");
         this.actions = h("div", { class: "actions", role: "group", "aria-label": "Actions" });
         this.notices = h("div");

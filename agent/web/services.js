@@ -18,6 +18,7 @@ const isFailing = (row) => row.lastRun?.state === "failed";
 const isRunning = (row) => (row.running?.length ?? 0) > 0;
 
 // The counts that filter, in this order.
+/** @type {{key: string, word: string, tone: string, fits: (row: any) => boolean, rare?: boolean}[]} */
 const FILTERS = [
     { key: "failing", word: "failing", tone: "bad", fits: isFailing },
     { key: "problem", word: "cannot be built", tone: "bad", fits: (row) => Boolean(row.problem), rare: true },
@@ -297,7 +298,7 @@ class List {
 
     renderCounts() {
         const rows = [...this.rows.values()];
-        const counted = [{ key: "all", word: "all", tone: "quiet", count: rows.length },
+        const counted = [{ key: "all", word: "all", tone: "quiet", rare: false, count: rows.length },
             ...FILTERS.map((filter) => ({ ...filter, count: rows.filter(filter.fits).length }))]
             .filter(({ key, rare, count }) => !rare || count || this.show === key);
         keyed(this.counts, counted, ({ key }) => key, ({ key, word, tone, count }, old) => {

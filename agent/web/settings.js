@@ -31,7 +31,10 @@ function readRest(text, before) {
 
 class Settings {
     constructor(place, context) {
-        Object.assign(this, { place, context, service: context.service, explanation: new Explanation(3) });
+        this.place = place;
+        this.context = context;
+        this.service = context.service;
+        this.explanation = new Explanation(3);
         this.draw();
     }
 
@@ -45,7 +48,8 @@ class Settings {
         this.rest = h("textarea", { rows: 8, spellcheck: "false", "aria-label": "Further settings as JSON" });
         this.rest.value = JSON.stringify(restOf(document), null, 2);
         const button = h("button", { class: "primary" }, "Save changes");
-        fill(this.place, h("form", { novalidate: true, onsubmit: submitting(button, () => this.save()) }, this.form.element,
+        fill(this.place, h("form", { novalidate: true, onsubmit: submitting(button, () => this.save()) },
+        this.form.element,
         h("details", null, h("summary", null, "Security, volumes, labels, nodes and account, as JSON"), this.rest),
         may ? h("div", { class: "buttons" },
             h("button", { type: "button", onclick: () => this.draw() }, "Undo"), button)
@@ -94,7 +98,7 @@ class Settings {
     }
 }
 
-/** @type {import("./main.js").Show} */
+/** @type {import("./service.js").ShowTab} */
 export async function show(place, params, context) {
     return new Settings(place, context);
 }

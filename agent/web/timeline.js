@@ -12,7 +12,8 @@ const REFRESH_MS = 60000;
 
 class Scale {
     constructor(from, to) {
-        Object.assign(this, { from: Date.parse(from), to: Date.parse(to) });
+        this.from = Date.parse(from);
+        this.to = Date.parse(to);
     }
 
     x(time) {

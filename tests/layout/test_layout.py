@@ -108,6 +108,15 @@ def test_scripts():
     subprocess.run(["shellcheck", "-x", *map(str, scripts)], cwd=TOP, check=True)
 
 
+def test_the_page_fits_its_types():
+    """What its modules take and give, as their comments say it; nothing is unused."""
+    modules = sorted((TOP / "agent/web").glob("*.js"))
+    assert modules
+    subprocess.run(["tsc", "--noEmit", "--allowJs", "--checkJs", "--noUnusedLocals", "--noFallthroughCasesInSwitch",
+                    "--target", "es2022", "--module", "es2022", "--lib", "es2022,dom,dom.iterable", *map(str, modules)],
+                   check=True)
+
+
 def test_the_page_is_small():
     """Compressed, as it is served; the first view takes all of it."""
     files = [path for path in (TOP / "agent/web").iterdir() if path.suffix in (".html", ".css", ".js", ".svg")]
