@@ -25,6 +25,9 @@ function facts(run) {
             : []));
 }
 
+// Of one that is over the log may still be read to its end.
+const isLive = (run) => goesOn(run) || run.log === "following";
+
 // What it waits for, or why there is no log.
 function whyNoLog(run) {
     if (goesOn(run))
@@ -75,7 +78,7 @@ class RunView {
             return;
         if (JSON.stringify(this.run) !== JSON.stringify(before))
             this.render(before);
-        if (goesOn(this.run))
+        if (isLive(this.run))
             this.timer = window.setTimeout(() => this.load(), AGAIN_MS);
     }
 
@@ -114,7 +117,7 @@ class RunView {
         this.log = new Log(fill(this.logPlace), { where: `${this.where}/logs`, query: this.query,
             file: `${this.params.run}${this.shown ? `-${this.shown}` : ""}.log`,
             link: (number) => this.link(this.shown, number),
-            live: () => goesOn(this.run) && (!this.shown || this.shown === this.run.attempts?.at(-1)?.attempt),
+            live: () => isLive(this.run) && (!this.shown || this.shown === this.run.attempts?.at(-1)?.attempt),
             why: () => whyNoLog(this.run), ended: () => this.load() }, line);
     }
 

@@ -227,7 +227,8 @@ def evicted(case):
 
 @contextlib.contextmanager
 def pod_deleted(case):
-    [pod] = case.cluster.list("pods", case.namespace, f"{JOB_NAME}={case.build['job']}")
+    [pod] = eventually(lambda: case.cluster.list("pods", case.namespace, f"{JOB_NAME}={case.build['job']}"),
+                       "the build has a pod")
     case.cluster.delete("pods", case.namespace, pod["metadata"]["name"])
     yield
 

@@ -390,8 +390,8 @@ class QuickBuilds:
             self.put_status(build, "Running", {"running": {"startedAt": now()}})
         with self.lock:
             if build.ended is None:
-                build.state = "running"
                 build.outcome = outcome
+                build.state = "running"
         if outcome is not HOLD:
             self.after(outcome.after, self.end, build)
 

@@ -15,6 +15,7 @@ from agents import FORGE_SECRETS, HELPER, Agent, Metrics
 from forwarders import Forwarder
 from offline import NEWEST, Crowd, Silent, make_database
 from places import ANNOTATION, report
+from repositories import git
 from waiting import eventually
 
 PACE = 0.25  # seconds between two asks of a remote for one branch: HEAD_PACE_MS
@@ -80,11 +81,13 @@ def test_ten_pushes_a_second_cost_one_build_at_a_time(own_place, tmp_path, full)
     with Agent(own_place, tmp_path, git={"helper": str(helper)}) as agent:
         repository = own_place.repository("storm")
         service = own_place.service("storm", repository=repository).seen_by(agent)
+        commits = [repository.push(report(own_place.cluster, f"push {number}"), branch="made-before")
+                   for number in range(600 if full else 25)]
         began, deliveries = time.monotonic(), []
         with Live(own_place, repository) as live:
-            for number in range(600 if full else 25):
+            for number, commit in enumerate(commits):
                 due = began + number / 10
-                commit = repository.push(report(own_place.cluster, f"push {number}"))
+                git(repository.bare, "update-ref", "refs/heads/main", commit)
                 deliveries.append(agent.accept(push_of(repository.url, commit)))
                 live.over.wait(max(0, due - time.monotonic()))
             pushing = time.monotonic() - began

@@ -80,8 +80,12 @@ def test_log_that_nobody_reads(new_place):
         kept = read_all(reader)
         assert kept.count("delivery stored") < sent
         agent.accept(ping(), reason="ignored")
-        said = eventually(lambda: re.search(r"log lines were lost: nobody took them.* count=(\d+)", read_all(reader)),
-                          "it says what was lost")
+        told = [kept]
+
+        def lost():
+            told.append(read_all(reader))
+            return re.search(r"log lines were lost: nobody took them.* count=(\d+)", "".join(told))
+        said = eventually(lost, "it says what was lost")
         assert int(said.group(1)) >= sent - kept.count("delivery stored")
     finally:
         os.close(reader)

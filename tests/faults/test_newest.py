@@ -143,13 +143,13 @@ def test_a_build_is_cancelled_for_a_newer_one_but_not_the_next_too(cluster, new_
         agent.build_reaches(repository, third, "waiting")
         fourth, delivery = push(agent, repository, "fourth")
         assert agent.build_reaches(repository, third, "superseded")["reason"] == "superseded"
-        waiting = agent.build_reaches(repository, fourth, "waiting")
+        waits = lambda: agent.build_reaches(repository, fourth, "waiting")["detail"] or ""
+        eventually(lambda: "before it" in waits(), "the fourth says what it waits for")
         quick.decide = at_once
         quick.release(running)
         agent.build_reaches(repository, second, "done")
         agent.outcome_of(delivery, "deployed")
         assert service.annotation("commit") == fourth
-        assert "before it" in waiting["detail"], waiting
         assert [len(quick.of(commit)) for commit in (first, second, third, fourth)] == [1, 1, 0, 1]
 
 

@@ -140,8 +140,10 @@ def try_sizes(agent):
 
 
 def at_rest(agent):
-    """Nothing is pending, and what is kept is no more than may be."""
-    return (Metrics(agent).told("deliveries_pending") == 0 and
+    """Nothing is pending, nobody is asked for a head, and what is kept is no more than may be."""
+    metrics = Metrics(agent)
+    return (metrics.told("deliveries_pending") == 0 and
+            all(metrics.told(f'git_children{{state="{state}"}}') == 0 for state in ("running", "waiting")) and
             len(agent.get("/v1/builds?limit=200")["builds"]) <= KEPT["builds"] + REPOSITORIES)
 
 

@@ -114,10 +114,13 @@ def test_fleet_is_asked_once_a_round_and_not_at_once(place, tmp_path, full):
         rounds = 3
         urls = [repository.url for repository in repositories]
         eventually(lambda: Metrics(agent).told("sweeps_total") > rounds, "it has gone round", (rounds + 1) * interval + LOADED)
+        # One whose answer is late has its turn in the round after.
+        eventually(lambda: all(len(counting.asked().get(url, [])) >= rounds for url in urls), "all are asked",
+                   interval + LOADED)
         asked, begun = counting.asked(), Metrics(agent).told("sweeps_total")
         assert Metrics(agent).told("oldest_check_seconds") < interval + interval / 10 + LOADED
     place.cluster.delete_all("cronjobs", place.namespace)  # the end of a namespace takes minutes for so many
-    assert all(rounds <= len(asked[url]) <= begun for url in urls), {url: len(asked[url]) for url in urls}
+    assert all(len(asked[url]) <= begun for url in urls), {url: len(asked[url]) for url in urls}
     # Not all at once: the turns of a round lie apart, if the machine does not hold them all up.
     spreads = [max(turn) - min(turn) for turn in zip(*(asked[url][:rounds] for url in urls))]
     assert statistics.median(spreads) > min(interval / 10, count / 10) / 2, spreads
@@ -137,7 +140,7 @@ def test_pushes_go_before_the_round(new_place, tmp_path):
             service.seen_by(agent)
         waiting = 'git_children{state="waiting"}'
         eventually(lambda: Metrics(agent).told(waiting) == len(repositories) - 1, "the others stand in line")
-        [held] = counting.asked()
+        [held] = eventually(counting.asked, "the first is asked")
         pushed = [repository for repository in reversed(repositories) if repository.url != held][:2]
         for repository in pushed:
             agent.accept(push_of(repository))

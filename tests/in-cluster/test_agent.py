@@ -53,7 +53,7 @@ def test_a_forced_run_and_its_log(agent, push):
     run = service.force(agent).json["name"]
     ended = service.ended(agent, run)
     assert (ended["state"], ended["exitCode"], ended["commit"]) == ("succeeded", 0, commit)
-    assert agent.api("GET", f"{service.path}/runs/{run}/logs").text == "read in the cluster\n"
+    assert agent.api("GET", f"{service.path}/runs/{run}/logs?follow=true").text == "read in the cluster\n"
 
 
 def test_the_command_line_inside_the_pod(agent, push):

@@ -120,6 +120,7 @@ class Life:
         self.cluster.kubectl("apply", "-f", str(RBAC[1]))
         self.cluster.kubectl("-n", namespace, "create", "rolebinding", "cronwright-check-references",
                              "--clusterrole=cronwright-check-references", "--serviceaccount=cronwright:cronwright")
+        eventually(lambda: self.may_get("secrets", namespace), "the right is there")
         service = self.place.service("references", template={
             "serviceAccountName": "nobody", "imagePullSecrets": [{"name": "login"}],
             "volumes": [{"name": "claim", "persistentVolumeClaim": {"claimName": "none"}},
@@ -127,6 +128,13 @@ class Life:
         missing = " ".join(service.status(self.agent)["missing"])
         for word in ("service account", "pull secret", "ConfigMap", "PersistentVolumeClaim"):
             assert f'{word} "' in missing, missing
+
+    def may_get(self, kind, namespace):
+        """Whether the API server lets the agent's account; who asks is somebody else."""
+        review = self.cluster.call("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", {
+            "spec": {"user": "system:serviceaccount:cronwright:cronwright",
+                     "resourceAttributes": {"namespace": namespace, "verb": "get", "resource": kind}}})
+        return review["status"]["allowed"]
 
     def doctor(self):
         """It asks what it may do, and looks only where it may."""

@@ -9,7 +9,8 @@ import ssl
 import subprocess
 import threading
 
-WAIT_SECONDS = 30
+WAIT_SECONDS = 30     # that the API server may be kept waiting
+ARRIVAL_SECONDS = 90  # until what is to be held is written: a whole build may come before
 
 
 class Held:
@@ -20,7 +21,7 @@ class Held:
         self.arrived, self.released = threading.Event(), threading.Event()
 
     def await_arrival(self):
-        assert self.arrived.wait(WAIT_SECONDS), "the write did not come"
+        assert self.arrived.wait(ARRIVAL_SECONDS), "the write did not come"
 
     def release(self):
         self.released.set()

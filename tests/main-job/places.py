@@ -112,7 +112,7 @@ class Place:
     def left_running(self):
         """What still runs although nobody wants it any more. A pod's end is told a moment late."""
         try:
-            eventually(lambda: not self.live_pods(), "no pod is left", 10)
+            eventually(lambda: not self.live_pods(), "no pod is left")
             return []
         except AssertionError:
             return self.live_pods()

@@ -123,7 +123,10 @@ def image(agent_of, cluster):
 @pytest.fixture(scope="module")
 def nodes(agent_of):
     agent = agent_of("nodes", nodeSelector=NOTHING_LIKE_IT, timeout=SHORT)
-    return Case(agent.place, agent, "nodes")
+    case = Case(agent.place, agent, "nodes")
+    eventually(lambda: case.build()["state"], "it is to be built")
+    case.follower = agent.command("logs", "--follow", "--build", case.build()["build"])
+    return case
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +160,8 @@ def slow_ones_begin_together(request):
     items = [item for item in request.session.items if item.module is request.module]
     wanted = {name for item in items for name in item.fixturenames}
     wanted |= {item.callspec.params.get("word") for item in items if hasattr(item, "callspec")}
-    for name in ("image", "nodes", "slow", "login", "quota", "security", "disk", "memory"):
+    # Those whose waiting is looked at while it lasts come last.
+    for name in ("disk", "memory", "slow", "security", "quota", "login", "image", "nodes"):
         if name in wanted:
             request.getfixturevalue(name)
 
@@ -186,9 +190,8 @@ def test_pod_security_is_told_while_waiting(security):
 
 
 def test_follower_is_told_too(nodes):
-    follower = nodes.agent.command("logs", "--follow", "--build", nodes.build()["build"])
-    out, err = follower.communicate(timeout=150)
-    assert follower.returncode == 1, (out, err)
+    out, err = nodes.follower.communicate(timeout=150)
+    assert nodes.follower.returncode == 1, (out, err)
     assert b"waiting: no node takes the pod" in err
 
 

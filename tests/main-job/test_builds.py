@@ -13,6 +13,7 @@ from repositories import git
 from waiting import eventually
 
 SLOW = 'RUN ["/bin/busybox", "sleep", "4"]'
+ENDLESS = 'RUN ["/bin/busybox", "sleep", "100"]'  # for a build that is cancelled
 
 
 def deployed(agent, repository, commit, **more):
@@ -365,7 +366,7 @@ def test_newest_push_wins_and_a_restless_branch_still_deploys(agent, place):
     service = place.service("restless", repository=repository).seen_by(agent)
     commits, deliveries = [], []
     for number in range(3):
-        commits.append(repository.push(report(place.cluster, f"edition {number}", SLOW)))
+        commits.append(repository.push(report(place.cluster, f"edition {number}", SLOW if number else ENDLESS)))
         deliveries.append(agent.accept(push_of(repository, commits[-1])))
         agent.build_reaches(repository, commits[-1], *["running"] if number < 2 else ["waiting", "running", "done"])
     first = agent.build_reaches(repository, commits[0], "superseded")

@@ -362,6 +362,8 @@ def test_warnings_are_passed_on(agent, strict):
     strict.cluster.kubectl("label", "namespace", strict.namespace, "--overwrite",
                            "pod-security.kubernetes.io/enforce=privileged", "pod-security.kubernetes.io/warn=restricted")
     try:
+        eventually(lambda: agent.api("POST", "/v1/services?dryRun=true", {**given, "security": {}}).status == 200,
+                   "the label counts")
         warned = post(agent, {**given, "security": {}}).json["warnings"]
     finally:
         strict.cluster.kubectl("label", "namespace", strict.namespace, "--overwrite",

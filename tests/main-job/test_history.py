@@ -3,6 +3,7 @@
 import gzip
 import json
 import re
+import time
 
 import pytest
 import yaml
@@ -31,7 +32,8 @@ def keeper(history_place):
 def minutely(keeper, history_place):
     """Started, stopped and looked at: every minute one run is due. Made first, since that takes minutes."""
     service = history_place.service("minutely", container=shell("echo a minute"),
-                                    spec={"schedule": "* * * * *", "suspend": True}).seen_by(keeper)
+                                    spec={"schedule": "* * * * *", "suspend": True,
+                                          "concurrencyPolicy": "Allow"}).seen_by(keeper)
     service.merge(spec={"suspend": False})
     return service
 
@@ -65,7 +67,9 @@ def kept(agent, service, run, log="complete"):
     """The run, once it is over and its logs are in the archive."""
     def there():
         found = agent.get(f"{service.path}/runs/{run}")
-        return found if found["finished"] and found["log"] == log else None
+        logs = [each for attempt in found["attempts"] for each in attempt["logs"] if each["state"] != "lost"]
+        packed = all(each["compressedBytes"] for each in logs)  # a moment after it is complete
+        return found if found["finished"] and found["log"] == log and packed else None
     # After 200 runs at once it takes the kubelet minutes to come to new pods.
     return eventually(there, f"run {run} is over and its log {log}", 240)
 
@@ -157,8 +161,10 @@ def test_history_limits_are_the_clusters_alone(keeper, history_place):
 
 def test_deadline_keeps_the_log(keeper, history_place):
     service = history_place.service("deadline", container=shell("i=0; while :; do i=$((i+1)); echo tick $i; sleep 0.2; done"),
-                                    job={"activeDeadlineSeconds": 4}).seen_by(keeper)
+                                    job={"activeDeadlineSeconds": 600}).seen_by(keeper)
     run = service.force(keeper).json["name"]
+    eventually(lambda: b"tick 4\n" in keeper.api("GET", f"{service.path}/runs/{run}/logs").body, "it has begun", 90)
+    service.cluster.merge("jobs", service.namespace, run, {"spec": {"activeDeadlineSeconds": 1}})
     ended = kept(keeper, service, run)
     assert (ended["state"], ended["reason"]) == ("failed", "deadline exceeded")
     eventually(lambda: not service.pods_of(run), "its pods are deleted")
@@ -166,6 +172,7 @@ def test_deadline_keeps_the_log(keeper, history_place):
     assert len(ticks) > 3 and ticks == [f"tick {i}" for i in range(1, len(ticks) + 1)]
     [attempt] = keeper.get(f"{service.path}/runs/{run}")["attempts"]
     assert attempt["state"] == "failed" and attempt["logs"][0]["state"] == "complete"
+    service.merge(spec={"jobTemplate": {"spec": {"activeDeadlineSeconds": 4}}})
     assert keeper.cli("run", "--follow", service.full_name, status=124)
 
 
@@ -361,7 +368,11 @@ def test_runs_that_were_missed(keeper, minutely):
     eventually(ran, "it ran by its schedule", 120)
     minutely.merge(spec={"suspend": True})
     eventually(lambda: row_of(keeper, minutely)["state"] == "stopped", "it is stopped")
-    rows = eventually(lambda: runs_of(keeper, minutely, "state=missed"), "a minute passed without a run", 90)
+
+    def missed():
+        found = runs_of(keeper, minutely, "state=missed")
+        return found if found and found[0]["scheduledFor"] > ran()[0]["scheduledFor"] else None
+    rows = eventually(missed, "a minute passed without a run", 90)
     assert all((row["name"], row["kind"], row["state"], row["reason"]) == (None, "scheduled", "missed", "stopped")
                for row in rows)
     due = rows[0]["scheduledFor"]
@@ -405,8 +416,9 @@ def test_strip_of_the_last_runs(keeper, history_place):
 
 def test_timeline(keeper, history_place):
     """What ran and what will: of each service so much, and of none that the token may not see."""
+    minute = (time.gmtime().tm_min + 15) % 30  # none of its times passes meanwhile
     service = history_place.service("timeline", container=shell("exit 3"), job={"activeDeadlineSeconds": 77},
-                                    spec={"schedule": "*/30 * * * *"}).seen_by(keeper)
+                                    spec={"schedule": f"{minute},{minute + 30} * * * *"}).seen_by(keeper)
     busy = history_place.service("busy", spec={"schedule": "* * * * *", "suspend": True}).seen_by(keeper)
     run = service.force(keeper).json["name"]
     service.ended(keeper, run)
@@ -423,7 +435,8 @@ def test_timeline(keeper, history_place):
     assert (mark["name"], mark["kind"], mark["result"]) == (run, "forced", "failed") and mark["seconds"] >= 0
     assert answer["from"] <= mark["started"] <= answer["now"]
     assert len(row["next"]) == 4 and row["next"] == sorted(row["next"])
-    assert all(re.fullmatch(r".*:[03]0:00\.000Z", due) and answer["now"] < due <= answer["to"] for due in row["next"])
+    times = rf".*:({minute:02}|{minute + 30}):00\.000Z"
+    assert all(re.fullmatch(times, due) and answer["now"] < due <= answer["to"] for due in row["next"])
     assert rows[busy.name]["next"] == []  # it is stopped
     busy.merge(spec={"suspend": False})
     crowded = eventually(lambda: (lambda found: found if found["next"] else None)(told("hours=168")[1][busy.name]),

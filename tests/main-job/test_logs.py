@@ -281,7 +281,7 @@ def test_interrupted_command_detaches(talker, log_place):
     out, err = process.communicate(timeout=20)
     assert process.returncode == 130 and "detached" in err.decode(), err
     [job] = service.jobs()
-    assert talker.get(f"{service.path}/runs/{job['metadata']['name']}")["state"] == "running"
+    eventually(lambda: talker.get(f"{service.path}/runs/{job['metadata']['name']}")["state"] == "running", "it still runs")
     out, _ = talker.cli("cancel", service.full_name)
     eventually(lambda: not service.pods_of(job["metadata"]["name"]) and not service.jobs(), "the run is gone")
 

@@ -14,6 +14,7 @@ from waiting import eventually
 
 HEAD_TRIES = 5  # then the deliveries that wait for it are told; rounds of the sweep ask beside them
 SLOW = 'RUN ["/bin/busybox", "sleep", "3"]'
+ENDLESS = 'RUN ["/bin/busybox", "sleep", "100"]'  # for a build that is cancelled
 
 # Packs no build context while there is a file that says so; asks for heads all the same.
 HELD_HELPER = """#!/bin/sh
@@ -251,7 +252,7 @@ def test_pushes_in_quick_pairs_still_deploy(patient, own_place):
     service = own_place.service("pairs", repository=repository).seen_by(patient)
 
     def push(number):
-        commit = repository.push(report(own_place.cluster, f"edition {number}", SLOW))
+        commit = repository.push(report(own_place.cluster, f"edition {number}", SLOW if number else ENDLESS))
         patient.accept(push_of(repository, commit))
         eventually(lambda: patient.build_of(repository, commit), f"edition {number} is to be built")
         return commit

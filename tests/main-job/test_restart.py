@@ -3,6 +3,7 @@
 import copy
 import http.client
 import os
+import select
 import signal
 import socket
 import stat
@@ -148,7 +149,7 @@ def test_killed_after_kaniko_ended(mortal, work):
     mortal.accept(work.delivery)
     build = mortal.build_reaches(work.repository, work.commit, "running")
     mortal.kill()
-    eventually(lambda: work.place.build_jobs(work.repository)[0]["status"].get("succeeded"), f"{build['job']} succeeds")
+    eventually(lambda: work.place.build_jobs(work.repository)[0]["status"].get("succeeded"), f"{build['job']} succeeds", 90)
     mortal.start()
     work.ends_well()
 
@@ -369,6 +370,9 @@ class Sender(threading.Thread):
         while True:
             delivery = forges.github(forges.github_ping("https://example.com/a/b.git"), FORGE_SECRETS["github"],
                                      event="ping")
+            if connection and select.select([connection.sock], [], [], 0)[0]:  # it was idle, and is closed
+                connection.close()
+                connection = None
             try:
                 if connection is None:
                     connection = http.client.HTTPConnection(self.agent.webhooks, timeout=30)

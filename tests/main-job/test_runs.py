@@ -174,7 +174,7 @@ def test_cancel(agent, long):
     assert agent.api("DELETE", f"{long.path}/runs/{run}", token="viewer").status == 403
     assert agent.api("DELETE", f"{long.path}/runs/{run}", token="runner").status == 202
     eventually(lambda: not long.pods_of(run) and not long.jobs(), "run and pods are gone")
-    ended = agent.get(f"{long.path}/runs/{run}")
+    ended = long.ended(agent, run)
     assert (ended["state"], ended["reason"]) == ("failed", "cancelled: its Job was deleted")
     assert agent.api("DELETE", f"{long.path}/runs/{run}", token="runner").status == 404
 

@@ -260,7 +260,7 @@ def test_a_start_that_lacks_something(desk):
     place.cluster.kubectl("apply", "-f", str(TOP / "deploy/manifests/rbac-check-references.yaml"))
     place.cluster.kubectl("-n", place.namespace, "create", "rolebinding", "check",
                           "--clusterrole=cronwright-check-references", "--serviceaccount=cronwright:cronwright")
-    eventually(lambda: status(desk, full_name)["missing"], "the agent may look")
+    eventually(lambda: any("not-there" in text for text in status(desk, full_name)["missing"]), "the agent may look")
     shown = desk.cli("show", full_name)[0]
     assert 'ConfigMap "not-there" does not exist: kubectl' in shown.partition("\nmissing ")[2]
     err = desk.cli("start", full_name, status=1)[1]

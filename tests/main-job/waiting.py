@@ -3,7 +3,7 @@
 import time
 
 
-def eventually(condition, what, seconds=30, every=0.05):
+def eventually(condition, what, seconds=60, every=0.05):
     """What `condition` gives as soon as that is true; fails with the last answer at the deadline."""
     deadline = time.monotonic() + seconds
     while True:

@@ -49,7 +49,7 @@ def scene(place, agent, report_service):
 
     def run(each):
         for _ in range(RUNS):
-            each.ended(agent, each.force(agent).json["name"], 120)
+            each.ended(agent, each.force(agent, {"ifActive": "allow"}).json["name"], 120)  # its own times pass, too
     with concurrent.futures.ThreadPoolExecutor(len(services)) as workers:
         list(workers.map(run, services))
     going = service(place, "reindex", "warehouse", "0 4 * * 0", "Europe/Berlin", "while :; do sleep 1; done")

@@ -772,8 +772,8 @@ static void test_one_too_many(void **state)
 // Sends the text byte by byte, one every 20 ms, and starts over, until the server has had enough.
 static void check_drip_is_cut(const char *first, const char *drip)
 {
-    int fd = dial();
     int64_t start = mono_now().ms;
+    int fd = dial();
     assert_true(say(fd, first));
     bool open = true;
     for (size_t i = 0; open && mono_now().ms - start < PATIENCE; i++) {
@@ -849,8 +849,8 @@ static void test_malformed_requests_are_told(void **state)
 static void test_idle_connections_are_closed(void **state)
 {
     (void)state;
-    int silent = dial(), idle = dial();
     int64_t start = mono_now().ms;
+    int silent = dial(), idle = dial();
     struct answer answer = ask_on(idle, "GET /echo HTTP/1.1\r\n" HOST "\r\n");
     assert_int_equal(answer.status, 200);
     done(&answer);

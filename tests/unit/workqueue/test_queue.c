@@ -156,10 +156,11 @@ static void test_delays_in_any_order(void **state)
 {
     (void)state;
     begin(run_plain, 1);
-    for (int i = 0; i < 50; i++) { // a permutation: 17 and 50 have no common divisor
+    int64_t start = mono_now().ms + 200; // all are added by then
+    for (int i = 0; i < 50; i++) {       // a permutation: 17 and 50 have no common divisor
         char key[8];
         snprintf(key, sizeof key, "%02d", i * 17 % 50);
-        work_queue_after(seen.queue, key, 20 + 4 * (i * 17 % 50));
+        work_queue_after(seen.queue, key, start + 4 * (i * 17 % 50) - mono_now().ms);
     }
     await_runs(50);
     work_queue_destroy(seen.queue);
