@@ -46,7 +46,7 @@ struct recent {
     enum told what;
     uint8_t message[SHA256_SIZE];
     char name[NAME_SIZE]; // of the Event
-    struct wall_time last;
+    struct mono_time last;
     int count;
 };
 
@@ -212,7 +212,7 @@ static bool tell_new(struct events *events, const struct event *event, struct re
     if (!create_event(events, event, recent->name, err))
         return false;
     text_copy(recent->uid, sizeof recent->uid, event->service->uid);
-    recent->last = event->at;
+    recent->last = mono_now();
     recent->count = 1;
     metric_count(METRIC_KUBE_EVENTS, "sent", NULL);
     return true;
@@ -223,14 +223,14 @@ static void tell(struct events *events, const struct event *event)
     struct error err;
     bool known;
     struct recent *recent = find_recent(events, event, &known);
-    if (known && event->at.ms - recent->last.ms < EVENTS_QUIET_MS)
+    if (known && mono_now().ms - recent->last.ms < EVENTS_QUIET_MS)
         return;
     if (!may_tell(events, event->service->uid)) {
         metric_count(METRIC_KUBE_EVENTS, "dropped", NULL);
         return;
     }
     if (known && add_to_event(events, event, recent, &err)) {
-        recent->last = event->at;
+        recent->last = mono_now();
         recent->count++;
         metric_count(METRIC_KUBE_EVENTS, "merged", NULL);
         return;

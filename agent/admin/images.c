@@ -92,12 +92,16 @@ static void list_images(struct server_request *req, void *user)
     if (!admin_query_int(req, "limit", 1, STORE_PAGE_MAX, IMAGES_DEFAULT, &limit))
         return;
     CLEANUP(service_ptr)
-    const struct service *service = admin_named_service(admin, req, ROLE_VIEWER);
+    const struct service *known = admin_named_service(admin, req, ROLE_VIEWER);
+    CLEANUP(service_ptr) const struct service *present = NULL;
     CLEANUP(history_finish) struct history history = {0};
     struct error err;
-    if (!service)
+    if (!known)
         return;
-    if (!read_history(admin, service, (int)limit, &history, &err)) {
+    // Which is live may have changed a moment ago. Without the API server it is as was last heard.
+    if (!cronjob_get(admin->kube, known->namespace_, known->name, &present, &err))
+        present = NULL;
+    if (!read_history(admin, present ? present : known, (int)limit, &history, &err)) {
         server_answer_error(req, &err);
         return;
     }

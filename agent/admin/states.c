@@ -4,6 +4,7 @@
 #include "agent/base/log.h"
 #include "agent/base/text.h"
 #include "agent/pipeline/pipeline.h"
+#include "agent/runs/recorder.h"
 #include "deploy/readiness.h"
 #include "deploy/service_owner.h"
 #include "webhooks/repository.h"
@@ -127,6 +128,8 @@ static json_t *first_run(const struct admin *admin, const struct service *servic
         !*created.active)
         log_line(LOG_WARNING, "the first run will be tried again", "service", service->name,
                  "namespace", service->namespace_, "error", err.text, NULL);
+    if (created.run)
+        recorder_add(admin->recorder, created.run);
     json_t *json =
         created.run ? admin_run_json(admin, service, created.run, -1, true) : json_null();
     run_free(created.run);
@@ -242,12 +245,13 @@ static json_t *present_build(const struct admin *admin, const struct service *se
 static void build_service(struct server_request *req, void *user)
 {
     const struct admin *admin = user;
-    CLEANUP(service_ptr) const struct service *service = NULL;
+    CLEANUP(named_service_finish) struct named_service named = {0};
     const char *by = admin_token(admin, req)->name;
     char id[STORE_DELIVERY_ID_SIZE];
     struct error err;
-    if (!admin_no_body(req) || !(service = admin_named_service(admin, req, ROLE_ADMIN)))
+    if (!admin_no_body(req) || !admin_find_service(admin, req, ROLE_ADMIN, &named))
         return;
+    const struct service *service = named.service; // also what was changed a moment ago
     if (!*service->repository) {
         server_refuse(req, 409, "no-source", "%s/%s has no repository: there is nothing to build",
                       service->namespace_, service->name);

@@ -170,8 +170,11 @@ static ssize_t read_updates(void *user, char *out, size_t room, int64_t wait_ms)
     struct stream *stream = user;
     const struct admin *admin = stream->admin;
     bool due = stream->text || json_object_size(stream->due) > 0;
+    uint64_t seen = stream->reader.seen;
     if (!changes_take(admin->changes, &stream->reader, stream->due, mono_after(due ? 0 : wait_ms)))
         return SERVER_STREAM_END;
+    if (stream->reader.seen != seen) // what was looked up before may be older than what is due now
+        forget_common(stream);
     CLEANUP(settings_drop_ptr) const struct config *config = settings_hold(admin->settings);
     const struct config_token *token = admin_caller_token(admin, &stream->caller, config);
     if (!token)

@@ -59,11 +59,17 @@ static bool store_record(struct work *work, const struct service *service,
     return store_patch_add(work->pipeline->parts.store, &record, &work->err);
 }
 
+// It is told of when it is stored: after a failure both are made up for, and after a death between
+// them nothing is told twice.
 static bool record(struct work *work, const struct service *service, const struct build *build,
                    const char *old_image, const char *image)
 {
     char id[BUILD_ID_SIZE];
     build_id(build->id, id);
+    CRASH_POINT("before-patch-recorded");
+    if (!store_record(work, service, build, old_image, image, wall_now()))
+        return false;
+    CRASH_POINT("after-patch-recorded");
     log_line(LOG_INFO, "image patched", "namespace", service->namespace_, "service", service->name,
              "build", id, "commit", build->commit, "image", image, "before",
              *old_image ? old_image : NULL, NULL);
@@ -71,10 +77,7 @@ static bool record(struct work *work, const struct service *service, const struc
     events_tell(work->pipeline->parts.events, service, TOLD_IMAGE_PATCHED,
                 "Image changed from %s to %s (commit %.12s, build %s).",
                 *old_image ? old_image : "an earlier one", image, build->commit, id);
-    CRASH_POINT("before-patch-recorded");
-    bool recorded = store_record(work, service, build, old_image, image, wall_now());
-    CRASH_POINT("after-patch-recorded");
-    return recorded;
+    return true;
 }
 
 struct sought_patches {
@@ -301,14 +304,18 @@ static void add_verdict(struct work *work, const struct service *service, enum v
     text_copy(tally->detail + used, sizeof tally->detail - used, work->err.text);
 }
 
-static void tell_pinned(struct work *work, const struct service *service, const struct build *build)
+// `pinned`: of each service in the group, whether it is to be told.
+static void tell_pinned(struct work *work, const struct group *group, const struct build *build,
+                        const bool *pinned)
 {
     char id[BUILD_ID_SIZE];
     build_id(build->id, id);
-    events_tell(work->pipeline->parts.events, service, TOLD_IMAGE_PINNED,
-                "Build %s of commit %.12s is there, but the image was rolled back or changed by "
-                "hand: it stays until cronwright resume.",
-                id, build->commit);
+    for (size_t i = 0; i < group->count; i++)
+        if (pinned[i])
+            events_tell(work->pipeline->parts.events, group->services[i], TOLD_IMAGE_PINNED,
+                        "Build %s of commit %.12s is there, but the image was rolled back or "
+                        "changed by hand: it stays until cronwright resume.",
+                        id, build->commit);
 }
 
 enum step step_patch(struct work *work, struct group *group, struct build *build)
@@ -317,6 +324,8 @@ enum step step_patch(struct work *work, struct group *group, struct build *build
     snprintf(image, sizeof image, "%s@%s", build->image, build->digest);
     struct tally tally = {0};
     struct error first = {0};
+    bool ends = build->state != BUILD_DONE;
+    CLEANUP(free_ptr) bool *pinned = xalloc((group->count + 1) * sizeof *pinned);
     struct mono_time began = mono_now();
     for (size_t i = 0; i < group->count; i++) {
         enum verdict verdict = patch_service(work, group->services[i], build, image);
@@ -327,8 +336,7 @@ enum step step_patch(struct work *work, struct group *group, struct build *build
             return STEP_WAIT;
         }
         add_verdict(work, group->services[i], verdict, &tally);
-        if (verdict == VERDICT_PINNED && build->state != BUILD_DONE && !work->others_job)
-            tell_pinned(work, group->services[i], build);
+        pinned[i] = verdict == VERDICT_PINNED && ends && !work->others_job;
         if (verdict == VERDICT_FAILED && tally.failed == 1)
             first = work->err;
     }
@@ -336,15 +344,17 @@ enum step step_patch(struct work *work, struct group *group, struct build *build
         work->err = first;
         return STEP_TRY;
     }
-    if (build->state == BUILD_DONE && tally.patched == 0)
+    if (!ends && tally.patched == 0)
         return STEP_NEXT;
-    build->patched += build->state == BUILD_DONE ? tally.patched : tally.live;
+    build->patched += ends ? tally.live : tally.patched;
     build->patch_ms = mono_now().ms - began.ms;
     const char *reason = tally.failed   ? "patch-failed"
                          : tally.live   ? "deployed"
                          : tally.pinned ? "pinned"
                                         : "superseded";
     work->progressed = true;
-    return build_end(work, build, BUILD_DONE, reason, tally.detail, &work->err) ? STEP_NEXT
-                                                                                : STEP_TRY;
+    if (!build_end(work, build, BUILD_DONE, reason, tally.detail, &work->err))
+        return STEP_TRY;
+    tell_pinned(work, group, build, pinned);
+    return STEP_NEXT;
 }

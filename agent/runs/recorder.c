@@ -441,9 +441,15 @@ static enum work_result record_run(struct recorder *recorder, const char *uid)
     return result;
 }
 
-// It was recorded to its end, and that is forgotten.
+// It was recorded to its end, and that is forgotten; or its service is gone, and with it all of its
+// runs are.
 static bool is_forgotten(struct recorder *recorder, const struct run *run)
 {
+    CLEANUP(service_ptr)
+    const struct service *service =
+        service_cache_get(recorder->parts.services, run->namespace_, run->service);
+    if (!service)
+        return true;
     CLEANUP(job_view_finish) struct job_view view = {0};
     jobs_look(recorder->jobs, run->uid, &view);
     return view.standing == JOB_SETTLED;

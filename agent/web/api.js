@@ -88,13 +88,29 @@ export async function request(method, where, more) {
 export const get = (where, query, signal) => request("GET", where, { query, signal });
 export const post = (where, body, headers) => request("POST", where, { body: body ?? {}, headers });
 
-/** One at a time: called while `act` works, it is done once more after that. @param {() => Promise<any>} act */
+/**
+ * A module of the page that is being imported. It cannot be had when the agent is away, or has a newer page by now.
+ * @template T @param {Promise<T>} module
+ */
+export const loaded = (module) => module.catch((error) => {
+    throw error instanceof TypeError
+        ? new Problem(0, { detail: "This view cannot be loaded. If the agent was updated meanwhile, reload the page." })
+        : error;
+});
+
+/**
+ * One at a time: called while `act` works, it is done once more after that, also if that failed.
+ * @param {() => Promise<any>} act
+ */
 export function inTurn(act) {
     let working = null, again = false;
     const work = async () => {
         do {
             again = false;
-            await act();
+            await act().catch((problem) => {
+                if (!again)
+                    throw problem;
+            });
         } while (again);
     };
     return () => {
@@ -191,7 +207,7 @@ export class Updates {
             const response = await fetchRaw("GET", path("updates"), { signal: abort.signal });
             await readEvents(response.body, (kind, data) => this.take(kind, data), alive);
         } catch (error) {
-            if (this.abort === abort && error.status === 503)
+            if (this.abort === abort && error.status === 503 && error.reason === "busy")
                 return this.poll();
             if (error.status === 401)
                 return this.close();

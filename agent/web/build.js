@@ -1,11 +1,12 @@
 // One build: its commit, how far it came and why, which services have its image, and Kaniko's log.
 import { address, get, inTurn, path } from "./api.js";
 import { fill, h } from "./dom.js";
-import { BUILDS, buildIsOver, duration, fullTime, why } from "./format.js";
+import { BUILDS, buildIsOver, duration, fullTime, now, why } from "./format.js";
 import { Log } from "./log.js";
 import { commit, fact, lasting, mark, notice, when } from "./marks.js";
 
 const AGAIN_MS = 2000;
+const LOG_MS = 60000; // after its end: the log may still be read to its own
 const STEPS = [["fetch", "fetchSeconds"], ["context", "contextSeconds"], ["build and push", "kanikoSeconds"],
     ["patch", "patchSeconds"]];
 
@@ -61,7 +62,7 @@ export async function show(place, params, context) {
     context.title(`Build ${build.build}`);
     render();
     const log = new Log(logPlace, { where: `${where}/logs`, query: {}, file: `${build.build}.log`, link,
-        live: () => !buildIsOver(build),
+        live: () => !buildIsOver(build) || now() - Date.parse(build.finished) < LOG_MS,
         why: () => buildIsOver(build) ? "There is no log: Kaniko never ran, or its log made room for newer ones."
             : "Waiting for Kaniko to begin …",
         ended: load }, Number(params.query.get("line")) || null);

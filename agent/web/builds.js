@@ -1,11 +1,9 @@
 // The image builds of a service's branch.
 import { address, get, path } from "./api.js";
 import { fill, h } from "./dom.js";
-import { BUILDS, buildIsOver, duration, repositoryShort, why } from "./format.js";
+import { BUILDS, buildIsOver, duration, numberOf, repositoryShort, why } from "./format.js";
 import { commit, empty, lasting, mark, when } from "./marks.js";
 import { Pages } from "./pages.js";
-
-const numberOf = (build) => Number(build.build.slice(2));
 
 function row(build) {
     const reason = why(build);

@@ -32,6 +32,9 @@ export const BUILDS = {
     superseded: { symbol: "–", word: "superseded", tone: "quiet" },
 };
 
+/** b-51 → 51: the newer of two has the greater one. */
+export const numberOf = (build) => Number(build.build.slice(2));
+
 /** A run that has not ended. */
 export const goesOn = (run) => run.state === "pending" || run.state === "running";
 

@@ -6,7 +6,7 @@
 //   update({kind, data})  told of each event of the agent (service, service-gone, build, delivery), and of
 //                         "reload" when some may have been missed: then what is shown is to be asked for again
 //   close()               called before another view takes its place: ends what it follows or waits for
-import { Problem, Updates, address, get, onSignedOut, path, request } from "./api.js";
+import { Problem, Updates, address, get, loaded, onSignedOut, path, request } from "./api.js";
 import { add, fill, h } from "./dom.js";
 import { helpDialog } from "./dialog.js";
 import { ROLES } from "./format.js";
@@ -135,7 +135,7 @@ async function route() {
     try {
         if (!found)
             throw new Problem(404, { detail: "There is no such address on this page." });
-        const module = await found.load();
+        const module = await loaded(found.load());
         if (turn !== shown)
             return;
         main.replaceChildren(next);
@@ -144,15 +144,17 @@ async function route() {
         if (turn !== shown)
             return void opened.close?.();
         view = opened;
-        missed.forEach((event) => view.update?.(event));
     } catch (problem) {
         if (turn !== shown)
             return;
-        main.replaceChildren(fill(next, failure(problem)));
+        main.replaceChildren(fill(next, failure(problem, route)));
+        view = { update: ({ kind }) => void (kind === "reload" && mayPass(problem) ? route() : 0) };
     }
+    const told = missed;
     missed = null;
     main.removeAttribute("aria-busy");
     arrive(next);
+    told.forEach((event) => view.update?.(event));
 }
 
 function happened(kind, data) {
@@ -162,11 +164,14 @@ function happened(kind, data) {
         view.update?.({ kind, data });
 }
 
-function failure(problem) {
+// What the agent has not refused may work when it is back.
+const mayPass = ({ status }) => !(status >= 400 && status < 500);
+
+function failure(problem, again) {
     if (!(problem instanceof Problem))
         console.error(problem);
     return [h("h1", null, problem.status === 404 ? "Not found" : "That did not work"),
-        problemNotice(problem, route), h("p", null, h("a", { href: "#/services" }, "All services"))];
+        problemNotice(problem, again), h("p", null, h("a", { href: "#/services" }, "All services"))];
 }
 
 // Those who do not see the page hear where they are.
@@ -228,6 +233,7 @@ async function begin(session) {
     document.getElementById("head")?.replaceChildren();
     frame("");
     connection("connecting");
+    updates?.stop();
     updates = new Updates(happened, connection);
     await updates.start();
 }
@@ -265,18 +271,18 @@ function shortcut(event) {
 }
 
 async function start() {
-    onSignedOut(askToSignIn);
-    startTicking();
-    explainStrips();
-    document.addEventListener("keydown", shortcut);
-    window.addEventListener("hashchange", () => location.hash === place || route());
     try {
         await begin(await get(path("session")));
     } catch (problem) {
         if (problem.status !== 401)
-            return void main.replaceChildren(...failure(problem));
+            return void main.replaceChildren(...failure(problem, start));
     }
     await route();
 }
 
+onSignedOut(askToSignIn);
+startTicking();
+explainStrips();
+document.addEventListener("keydown", shortcut);
+window.addEventListener("hashchange", () => location.hash === place || route());
 start();

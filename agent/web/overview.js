@@ -140,8 +140,10 @@ async function lastLines(row, kept) {
     if (kept.run === run.name)
         return kept.lines;
     const response = await fetchRaw("GET", servicePath(row, "runs", run.name, "logs"), { query: { tail: LAST_LINES } });
-    Object.assign(kept, { run: run.name, lines: (await response.text()).trimEnd() });
-    return kept.lines;
+    const lines = (await response.text()).trimEnd();
+    if (run.log !== "following")
+        Object.assign(kept, { run: run.name, lines });
+    return lines;
 }
 
 function resultLine(row) {

@@ -1,9 +1,9 @@
 // The frame of one service: its name and state, what may be done to it, and its tabs. Each tab is a view of its own
 // (main.js says what a view is) with an address, and finds the service in `context.service`.
-import { address, fetchRaw, get, inTurn, post, request, servicePath } from "./api.js";
+import { address, fetchRaw, get, inTurn, loaded, post, request, servicePath } from "./api.js";
 import { confirm, forceRun, isEarlier, rollBack } from "./dialog.js";
 import { busy, fill, h } from "./dom.js";
-import { STATES, stateOf, withWarnings } from "./format.js";
+import { STATES, repositoryShort, stateOf, withWarnings } from "./format.js";
 import { badge, notice, tag } from "./marks.js";
 import { knownRow } from "./services.js";
 
@@ -172,7 +172,7 @@ class Frame {
     async showTab() {
         const tab = this.tabOf(this.service.status);
         this.context.title(`${this.params.name} · ${tab.word}`);
-        const module = await tab.load();
+        const module = await loaded(tab.load());
         this.tab = await module.show(this.content, this.params, { ...this.context, service: this.service }) ?? {};
     }
 
@@ -190,7 +190,14 @@ class Frame {
                 { href: "#/services" }, "All services")));
         } else if (kind === "build" || kind === "delivery") {
             this.tab.update?.(event);
+            if (kind === "build" && this.follows(data)) // the document names the last one
+                this.load().catch((problem) => this.context.say(problem.message, "bad"));
         }
+    }
+
+    follows({ repository, branch }) {
+        const { status } = this.service;
+        return status.repository && branch === status.branch && repository === repositoryShort(status.repository);
     }
 
     close() {
@@ -201,12 +208,12 @@ class Frame {
 /** @type {import("./main.js").Show} */
 export async function show(place, params, context) {
     const frame = new Frame(place, params, context);
-    const loaded = frame.load();
+    const first = frame.load();
     if (frame.service.status)
         frame.render();
     if (!frame.service.status || !frame.tabOf(frame.service.status).early)
-        await loaded;
-    loaded.catch((problem) => context.say(problem.message, "bad"));
+        await first;
+    first.catch((problem) => context.say(problem.message, "bad"));
     await frame.showTab();
     return frame;
 }

@@ -2,7 +2,7 @@
 // events of the agent. What is sought and which count is pressed are in the address: #/services?show=failing&q=vat
 import { address, get, inTurn, path } from "./api.js";
 import { fill, h, keyed, marked } from "./dom.js";
-import { BUILDS, RESULTS, STATES, duration, imageShort, plural, repositoryShort, stateOf } from "./format.js";
+import { BUILDS, RESULTS, STATES, duration, imageShort, numberOf, plural, repositoryShort, stateOf } from "./format.js";
 import { badge, commit, empty, lasting, mark, notice, tag, when, zoned } from "./marks.js";
 import { strip } from "./strip.js";
 import { forceRun } from "./dialog.js";
@@ -135,6 +135,13 @@ function rowElement(row, build, sought, context) {
 
 // --- the list ---
 
+// Waits for all of them, also when one fails.
+async function allOf(works) {
+    for (const ended of await Promise.allSettled(works))
+        if (ended.status === "rejected")
+            throw ended.reason;
+}
+
 class List {
     constructor(place, params, context) {
         this.context = context;
@@ -146,7 +153,9 @@ class List {
         this.most = FIRST_ROWS;
         this.frame = this.idle = 0;
         this.meanwhile = null; // what is told while the list is asked for
-        this.reload = inTurn(() => Promise.all([this.load(), this.loadBuilds()]));
+        this.buildsMeanwhile = null;
+        this.loadBuilds = inTurn(() => this.askForBuilds());
+        this.reload = inTurn(() => allOf([this.load(), this.loadBuilds()]));
         this.build(place);
     }
 
@@ -181,11 +190,18 @@ class List {
         this.render();
     }
 
-    async loadBuilds() {
+    async askForBuilds() {
+        const meanwhile = this.buildsMeanwhile = [];
         const { builds } = await get(path("builds"), { limit: BUILDS_SHOWN });
-        for (const build of builds.reverse())
-            this.builds.set(branchOf(build.repository, build.branch), build);
+        this.buildsMeanwhile = null;
+        [...builds, ...meanwhile].forEach((build) => this.takeBuild(build));
         this.render();
+    }
+
+    takeBuild(build) {
+        const branch = branchOf(build.repository, build.branch), known = this.builds.get(branch);
+        if (!known || numberOf(build) >= numberOf(known)) // one that is overtaken may be told of after the newer one
+            this.builds.set(branch, build);
     }
 
     filter(change) {
@@ -214,7 +230,8 @@ class List {
         } else if (kind === "service-gone") {
             this.rows.delete(keyOf(data));
         } else if (kind === "build") {
-            this.builds.set(branchOf(data.repository, data.branch), data);
+            this.buildsMeanwhile?.push(data);
+            this.takeBuild(data);
         }
         return ["service", "service-gone", "build"].includes(kind);
     }

@@ -237,6 +237,26 @@ def test_job_of_a_dead_agent_does_not_outlive_its_commit(mortal):
     only_the_new_one_is_built(mortal, new, delivery)
 
 
+@pytest.mark.parametrize("step, told", [("before-patch-recorded", 1), ("after-patch-recorded", 0)])
+def test_a_patch_is_told_of_at_most_once(mortal, step, told):
+    """It is told of when it is recorded: a death in between leaves it untold."""
+    mortal.quick.decide = at_once
+    mortal.start()
+    mortal.service.seen_by(mortal)
+    mortal.stop()
+    commit, delivery = push(mortal)
+    mortal.launch(crash_at=step)
+    eventually(lambda: mortal.takes(delivery), "it takes the delivery")
+    dies(mortal, step)
+    mortal.start()
+    mortal.outcome_of(delivery, "deployed")
+    assert mortal.service.annotation("commit") == commit
+    assert mortal.log_text().count(" image patched ") == told
+    patched = lambda: [event.get("count", 1) for event in mortal.service.events() if event["reason"] == "ImagePatched"]
+    eventually(lambda: patched() == [1] * told, "it is told of")
+    assert patched_once(mortal.ledger) == 1
+
+
 def test_job_that_comes_when_nobody_waits_for_it_any_more_is_ended(behind_proxy):
     """A dead agent had asked for it, and the API server made it after the next one had looked."""
     agent = behind_proxy

@@ -245,6 +245,14 @@ def test_branch_that_is_not_there(agent, life):
     assert post(agent, service, "start")["state"] == "started"
 
 
+def test_build_goes_by_what_was_changed_a_moment_ago(agent, life):
+    service = life.service("moved", repository=life.repository("moved")).seen_by(agent)
+    for branch in ("main", "next", "main", "next"):
+        assert agent.api("PATCH", service.path, {"source": {"git": {"branch": branch}}}).status == 200
+        delivery = post(agent, service, "build", status=202)["delivery"]
+        assert agent.get(f"/v1/deliveries/{delivery}")["branch"] == branch
+
+
 def test_build_of_what_cannot_be_built(agent, life):
     plain = life.service("plain", container=shell("true")).seen_by(agent)
     assert post(agent, plain, "build", status=409)["reason"] == "no-source"

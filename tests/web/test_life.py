@@ -83,6 +83,21 @@ def test_from_a_repository_to_a_run(page, agent, place):
     roll_back(page, agent, place, name, commit)
 
 
+def test_a_build_that_fails_is_seen_on_the_page_of_its_service(page, agent, place):
+    """Although nothing of the CronJob changes."""
+    repository = place.repository("broken")
+    service = place.service("broken", repository=repository).seen_by(agent)
+    first = repository.push(report(place.cluster, "well"), "Well")
+    agent.outcome_of(agent.accept(push_of(repository, first)), "deployed", 120)
+    page.go(f"#/services/{service.namespace}/{service.name}/overview")
+    expect(page.tab.locator(".chain")).to_contain_text(first[:7])
+    second = repository.push(report(place.cluster, "never", 'RUN ["/bin/busybox", "false"]'), "Broken")
+    agent.accept(push_of(repository, second))
+    expect(page.tab.locator(".chain")).to_contain_text(second[:7], timeout=BUILT)
+    expect(page.tab.locator(".chain")).to_contain_text("failed", timeout=BUILT)
+    page.check()
+
+
 def roll_back(page, agent, place, name, newest):
     page.go(f"#/services/{place.namespace}/{name}/images")
     page.tab.get_by_role("button", name=re.compile("^Roll back to")).first.click()

@@ -187,6 +187,22 @@ def test_a_cut_connection_is_said_and_made_good(open_page, agent, place):
     line.close()
 
 
+def test_a_view_that_could_not_be_had_comes_when_the_line_is_back(open_page, agent, place):
+    service = place.service("later").seen_by(agent)
+    line = Forwarder(agent.admin)
+    with open_page(agent, url=f"http://{line.address}/") as page:
+        page.sign_in().is_live()
+        expect(page.row(service)).to_be_visible()
+        line.close()
+        expect(page.tab.locator("#connection")).to_contain_text("reconnecting")
+        page.go("#/timeline")
+        expect(page.tab.get_by_role("heading", name="That did not work")).to_be_visible()
+        line.open()
+        expect(page.tab.get_by_role("heading", name="Timeline")).to_be_visible()
+        page.is_live()
+    line.close()
+
+
 def test_a_session_ends_with_the_agent(open_page, place, tmp_path):
     agent = Agent(place, tmp_path).start()
     try:
