@@ -34,8 +34,8 @@ struct connection {
 };
 
 // Starts the thread. Aborts if it cannot. `late` is called on that thread just before a connection
-// that is receiving is shut down: it may send a last word there, and must neither block nor call
-// anything of this.
+// that is receiving, and is marked as late by then, is shut down: it may send a last word there,
+// and must neither block nor call anything of this.
 struct connections *connections_create(void (*late)(void *user, struct connection *connection),
                                        void *user);
 // When none is left but those that linger, which are closed. Frees. NULL is fine.

@@ -11,8 +11,7 @@ import stat
 import time
 import typing
 
-import forges
-from agents import FORGE_SECRETS, HELPER, Agent, merged
+from agents import HELPER, Agent, merged, push_of
 from places import RBAC
 from proxy import Proxy, certificate
 from quick_builds import Outcome
@@ -128,7 +127,7 @@ class Case:
         self.delivered, self.log_from, self.began = False, 0, time.monotonic()
 
     def new_delivery(self):
-        return forges.github(forges.github_push(self.repository.url, self.commit), FORGE_SECRETS["github"])
+        return push_of(self.repository, self.commit)
 
     # --- what a person can see ---
 

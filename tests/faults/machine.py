@@ -8,7 +8,7 @@ import socket
 import struct
 
 import forges
-from agents import FORGE_SECRETS, SANITIZERS, TOP
+from agents import FORGE_SECRETS, SANITIZERS, TOP, push_of
 from faults import Fault
 from quick_builds import FAILED, Outcome
 
@@ -33,7 +33,7 @@ def set_machine(case, shift_ms=0, full=False):
 def push_again(case):
     """One more, as if nothing had been."""
     case.commit = case.repository.push({**case.files, "text": "once more"})
-    case.delivery = forges.github(forges.github_push(case.repository.url, case.commit), FORGE_SECRETS["github"])
+    case.delivery = push_of(case.repository, case.commit)
     case.deliver()
     found = case.ended()
     assert found["reason"] == "deployed", found
@@ -68,8 +68,7 @@ def then_back(case):
 def fails_then_back(case):
     """A build failed at a time that is yet to come: whoever pushes that commit again is heard all the same."""
     case.commit = case.repository.push({**case.files, "text": "fails"})
-    deliver = lambda: case.agent.accept(forges.github(forges.github_push(case.repository.url, case.commit),
-                                                      FORGE_SECRETS["github"]))
+    deliver = lambda: case.agent.accept(push_of(case.repository, case.commit))
     first = deliver()
     case.quick.release(case.quick.await_running(case.commit), Outcome(exit_code=1, message=FAILED))
     case.agent.outcome_of(first, "build-failed")

@@ -20,9 +20,8 @@ import subprocess
 import tarfile
 import urllib.parse
 
-import forges
 import servers
-from agents import FORGE_SECRETS, HELPER, Agent, merged
+from agents import HELPER, Agent, merged, push_of
 from faults import Case, Fault
 from proxy import Certificate, Proxy, answer, change, cut_body, hang, hang_in_body, hold, reset, trickle
 from quick_builds import Outcome, digest_of
@@ -186,7 +185,7 @@ class RemoteCase(Case):
 
     def again(self):
         """The same push, told anew."""
-        self.delivery = forges.github(forges.github_push(self.repository.url, self.commit), FORGE_SECRETS["github"])
+        self.delivery = push_of(self.repository, self.commit)
 
     def deploy(self):
         """What is pushed already, while all is well."""

@@ -11,9 +11,8 @@ import subprocess
 import pytest
 
 import faults
-from agents import FORGE_SECRETS, REPORT, TOP
+from agents import REPORT, TOP, push_of
 from crash_world import Mortal, World
-from forges import github, github_push
 from ledger import Ledger, jobs_made_once, patched_once
 from proxy import hold
 from quick_builds import QuickBuilds, at_once, failing, held
@@ -141,6 +140,13 @@ def test_killed_at_each_step_and_at_random(world, chance, full):
 
 # --- steps that come once ---
 
+def takes_and_dies(agent, delivery, step):
+    """Starts it to be killed at that step, which comes after the delivery."""
+    agent.launch(crash_at=step)
+    eventually(lambda: agent.takes(delivery), "it takes the delivery")
+    dies(agent, step)
+
+
 def make_mortal(place, quick, ledger, **settings):
     directory = place.directory / place.name("mortal")
     directory.mkdir()
@@ -173,7 +179,7 @@ def behind_proxy(new_place, quick, tmp_path):
 
 def push(agent):
     commit = agent.repository.push({"Dockerfile": "FROM scratch\n"})
-    return commit, github(github_push(agent.repository.url, commit), FORGE_SECRETS["github"])
+    return commit, push_of(agent.repository, commit)
 
 
 def only_the_new_one_is_built(agent, new, delivery):
@@ -209,9 +215,7 @@ def test_killed_after_the_state_directory_was_lost(mortal, step):
     mortal.stop()
     shutil.rmtree(mortal.directory / "state")
     mortal.quick.decide = at_once
-    mortal.launch(crash_at=step)
-    eventually(lambda: mortal.takes(delivery), "it takes the delivery")
-    dies(mortal, step)
+    takes_and_dies(mortal, delivery, step)
     mortal.start()
     mortal.outcome_of(delivery, "deployed")
     assert mortal.service.annotation("commit") == commit
@@ -228,9 +232,7 @@ def test_job_of_a_dead_agent_does_not_outlive_its_commit(mortal):
     mortal.service.seen_by(mortal)
     mortal.kill()
     _, delivery = push(mortal)
-    mortal.launch(crash_at="after-job-created")
-    eventually(lambda: mortal.takes(delivery), "it takes the delivery")
-    dies(mortal, "after-job-created")
+    takes_and_dies(mortal, delivery, "after-job-created")
     new, delivery = push(mortal)
     mortal.start()
     mortal.accept(delivery)
@@ -245,9 +247,7 @@ def test_a_patch_is_told_of_at_most_once(mortal, step, told):
     mortal.service.seen_by(mortal)
     mortal.stop()
     commit, delivery = push(mortal)
-    mortal.launch(crash_at=step)
-    eventually(lambda: mortal.takes(delivery), "it takes the delivery")
-    dies(mortal, step)
+    takes_and_dies(mortal, delivery, step)
     mortal.start()
     mortal.outcome_of(delivery, "deployed")
     assert mortal.service.annotation("commit") == commit

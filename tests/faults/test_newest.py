@@ -4,8 +4,7 @@ import collections
 import concurrent.futures
 import contextlib
 
-from agents import FORGE_SECRETS, HELPER, Agent
-from forges import github, github_push
+from agents import HELPER, Agent, push_of
 from ledger import Watch
 from quick_builds import Outcome, QuickBuilds, at_once, failing, held
 from repositories import git
@@ -91,7 +90,7 @@ def push(agent, repository, text):
 
 
 def tell(agent, repository, commit):
-    return agent.accept(github(github_push(repository.url, commit), FORGE_SECRETS["github"]))
+    return agent.accept(push_of(repository, commit))
 
 
 def force(repository, commit, branch="main"):

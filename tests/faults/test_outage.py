@@ -5,9 +5,8 @@ import re
 
 import pytest
 
-from agents import FORGE_SECRETS, HELPER
+from agents import HELPER, push_of
 from faults import Fault, World
-from forges import github, github_push
 from kubernetes import MAKE_JOB
 from proxy import refusal
 from quick_builds import QuickBuilds
@@ -46,7 +45,7 @@ class Outage:
         return repository.push({"Dockerfile": "FROM scratch\nCOPY text /text\n", "text": text})
 
     def deliver(self, repository, commit):
-        return self.agent.accept(github(github_push(repository.url, commit), FORGE_SECRETS["github"]))
+        return self.agent.accept(push_of(repository, commit))
 
     def times_packed(self, commit):
         return self.packed.read_text().count(commit)

@@ -1,14 +1,13 @@
 """The tool itself: an agent takes its builds for Kaniko's."""
 
-from agents import FORGE_SECRETS, Agent
-from forges import github, github_push
+from agents import Agent, push_of
 from quick_builds import QuickBuilds, at_once, failing, held
 from waiting import eventually
 
 
 def push(agent, repository, text):
     commit = repository.push({"Dockerfile": "FROM scratch\n", "text": text})
-    return commit, agent.accept(github(github_push(repository.url, commit), FORGE_SECRETS["github"]))
+    return commit, agent.accept(push_of(repository, commit))
 
 
 def test_builds_end_as_the_test_says(cluster, new_place):

@@ -12,7 +12,7 @@ import subprocess
 
 
 import forges
-from agents import FORGE_SECRETS, TOKENS, TOP, Agent, Metrics, merged
+from agents import FORGE_SECRETS, TOKENS, TOP, Agent, Metrics, merged, push_of
 from quick_builds import QuickBuilds
 from waiting import eventually
 from watched import Other, build
@@ -173,7 +173,7 @@ class Pusher:
         for _ in range(times):
             self.number += 1
             commit = self.repository.push({"Dockerfile": "FROM scratch\n", "text": str(self.number)})
-            delivery = forges.github(forges.github_push(self.repository.url, commit), FORGE_SECRETS["github"])
+            delivery = push_of(self.repository, commit)
             self.agent.accept(delivery)
             eventually(lambda: self.service.annotation("commit") == commit, f"{commit} is deployed", PATIENCE)
 

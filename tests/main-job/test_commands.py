@@ -5,7 +5,7 @@ import re
 import pytest
 
 import forges
-from agents import FORGE_SECRETS, Agent, push_of
+from agents import Agent, push_of
 from places import report, shell
 
 
@@ -125,7 +125,7 @@ def test_builds(office):
 def test_log_of_a_build_is_followed(office):
     slow = 'RUN ["/bin/busybox", "sh", "-c", "echo slowly; /bin/busybox sleep 2; echo done"]'
     commit = office.repository.push(report(office.place.cluster, "4212 rows read", slow))
-    delivery = office.accept(forges.github(forges.github_push(office.repository.url, commit), FORGE_SECRETS["github"]))
+    delivery = office.accept(push_of(office.repository, commit))
     build = office.build_reaches(office.repository, commit, "waiting", "fetching", "running")["build"]
     out, err = office.cli("logs", "--follow", "--build", build)
     assert "slowly" in out and out.index("slowly") < out.index("done\n")

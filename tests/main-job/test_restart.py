@@ -78,7 +78,7 @@ class Work:
         self.repository = place.repository(word)
         self.service = place.service(word, repository=self.repository).seen_by(agent)
         self.commit = self.repository.push(report(place.cluster, word, *lines))
-        self.delivery = forges.github(forges.github_push(self.repository.url, self.commit), FORGE_SECRETS["github"])
+        self.delivery = push_of(self.repository, self.commit)
 
     @property
     def identity(self):
@@ -185,7 +185,7 @@ def test_image_changed_at_the_moment_of_the_patch(mortal, own_place, gatekeeper)
     mortal.outcome_of(mortal.accept(work.delivery), "deployed")
     commit = work.repository.push(report(own_place.cluster, "conflict two"))
     held = gatekeeper.hold("cronjobs", ANNOTATION + "commit", commit)
-    second = mortal.accept(forges.github(forges.github_push(work.repository.url, commit), FORGE_SECRETS["github"]))
+    second = mortal.accept(push_of(work.repository, commit))
     held.await_arrival()
     work.service.set_image(own_place.cluster.busybox_image)
     held.release()
@@ -347,7 +347,7 @@ def test_namespace_that_may_not_be_listed_does_not_stop_the_others(partial):
     work = Work(partial, partial.place, "allowed")
     partial.accept(work.delivery)
     unknown = partial.place.repository("unknown", {"Dockerfile": "FROM scratch\n"})
-    stray = partial.accept(forges.github(forges.github_push(unknown.url, "1" * 40), FORGE_SECRETS["github"]))
+    stray = partial.accept(push_of(unknown, "1" * 40))
     work.ends_well()
     # Whether a service of the other namespace follows this one cannot be said.
     assert partial.get(f"/v1/deliveries/{stray.id}")["pending"]
