@@ -405,22 +405,39 @@ static bool find_earlier(const struct creation *creation, json_t **out, struct e
     return true;
 }
 
-// Waits until the Job, and with it its pods, is gone.
-static bool wait_gone(const struct creation *creation, const json_t *job, struct mono_time deadline,
-                      struct error *err)
+// Whether the Job and its pods are: one that the Job controller made last may outlive the Job by a
+// moment, unseen by the garbage collector.
+static bool is_gone(const struct creation *creation, json_t *job, bool *gone, struct error *err)
 {
+    const char *namespace_ = creation->service->namespace_;
     const char *name = json_text_at(job, "metadata", "name", NULL);
     const char *uid = json_text_at(job, "metadata", "uid", NULL);
-    for (;;) {
-        CLEANUP(json_ptr) json_t *now = NULL;
-        struct error failure = {.code = ERR_NONE};
-        if (!get_job(creation->client, creation->service->namespace_, name, &now, &failure) &&
-            failure.code != ERR_NOT_FOUND)
-            return error_set(err, failure.code, "%s", failure.text);
-        if (!now || strcmp(json_text_at(now, "metadata", "uid", NULL), uid) != 0)
+    CLEANUP(json_ptr) json_t *now = NULL;
+    CLEANUP(json_ptr) json_t *pods = NULL;
+    struct error failure = {.code = ERR_NONE};
+    *gone = false;
+    if (!get_job(creation->client, namespace_, name, &now, &failure) &&
+        failure.code != ERR_NOT_FOUND)
+        return error_set(err, failure.code, "%s", failure.text);
+    if (now && strcmp(json_text_at(now, "metadata", "uid", NULL), uid) == 0)
+        return true;
+    if (!list_pods(creation->client, namespace_, &job, 1, &pods, err))
+        return false;
+    *gone = json_array_size(pods) == 0;
+    return true;
+}
+
+static bool wait_gone(const struct creation *creation, json_t *job, struct mono_time deadline,
+                      struct error *err)
+{
+    for (bool gone;;) {
+        if (!is_gone(creation, job, &gone, err))
+            return false;
+        if (gone)
             return true;
         if (mono_past(deadline))
-            return error_set(err, ERR_TIMEOUT, "run %s is still being deleted", name);
+            return error_set(err, ERR_TIMEOUT, "run %s is still being deleted",
+                             json_text_at(job, "metadata", "name", NULL));
         mono_sleep(GONE_POLL_MS);
     }
 }

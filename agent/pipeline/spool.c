@@ -265,6 +265,8 @@ static void note_packed(void *user, const char *name)
     git_answers_init(&answers);
     bool ended = git_take(pipeline, name, &tag, &answers) == CHILD_ENDED;
     bool failed = ended && answers.state != GIT_DONE;
+    CLEANUP(free_ptr) char *path = path_of(pipeline, job);
+    spool_trim(pipeline, path); // also when nobody has waited so long for it
     log_line(failed ? LOG_WARNING : LOG_INFO, "a build context was packed again", "job", job,
              "error", failed ? answers.error.text : NULL, NULL);
     if (failed && strcmp(answers.reason, GIT_ERROR_WORD_SUPERSEDED) == 0)
@@ -366,9 +368,6 @@ bool pipeline_context_open(struct pipeline *pipeline, const json_t *job, int *fd
     pthread_mutex_lock(&spool->lock);
     bool failed = take_failure(spool, name, err); // since somebody asked last
     pthread_mutex_unlock(&spool->lock);
-    if (failed || !pack_again(pipeline, job, name, path, err) ||
-        !await_packed(spool, name, path, fd, len, err))
-        return false;
-    spool_trim(pipeline, path);
-    return true;
+    return !failed && pack_again(pipeline, job, name, path, err) &&
+           await_packed(spool, name, path, fd, len, err);
 }

@@ -44,7 +44,7 @@ struct follower {
     bool ended;     // the container had, before the log was asked for
     bool restarted; // the container was, at some time
     bool gap;       // lines went that we never saw
-    bool read_well; // the last read came to its end
+    bool whole;     // what was told is in the file to its end, and nothing was seen to follow
     bool full;
     struct error broken; // why we gave up the stream; ERR_NONE: we did not
     int64_t delay_ms;
@@ -238,6 +238,7 @@ static bool take_line(struct follower *follower, const char *line, size_t len)
         follower->full = true;
         return false;
     }
+    follower->whole = false; // until the read that gave this comes to its end
     return buffer_append(&follower->batch, line, len, &follower->broken) &&
            buffer_printf(&follower->batch, &follower->broken, "%s\n",
                          follower->line_overlong ? LINE_CUT : "");
@@ -331,10 +332,13 @@ static void log_done(void *user, int status, const struct error *err)
         kube_tell_answer(follower->hub->client, "get", status);
     if (status == 401)
         kube_access_rejected(kube_client_access(follower->hub->client), follower->generation);
-    follower->read_well = judge_log(follower, err, &failure);
+    bool well = judge_log(follower, err, &failure);
+    bool unended = well && follower->line.len > 0;
     // A last line without a newline is whole when nothing can follow.
-    if (follower->read_well && follower->ended && follower->line.len > 0)
-        follower->read_well = end_line(follower) && write_batch(follower);
+    if (unended && follower->ended)
+        well = end_line(follower) && write_batch(follower);
+    if (well)
+        follower->whole = follower->ended || !unended;
     buffer_finish(&follower->line);
     follower->line_overlong = false;
     if (follower->resume.gap && !follower->restarted)
@@ -346,11 +350,11 @@ static void log_done(void *user, int status, const struct error *err)
         finish(follower, PODLOG_TRUNCATED, "the log is longer than is kept");
     else if (follower->broken.code == ERR_IO)
         finish(follower, PODLOG_LOST, follower->broken.text);
-    else if (follower->read_well && follower->ended && follower->gap)
+    else if (well && follower->ended && follower->gap)
         finish(follower, PODLOG_LOST, "some lines were rotated away before they could be read");
-    else if (follower->read_well && follower->ended)
+    else if (well && follower->ended)
         finish(follower, PODLOG_COMPLETE, "");
-    else if (follower->read_well || status == 400)
+    else if (well || status == 400)
         look_again(follower, WAITING_MAX_MS); // its status lags behind, or it has not started
     else
         failed(follower, status, &failure);
@@ -426,12 +430,14 @@ static void read_pod(struct follower *follower, const json_t *pod, bool *started
                       (good && (initial || is(policy, "OnFailure")));
     if (json_int_or(json_at(status, "restartCount", NULL), 0) > 0)
         follower->restarted = true;
+    if (!follower->ended || follower->restarted)
+        follower->whole = false; // more may have come since it was read
 }
 
 static void pod_gone(struct follower *follower)
 {
     // What a deadline or a cancellation ends is deleted at once; the kubelet closes the log before.
-    if (follower->read_well)
+    if (follower->whole)
         finish(follower, PODLOG_COMPLETE, "");
     else
         finish(follower, PODLOG_LOST, "the pod was deleted before its log was read to the end");

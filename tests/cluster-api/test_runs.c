@@ -247,6 +247,7 @@ static void active_run_is_refused_allowed_or_replaced(void **state)
 
     CLEANUP(run_ptr)
     struct run *beside = force("busy", &(struct run_request){.if_active = RUN_ALLOW});
+    run_free(await_state(service, beside->name, RUN_RUNNING)); // its pod is there to be cancelled
     CLEANUP(run_list_finish) struct run_list both = {0};
     assert_ok(run_list(cluster.client, service, 0, &both, &err));
     assert_int_equal(both.count, 2);

@@ -349,7 +349,7 @@ FAULTS = [
           {"log": "create the build's job: 504"}),
     Fault("job-500-although-made", "delivery", by_rule(then(refusal(500, "InternalError")), count=2, **MAKE_JOB),
           {"log": "create the build's job: 500"}),
-    Fault("job-reset", "delivery", by_rule(reset, count=2, **MAKE_JOB), {"build": "waiting .*127.0.0.1"}),
+    Fault("job-reset", "delivery", by_rule(reset, **MAKE_JOB), {"build": "waiting .*127.0.0.1"}),
     Fault("job-reset-although-made", "delivery", by_rule(then(reset), count=1, **MAKE_JOB)),
     Fault("job-never-answered", "delivery", by_rule(then(hang), count=1, **MAKE_JOB),
           {"log": "create the build's job: 127.0.0.1"}, full=True),

@@ -341,7 +341,7 @@ def wrongs(shuffle, seen):
     names = collections.Counter(job["name"] for job in jobs)
     found += [f"Job {name} was made {count} times" for name, count in names.items() if count > 1]
     found += [f"{build['build']} of {build['commit'][:12]} never was to start, but had the Job {build['job']}"
-              for build in shuffle.builds() if build["reason"] == "superseded" and build["job"] in names]
+              for build in shuffle.builds() if build["state"] == build["reason"] == "superseded" and build["job"] in names]
     for recipe in {job["recipe"] for job in jobs}:
         cancelled = [job["cancelled"] for job in jobs if job["recipe"] == recipe]
         if any(one and other for one, other in zip(cancelled, cancelled[1:])):

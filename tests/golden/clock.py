@@ -2,6 +2,7 @@
 now, and a zone is made in which it is 10:12 now. What is then left to change is the date: transcripts
 pretend that it is Tuesday, 24 November 2026."""
 
+import collections
 import datetime
 import re
 import zoneinfo
@@ -19,7 +20,11 @@ class Clock:
         sign = "-" if seconds >= 0 else "+"  # POSIX counts westwards
         seconds = abs(seconds)
         self.tz = f"CET{sign}{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
-        self.told = {}
+        self.told = collections.defaultdict(list)  # text → what it pretends to be: of another year, days have one text
+
+    def tell(self, real, pretended):
+        if pretended not in self.told[real]:
+            self.told[real].append(pretended)
 
     def ago(self, text, sign=1):
         """The RFC 3339 time that was "7h30m" ago."""
@@ -27,8 +32,8 @@ class Clock:
         delta = datetime.timedelta(seconds=sign * seconds)
         real, pretended = self.now - delta, PRETENDED - delta
         stamp = real.strftime("%Y-%m-%dT%H:%M:%SZ")
-        self.told[stamp] = pretended.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        self.told[self.wall(real.astimezone(self.zone))] = pretended.strftime("%d %b %H:%M")
+        self.tell(stamp, pretended.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+        self.tell(self.wall(real.astimezone(self.zone)), pretended.strftime("%d %b %H:%M"))
         return stamp
 
     def ahead(self, text, zone="UTC"):
@@ -37,8 +42,8 @@ class Clock:
         place = zoneinfo.ZoneInfo(zone)
         real = datetime.datetime.strptime(stamp, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
         pretended = PRETENDED + (real - self.now)
-        self.told[real.astimezone(place).strftime(f"%a %H:%M {zone}")] = (
-            pretended.astimezone(place).strftime(f"%a %H:%M {zone}"))
+        self.tell(real.astimezone(place).strftime(f"%a %H:%M {zone}"),
+                  pretended.astimezone(place).strftime(f"%a %H:%M {zone}"))
         return stamp
 
     def wall(self, at):
@@ -49,5 +54,11 @@ class Clock:
         """In one pass: what one time pretends to be may be another one's real text."""
         if not self.told:
             return text
-        real = "|".join(map(re.escape, self.told))
-        return re.sub(real, lambda found: self.told[found.group()], text)
+        seen = collections.Counter()
+
+        def pretended(found):
+            texts = self.told[found.group()]
+            seen[found.group()] += 1
+            return texts[min(seen[found.group()], len(texts)) - 1]
+
+        return re.sub("|".join(map(re.escape, self.told)), pretended, text)

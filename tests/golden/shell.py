@@ -72,7 +72,7 @@ class Shell:
 
     def text(self, raw):
         text = raw.decode(errors="surrogateescape").replace(self.agent.url, "http://127.0.0.1:8081")
-        text = text.replace(str(self.agent.port), "8081")
+        text = re.sub(rf"\b{self.agent.port}\b", "8081", text)
         for pattern, replacement in self.changes:
             text = re.sub(pattern, replacement, text)
         return self.clock.pretend(text)

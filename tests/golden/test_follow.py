@@ -247,7 +247,7 @@ def test_ctrl_c_detaches(shell, agent, clock, golden):
     typed = []
 
     def type_ctrl_c(text, write):
-        if "4211" in text and not typed:
+        if "4211 rows read\r\n" in text and not typed:
             typed.append(write(b"\x03"))
 
     on_terminal = shell.terminal(FOLLOW, type_ctrl_c)

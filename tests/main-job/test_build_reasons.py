@@ -161,7 +161,7 @@ def slow_ones_begin_together(request):
     wanted = {name for item in items for name in item.fixturenames}
     wanted |= {item.callspec.params.get("word") for item in items if hasattr(item, "callspec")}
     # Those whose waiting is looked at while it lasts come last.
-    for name in ("disk", "memory", "slow", "security", "quota", "login", "image", "nodes"):
+    for name in ("disk", "memory", "slow", "nodes", "image", "login", "quota", "security"):
         if name in wanted:
             request.getfixturevalue(name)
 

@@ -67,6 +67,7 @@ class Page:
         return self
 
     def sign_in(self, token="admin", address="#/services"):
+        self.tab.goto("about:blank")  # or the view that stands would be replaced while one types
         self.open(address)
         self.tab.get_by_label("Admin token").fill(TOKENS.get(token, token))
         self.tab.get_by_role("button", name="Sign in").click()

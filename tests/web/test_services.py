@@ -2,6 +2,7 @@
 what happens, also through a lost connection."""
 
 import contextlib
+import datetime
 import re
 import signal
 
@@ -14,7 +15,14 @@ from forwarders import Forwarder
 from places import report, shell
 from waiting import eventually
 
+MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 HOSTILE = "<img src=x onerror=alert(1)> \u202eevil\u202c 'quoted'"
+
+
+def far(months):
+    """A schedule whose next time is the first of the month in so many months, and how the page tells that."""
+    month = (datetime.datetime.now(datetime.timezone.utc).month - 1 + months) % 12
+    return f"0 0 1 {month + 1} *", f"1 {MONTHS[month]}"
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +76,7 @@ def test_counts_filter_and_stay_in_the_address(page, good, bad):
 
 
 def test_search_as_one_types(page, good, bad):
+    expect(page.row(good)).to_be_visible()
     page.tab.keyboard.press("/")
     page.tab.keyboard.type(good.name[:-1].upper())
     expect(page.row(bad)).to_have_count(0)
@@ -173,17 +182,18 @@ def test_signing_out_and_in_again_leads_back(page, good):
 
 
 def test_a_cut_connection_is_said_and_made_good(open_page, agent, place):
-    service = place.service("cut").seen_by(agent)
+    (before, first), (after, then) = far(2), far(4)
+    service = place.service("cut", spec={"schedule": before}).seen_by(agent)
     line = Forwarder(agent.admin)
     with open_page(agent, url=f"http://{line.address}/") as page:
         page.sign_in().is_live()
-        expect(page.row(service).locator(".next")).to_contain_text("1 Jan")
+        expect(page.row(service).locator(".next")).to_contain_text(first)
         line.close()
         expect(page.tab.locator("#connection")).to_contain_text("reconnecting")
-        service.merge(spec={"schedule": "0 0 1 3 *"})
+        service.merge(spec={"schedule": after})
         line.open()
         page.is_live()
-        expect(page.row(service).locator(".next")).to_contain_text("1 Mar")
+        expect(page.row(service).locator(".next")).to_contain_text(then)
     line.close()
 
 
@@ -237,16 +247,17 @@ def test_two_agents_on_one_host(page, agent, place, tmp_path):
 
 
 def test_one_page_too_many_asks_now_and_then(open_page, agent, place):
-    service = place.service("asked").seen_by(agent)
+    (before, first), (after, then) = far(2), far(4)
+    service = place.service("asked", spec={"schedule": before}).seen_by(agent)
     with contextlib.ExitStack() as others:
         while others.enter_context(updates(agent, [("Authorization", f"Bearer {TOKENS['viewer']}")])).status == 200:
             pass
         with open_page(agent) as page:
             page.sign_in()
             expect(page.tab.locator("#connection")).to_contain_text("every 15 s")
-            expect(page.row(service).locator(".next")).to_contain_text("1 Jan")
-            service.merge(spec={"schedule": "0 0 1 4 *"})
-            expect(page.row(service).locator(".next")).to_contain_text("1 Apr")
+            expect(page.row(service).locator(".next")).to_contain_text(first)
+            service.merge(spec={"schedule": after})
+            expect(page.row(service).locator(".next")).to_contain_text(then)
             page.check()
             others.close()
             page.is_live()
@@ -254,16 +265,17 @@ def test_one_page_too_many_asks_now_and_then(open_page, agent, place):
 
 def test_a_silent_agent_is_noticed(page, agent, place):
     """One that neither answers nor hangs up, as behind a broken network."""
-    service = place.service("silent").seen_by(agent)
-    expect(page.row(service).locator(".next")).to_contain_text("1 Jan")
+    (before, first), (after, then) = far(2), far(4)
+    service = place.service("silent", spec={"schedule": before}).seen_by(agent)
+    expect(page.row(service).locator(".next")).to_contain_text(first)
     agent.process.send_signal(signal.SIGSTOP)
     try:
         expect(page.tab.locator("#connection")).to_contain_text("reconnecting", timeout=60_000)
-        service.merge(spec={"schedule": "0 0 1 2 *"})
+        service.merge(spec={"schedule": after})
     finally:
         agent.process.send_signal(signal.SIGCONT)
     page.is_live()
-    expect(page.row(service).locator(".next")).to_contain_text("1 Feb")
+    expect(page.row(service).locator(".next")).to_contain_text(then)
 
 
 def test_hostile_texts_are_only_shown(page, agent, place):

@@ -98,6 +98,7 @@ spec:
     readinessProbe:
       exec: {command: [wget, -q, -O, /dev/null, "http://$REGISTRY_ADDRESS/v2/"]}
       periodSeconds: 1
+      timeoutSeconds: 10
 YAML
     if ! kubectl wait --for=condition=Ready "pod/$pod" --timeout=60s >/dev/null; then
         say "error: no pod becomes Ready that runs busybox and reaches the registry (a firewall?)"

@@ -49,17 +49,11 @@ heartbeat() {
     done
 }
 
-# compile MANIFEST PACKAGE TARGET LDFLAGS [BUILD-OPTION...]: written under another
-# name first, so that an interrupted run leaves no half program; Go's own cache
-# resumes it. With CGO=1 set, C is compiled too.
-compile() {
-    local manifest=$1 package=$2 target=$3 flags=$4 name=${3##*/} begin=$SECONDS
-    local partial="$target.partial" log="$CACHE/$name.log"
-    shift 4
-    number=$((number + 1))
-    [[ ! -x $target ]] || return 0
-    step "$name" "compiling, $number of $total"
-    mkdir -p "${target%/*}"
+# A module that could not be fetched, which another try may mend: an error that tells an address.
+lost_the_network() { grep -v '^go: downloading' "$1" | grep -q 'https\?://'; }
+
+# compile_once [BUILD-OPTION...]: with the variables of compile, whose part it is.
+compile_once() {
     (
         cd "$HERE/$manifest" || exit
         GOTOOLCHAIN=local CGO_ENABLED="${CGO:-0}" GOWORK=off GOFLAGS='-mod=readonly -buildvcs=false' \
@@ -69,11 +63,28 @@ compile() {
     # An asynchronous command ignores Ctrl-C, so it is ended here.
     trap 'kill -TERM '$build' 2>/dev/null; exit 130' INT TERM HUP
     heartbeat "$build" "$log" "$name"
-    if ! wait "$build"; then
+    wait "$build"
+}
+
+# compile MANIFEST PACKAGE TARGET LDFLAGS [BUILD-OPTION...]: written under another
+# name first, so that an interrupted run leaves no half program; Go's own cache
+# resumes it. With CGO=1 set, C is compiled too.
+compile() {
+    local manifest=$1 package=$2 target=$3 flags=$4 name=${3##*/} begin=$SECONDS
+    local partial="$target.partial" log="$CACHE/$name.log" tries=3
+    shift 4
+    number=$((number + 1))
+    [[ ! -x $target ]] || return 0
+    step "$name" "compiling, $number of $total"
+    mkdir -p "${target%/*}"
+    until compile_once "$@"; do
         say "error: $name could not be compiled:"
         grep -v '^go: downloading' "$log" | tail -n 20 >&2
-        exit 1
-    fi
+        tries=$((tries - 1))
+        if ((tries == 0)) || ! lost_the_network "$log"; then exit 1; fi
+        step "$name" 'once more, in five seconds'
+        sleep 5
+    done
     trap 'exit 130' INT TERM HUP
     mv -f "$partial" "$target"
     rm -f "$log"

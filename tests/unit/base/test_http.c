@@ -845,7 +845,7 @@ static void test_stream_ends(void **state)
         {"/torn", 0, false, ERR_UNAVAILABLE, 200},
         {"/torn-chunk", 0, false, ERR_UNAVAILABLE, 200},
         {"/nothing", 0, false, ERR_UNAVAILABLE, 0},
-        {"/head-then-silence", 100, false, ERR_TIMEOUT, 200},
+        {"/head-then-silence", 1000, false, ERR_TIMEOUT, 200},
         {"/silence", 100, false, ERR_TIMEOUT, 0},
         {"/huge-head", 0, false, ERR_TOO_LARGE, 200},
         {"/ok", 0, true, ERR_CANCELLED, 200},
@@ -933,8 +933,8 @@ static void test_timers(void **state)
     struct http_loop *loop = http_loop_create();
     char a[] = "a", b[] = "b", c[] = "c", d[] = "d";
     http_loop_after(loop, 60000, note_call, d);
-    http_loop_after(loop, 80, note_call, c);
-    http_loop_after(loop, 40, note_call, b);
+    http_loop_after(loop, 800, note_call, c);
+    http_loop_after(loop, 400, note_call, b);
     http_loop_after(loop, 0, note_call, a);
     pthread_mutex_lock(&calls.mutex);
     while (strlen(calls.order) < 3)

@@ -140,8 +140,8 @@ static void note_refused(struct server_request *req, int status, const char *det
     (void)user;
     assert_non_null(server_path(req));
     assert_non_null(detail);
-    atomic_fetch_add(&refused_count, 1);
     last_refused = status;
+    atomic_fetch_add(&refused_count, 1);
 }
 
 // --- streams ---
@@ -850,10 +850,11 @@ static void test_idle_connections_are_closed(void **state)
 {
     (void)state;
     int64_t start = mono_now().ms;
-    int silent = dial(), idle = dial();
+    int idle = dial();
     struct answer answer = ask_on(idle, "GET /echo HTTP/1.1\r\n" HOST "\r\n");
     assert_int_equal(answer.status, 200);
     done(&answer);
+    int silent = dial();
     assert_true(closes_within(silent, PATIENCE));
     assert_true(closes_within(idle, PATIENCE));
     assert_in_range(mono_now().ms - start, REQUEST_MS - 50, REQUEST_MS + 3000);

@@ -160,22 +160,31 @@ static bool have_registry;
 static int open_port, basic_port, token_port, tls_port, login_port;
 static char digest[IMAGE_DIGEST_SIZE];
 
-// All keep their images in one directory.
-static void start_registry(const char *name, int *port, const char *tls, const char *auth)
+// All at once, so that no two are the same.
+static void pick_ports(int *const ports[], size_t count)
 {
-    close(socket_on_free_port(false, port));
+    int sockets[8];
+    assert_true(count <= sizeof sockets / sizeof sockets[0]);
+    for (size_t i = 0; i < count; i++)
+        sockets[i] = socket_on_free_port(false, ports[i]);
+    for (size_t i = 0; i < count; i++)
+        close(sockets[i]);
+}
+
+// All keep their images in one directory.
+static void start_registry(const char *name, int port, const char *tls, const char *auth)
+{
     write_text(
         name,
         "version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: %s/images}}\n"
         "http: {addr: \"127.0.0.1:%d\", secret: x%s}\n%s",
-        workspace, *port, tls, auth);
+        workspace, port, tls, auth);
     start("docker-registry", (const char *const[]){"docker-registry", "serve", name, NULL});
 }
 
 // Where tokens are given: a file behind a login.
 static void start_login_server(void)
 {
-    close(socket_on_free_port(false, &login_port));
     write_text(
         "lighttpd.conf",
         "server.modules = (\"mod_auth\", \"mod_authn_file\")\nserver.bind = \"127.0.0.1\"\n"
@@ -245,6 +254,9 @@ static int servers_start(void **state)
        "cert.pem -subj /CN=localhost -addext subjectAltName=DNS:localhost 2>openssl.log");
     write_text("htpasswd", // bcrypt of "correct horse"
                "builder:$2y$05$abcdefghijklmnopqrstuuHNbAKRhpaujgo33bRWs.NLUTJO3lOy2\n");
+    int *const ports[] = {&login_port, &open_port, &basic_port, &token_port, &tls_port};
+    size_t count = sizeof ports / sizeof ports[0];
+    pick_ports(ports, count);
     start_login_server();
     char *token =
         xasprintf("auth: {token: {realm: \"http://127.0.0.1:%d/token\", service: registry, "
@@ -253,16 +265,15 @@ static int servers_start(void **state)
     char *tls =
         xasprintf(", tls: {certificate: %s/cert.pem, key: %s/key.pem}", workspace, workspace);
     char *basic = xasprintf("auth: {htpasswd: {realm: x, path: %s/htpasswd}}\n", workspace);
-    start_registry("open.yml", &open_port, "", "");
-    start_registry("basic.yml", &basic_port, "", basic);
-    start_registry("token.yml", &token_port, "", token);
-    start_registry("tls.yml", &tls_port, tls, token);
+    start_registry("open.yml", open_port, "", "");
+    start_registry("basic.yml", basic_port, "", basic);
+    start_registry("token.yml", token_port, "", token);
+    start_registry("tls.yml", tls_port, tls, token);
     free(token);
     free(tls);
     free(basic);
-    const int ports[] = {login_port, open_port, basic_port, token_port, tls_port};
-    for (size_t i = 0; i < sizeof ports / sizeof ports[0]; i++)
-        wait_until_it_answers(ports[i]);
+    for (size_t i = 0; i < count; i++)
+        wait_until_it_answers(*ports[i]);
     push_an_image();
     return 0;
 }

@@ -322,11 +322,8 @@ static void plugin_is_run_once_until_refused(void **state)
 static void plugin_is_run_again_before_the_expiry(void **state)
 {
     (void)state;
-    char soon[RFC3339_SIZE];
-    wall_format((struct wall_time){wall_now().ms + 7000}, false, soon);
-    CLEANUP(free_ptr)
-    char *status = xasprintf("{\"token\": \"t-$N\", \"expirationTimestamp\": \"%s\"}", soon);
-    put_plugin(status);
+    put_plugin("{\"token\": \"t-$N\", "
+               "\"expirationTimestamp\": \"$(date -u -d '+7 seconds' +%FT%TZ)\"}");
     struct kube_access *access = must_open(CLUSTER, PLUGIN(""));
     assert_authorization(access, "Authorization: Bearer t-1");
     struct mono_time deadline = mono_after(20000);

@@ -139,6 +139,32 @@ static void deleted_pod_ends_the_log(void **state)
     static const struct step other[] = {
         STEP(GET_POD, OK "{\"metadata\":{\"uid\":\"another\"},\"spec\":{},\"status\":{}}"),
     };
+    // Its log had been read when the container ended; only the look after that came too late.
+    static const struct step read[] = {
+        STEP(GET_POD, RUNNING),
+        STEP(GET_LOG "follow=true", OK LINE("10", "one")),
+        STEP(GET_POD, ENDED),
+        STEP(GET_LOG "follow=false", ANSWER("404 Not Found", "X-A: b")),
+        STEP(GET_POD, ANSWER("404 Not Found", "X-A: b")),
+    };
+    static const struct step unended[] = {
+        STEP(GET_POD, RUNNING),
+        STEP(GET_LOG "follow=true", OK LINE("10", "one") "2026-11-24T08:01:11.5Z tw"),
+        STEP(GET_POD, ANSWER("404 Not Found", "X-A: b")),
+    };
+    static const struct step restarted[] = {
+        STEP(GET_POD, RUNNING),
+        STEP(GET_LOG "follow=true", OK LINE("10", "one")),
+        STEP(GET_POD, RUNNING),
+        STEP(GET_LOG "follow=true", ANSWER("404 Not Found", "X-A: b")),
+        STEP(GET_POD, ANSWER("404 Not Found", "X-A: b")),
+    };
+    BEGIN("", read);
+    expect("one\n", PODLOG_COMPLETE, "", 5);
+    BEGIN("", unended);
+    expect("one\n", PODLOG_LOST, "the pod was deleted before its log was read to the end", 3);
+    BEGIN("", restarted);
+    expect("one\n", PODLOG_LOST, "the pod was deleted before its log was read to the end", 5);
     BEGIN("", lost);
     expect("one\n", PODLOG_LOST, "the pod was deleted before its log was read to the end", 3);
     BEGIN("", other);
