@@ -390,13 +390,19 @@ static const struct run_attempt *last_attempt(const struct run *run)
     return run->attempt_count ? &run->attempts[run->attempt_count - 1] : NULL;
 }
 
-static void read_failure(struct run *run, const json_t *failed)
+static void read_failure(struct run *run, const json_t *job, const json_t *failed)
 {
     char reason[REASON_MAX];
     const char *word = json_text_at(failed, "reason", NULL);
     const struct run_attempt *last = last_attempt(run);
+    struct wall_time deleted = json_time(json_at(job, "metadata", "deletionTimestamp", NULL));
     run->state = RUN_FAILED;
     run->finished = json_time(json_at(failed, "lastTransitionTime", NULL));
+    // The Job controller may count the pods that go with their Job as failed.
+    if (deleted.ms > 0 && deleted.ms < run->finished.ms) {
+        text_field_set(&run->reason, RUN_REASON_CANCELLED);
+        return;
+    }
     if (is(word, "BackoffLimitExceeded") && last && *last->reason) {
         text_field_set(&run->reason, last->reason);
         return;
@@ -432,7 +438,7 @@ static void read_state(struct run *run, const json_t *job)
     const json_t *complete = json_condition(job, "Complete");
     run->started = json_time(json_at(job, "status", "startTime", NULL));
     if (failed) {
-        read_failure(run, failed);
+        read_failure(run, job, failed);
     } else if (complete) {
         run->state = RUN_SUCCEEDED;
         run->finished = json_time(json_at(job, "status", "completionTime", NULL));
@@ -481,7 +487,6 @@ bool run_from_json(const json_t *job, const json_t *pods, const struct service *
     text_field_set(&run->service, service->name);
     text_field_set(&run->image, json_text_at(container, "image", NULL));
     run->created = json_time(json_at(job, "metadata", "creationTimestamp", NULL));
-    run->being_deleted = json_at(job, "metadata", "deletionTimestamp", NULL) != NULL;
     run->backoff_limit = (int)json_int_or(json_at(job, "spec", "backoffLimit", NULL), 6);
     read_origin(run, job, service);
     read_attempts(run, pods, container_name);

@@ -71,11 +71,13 @@ struct run {
     struct wall_time created;
     struct wall_time started;
     struct wall_time finished;
-    bool being_deleted;
     int backoff_limit;            // retries after the first attempt
     struct run_attempt *attempts; // oldest first
     size_t attempt_count;
 };
+
+// The reason of a run whose Job was deleted before it was over.
+#define RUN_REASON_CANCELLED "cancelled: its Job was deleted"
 
 struct run_list {
     struct run **items; // newest first

@@ -124,8 +124,7 @@ static json_t *first_run(const struct admin *admin, const struct service *servic
     struct error err;
     if (!*service->first_run_due)
         return json_null();
-    if (!pipeline_first_run(admin->pipeline, service->namespace_, service->name, &created, &err) &&
-        !*created.active)
+    if (!pipeline_first_run(admin->pipeline, service, &created, &err) && !*created.active)
         log_line(LOG_WARNING, "the first run will be tried again", "service", service->name,
                  "namespace", service->namespace_, "error", err.text, NULL);
     if (created.run)

@@ -137,9 +137,10 @@ bool pipeline_head_untold(const struct pipeline *pipeline, const struct service 
 bool pipeline_ask_head(struct pipeline *pipeline, const struct service *service,
                        struct mono_time deadline, char reason[static PIPELINE_REASON_SIZE],
                        struct error *err) MUST_CHECK;
-// Makes the first run that is due, once for all agents, and takes its mark away; out->run stays
-// NULL when none is due. Errors and `out` as run_create(). Blocks.
-bool pipeline_first_run(struct pipeline *pipeline, const char *namespace_, const char *name,
+// Makes the first run that is due by `known`, once for all agents, and takes its mark away; the one
+// that was made meanwhile is found. out->run stays NULL when none is due any more. Errors and `out`
+// as run_create(). Blocks.
+bool pipeline_first_run(struct pipeline *pipeline, const struct service *known,
                         struct run_created *out, struct error *err) MUST_CHECK;
 // The image that it has, as a row of its history. `replaced`: it had another one before.
 void pipeline_service_image(const struct pipeline *pipeline, const struct service *service,

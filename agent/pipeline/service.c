@@ -31,16 +31,33 @@ void service_wake(struct pipeline *pipeline, const struct service *service)
     work_queue_add(pipeline->queue, key);
 }
 
-bool pipeline_first_run(struct pipeline *pipeline, const char *namespace_, const char *name,
+static char *first_run_key(const struct service *service)
+{
+    return xasprintf("first run: %.200s", service->first_run_due);
+}
+
+// The run that somebody else made while `service`, in which it was due, was on its way to us.
+static bool find_first_run(struct pipeline *pipeline, const struct service *service,
+                           struct run_created *out, struct error *err)
+{
+    char name[RUN_NAME_SIZE];
+    CLEANUP(free_ptr) char *key = first_run_key(service);
+    run_name(service->name, service->uid, key, name);
+    out->existed = run_get(pipeline->parts.kube, service, name, &out->run, err);
+    return out->existed || err->code == ERR_NOT_FOUND;
+}
+
+bool pipeline_first_run(struct pipeline *pipeline, const struct service *known,
                         struct run_created *out, struct error *err)
 {
     CLEANUP(service_ptr) const struct service *service = NULL;
+    const char *namespace_ = known->namespace_, *name = known->name;
     *out = (struct run_created){0};
     if (!cronjob_get(pipeline->parts.kube, namespace_, name, &service, err))
         return false;
     if (!first_run_is_due(service))
-        return true;
-    CLEANUP(free_ptr) char *key = xasprintf("first run: %.200s", service->first_run_due);
+        return find_first_run(pipeline, known, out, err);
+    CLEANUP(free_ptr) char *key = first_run_key(service);
     struct run_request request = {
         .kind = RUN_FIRST,
         .if_active = strcmp(service->concurrency, "Allow") == 0 ? RUN_ALLOW : RUN_REFUSE,
@@ -64,7 +81,7 @@ static struct reconciled make_first_run(struct pipeline *pipeline, const struct 
                                         struct error *err)
 {
     struct run_created created;
-    bool made = pipeline_first_run(pipeline, service->namespace_, service->name, &created, err);
+    bool made = pipeline_first_run(pipeline, service, &created, err);
     run_free(created.run);
     json_decref(created.warnings);
     if (made)

@@ -241,7 +241,7 @@ static void cancel_run(struct run *run, const struct run *before)
         run->finished = before->finished;
         return;
     }
-    end_run(run, RUN_FAILED, "cancelled: its Job was deleted");
+    end_run(run, RUN_FAILED, RUN_REASON_CANCELLED);
 }
 
 static void find_commit(struct recorder *recorder, struct run *run)

@@ -201,7 +201,7 @@ def test_each_attempt_has_its_log(keeper, history_place):
 def test_reasons(keeper, history_place):
     """In words, also when nothing of it is left."""
     make = lambda word, script="true", **more: history_place.service(word, container=shell(script, **more))
-    hungry = make("hungry", "exec /bin/busybox tail /dev/zero", resources={"limits": {"memory": "16Mi"}})
+    hungry = make("hungry", "sleep 1; exec /bin/busybox tail /dev/zero", resources={"limits": {"memory": "16Mi"}})
     pull = history_place.service("pull", image=f"{history_place.cluster.registry}/no/such:image")
     nowhere = history_place.service("nowhere", container=shell("true"), template={"nodeSelector": {"no": "such"}})
     wanted = {hungry: "out of memory (16Mi)", pull: "image cannot be pulled", nowhere: "unschedulable: "}

@@ -218,7 +218,7 @@ def test_builds_wait_for_their_turn_and_a_busy_repository_for_itself(agent_with)
     def waits(word, setting, before=""):
         def told():
             build = reaches(word, "waiting")
-            return build if setting in (build["detail"] or "") and build["detail"].endswith(before) else None
+            return build if (build["detail"] or "").endswith(f"({setting}){before}") else None
         build = eventually(told, f"{word} waits for {setting}")
         assert build["reason"] == "queued"
         assert build["detail"] in agent.cli("builds")[0]
@@ -233,7 +233,7 @@ def test_builds_wait_for_their_turn_and_a_busy_repository_for_itself(agent_with)
     push("other", other, "main")  # goes past those two
     reaches("other", "running")
     push("third", third, "main")
-    waits("third", "(builds.maxConcurrent)", "; 2 came before it")
+    waits("third", "builds.maxConcurrent", "; 2 came before it")
     # The one of the other repository ends: the two of the busy one have no use for its place.
     held.let_go("other")
     reaches("third", "running")

@@ -1,5 +1,6 @@
 """A repository of 200 MB with 20,000 files and 2,000 commits: fetched, packed, brought to the pod and built."""
 
+import contextlib
 import pathlib
 import random
 import subprocess
@@ -67,8 +68,9 @@ class Peak(threading.Thread):
     def run(self):
         while not self.ended.wait(0.05):
             for child in pathlib.Path(f"/proc/{self.parent}/task").glob("*/children"):
-                for pid in child.read_text().split():
-                    self.look(pathlib.Path(f"/proc/{pid}/status"))
+                with contextlib.suppress(OSError):  # the thread has ended
+                    for pid in child.read_text().split():
+                        self.look(pathlib.Path(f"/proc/{pid}/status"))
 
     def look(self, status):
         try:

@@ -52,7 +52,7 @@ class Patient(Agent):
         kubeconfig = place.account.write(place.directory / "kubeconfig-cut", f"https://{self.kubernetes.address}",
                                          **{"tls-server-name": host})
         self.registry = Forwarder(place.cluster.registry, place.cluster.host_address)  # builds go this way as well
-        super().__init__(place, place.directory, sweep={"interval": "3s"}, git={"helper": str(helper)},
+        super().__init__(place, place.directory, sweep={"interval": "3s"}, git={"helper": str(helper), "timeout": "10s"},
                          kubernetes={"kubeconfig": str(kubeconfig)})
         self.config["registries"].append({"host": self.registry.address, "plainHttp": True})
         self.config["allow"][0]["images"].append(self.registry.address)
@@ -285,7 +285,7 @@ def test_job_deleted_during_the_build(agent, place):
     delivery = agent.accept(push_of(repository, commit))
     first = agent.build_reaches(repository, commit, "running")
     log = f"/v1/builds/{first['build']}/logs"
-    eventually(lambda: "sleep" in agent.api("GET", log).text, "there is a log")
+    eventually(lambda: (agent.api("GET", f"{log}?search=sleep").json or {}).get("matches"), "there is a log")
     place.cluster.delete("jobs", place.builds_namespace, first["job"])
     agent.outcome_of(delivery, "deployed")
     [found] = agent.builds_of(repository)

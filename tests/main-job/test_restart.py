@@ -255,9 +255,13 @@ def test_no_child_is_left_of_a_killed_agent(mortal, own_place):
         repository = own_place.repository("silent")
         repository.url = f"http://127.0.0.1:{silent.getsockname()[1]}/acme/silent.git"
         service = own_place.service("silent", repository=repository).seen_by(mortal)
-        [child] = eventually(lambda: children_of(mortal.process.pid), "a Git child waits")
+        silent.settimeout(60)
+        connection, _ = silent.accept()  # a child waits for what the remote says
+        children = children_of(mortal.process.pid)
+        assert children
         mortal.kill()
-        eventually(lambda: not os.path.exists(f"/proc/{child}"), "its child is gone")
+        eventually(lambda: not any(os.path.exists(f"/proc/{child}") for child in children), "its children are gone")
+        connection.close()
         service.delete()
     mortal.start()
 

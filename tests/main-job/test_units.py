@@ -116,8 +116,8 @@ class Sender(threading.Thread):
     def run(self):
         connection = None
         while not self.enough.is_set() and not self.faults:
-            connection = self.fresh(connection)
             delivery = ping()
+            connection = self.fresh(connection)
             try:
                 connection.request("POST", delivery.path, delivery.body, dict(delivery.headers))
                 response = connection.getresponse()

@@ -206,6 +206,21 @@ static void reasons(void **state)
     }
 }
 
+// The metadata goes on behind the annotations.
+#define DELETED(time) "},'deletionTimestamp':'2026-11-24T" time "Z','labels':{"
+
+static void pods_that_go_with_their_job_are_no_failure(void **state)
+{
+    (void)state;
+    static const char status[] = FAILED("BackoffLimitExceeded", "Job has reached its limit");
+    static const char pod[] = POD("a", "01", TERMINATED("137", ""));
+    CLEANUP(run_ptr) struct run *cancelled = run_of(DELETED("08:00:30"), "h/m:2", status, pod);
+    assert_int_equal(cancelled->state, RUN_FAILED);
+    assert_string_equal(cancelled->reason, RUN_REASON_CANCELLED);
+    CLEANUP(run_ptr) struct run *tidied = run_of(DELETED("08:30:00"), "h/m:2", status, pod);
+    assert_string_equal(tidied->reason, "exit 137");
+}
+
 static void other_objects_are_refused(void **state)
 {
     (void)state;
@@ -258,6 +273,7 @@ int main(void)
         cmocka_unit_test(commit_is_told_when_it_is_known),
         cmocka_unit_test(attempts_are_in_order),
         cmocka_unit_test(reasons),
+        cmocka_unit_test(pods_that_go_with_their_job_are_no_failure),
         cmocka_unit_test(other_objects_are_refused),
         cmocka_unit_test(names),
         cmocka_unit_test(if_active_words),
