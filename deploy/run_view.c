@@ -395,11 +395,14 @@ static void read_failure(struct run *run, const json_t *job, const json_t *faile
     char reason[REASON_MAX];
     const char *word = json_text_at(failed, "reason", NULL);
     const struct run_attempt *last = last_attempt(run);
+    const json_t *target = json_condition(job, "FailureTarget"); // when that was decided
+    struct wall_time decided =
+        json_time(json_at(target ? target : failed, "lastTransitionTime", NULL));
     struct wall_time deleted = json_time(json_at(job, "metadata", "deletionTimestamp", NULL));
     run->state = RUN_FAILED;
     run->finished = json_time(json_at(failed, "lastTransitionTime", NULL));
     // The Job controller may count the pods that go with their Job as failed.
-    if (deleted.ms > 0 && deleted.ms < run->finished.ms) {
+    if (deleted.ms > 0 && deleted.ms <= decided.ms) {
         text_field_set(&run->reason, RUN_REASON_CANCELLED);
         return;
     }

@@ -100,9 +100,9 @@ static bool pods_item(void *user, const json_t *object)
     return json_array_size(user) < PODS_MAX;
 }
 
-// The pods of up to JOBS_AT_ONCE Jobs.
+// The pods of up to JOBS_AT_ONCE Jobs. `timeout_ms` as kube_list() has it.
 static bool list_pods(struct kube_client *client, const char *namespace_, json_t *const jobs[],
-                      size_t count, json_t **out, struct error *err)
+                      size_t count, int64_t timeout_ms, json_t **out, struct error *err)
 {
     static const struct kube_list_events events = {pods_clear, pods_item};
     CLEANUP(buffer_finish) struct buffer selector = {0};
@@ -117,7 +117,8 @@ static bool list_pods(struct kube_client *client, const char *namespace_, json_t
         return false;
     struct kube_request request = {.resource = &KUBE_PODS,
                                    .namespace_ = namespace_,
-                                   .query = {{"labelSelector", buffer_text(&selector)}}};
+                                   .query = {{"labelSelector", buffer_text(&selector)}},
+                                   .timeout_ms = timeout_ms};
     if (!kube_list(client, &request, &events, pods, err))
         return false;
     *out = TAKE(pods);
@@ -136,7 +137,7 @@ static bool project(struct kube_client *client, const struct service *service, j
                     size_t count, struct run_list *out, struct error *err)
 {
     CLEANUP(json_ptr) json_t *pods = NULL;
-    if (!list_pods(client, service->namespace_, jobs, count, &pods, err))
+    if (!list_pods(client, service->namespace_, jobs, count, 0, &pods, err))
         return false;
     for (size_t i = 0; i < count; i++) {
         if (!run_from_json(jobs[i], pods, service, &out->items[out->count], err))
@@ -200,7 +201,7 @@ static bool view(struct kube_client *client, const struct service *service, json
                  struct run **out, struct error *err)
 {
     CLEANUP(json_ptr) json_t *pods = NULL;
-    return list_pods(client, service->namespace_, &job, 1, &pods, err) &&
+    return list_pods(client, service->namespace_, &job, 1, 0, &pods, err) &&
            run_from_json(job, pods, service, out, err);
 }
 
@@ -405,40 +406,51 @@ static bool find_earlier(const struct creation *creation, json_t **out, struct e
     return true;
 }
 
-// Whether the Job and its pods are: one that the Job controller made last may outlive the Job by a
-// moment, unseen by the garbage collector.
-static bool is_gone(const struct creation *creation, json_t *job, bool *gone, struct error *err)
+static bool job_is_there(const struct creation *creation, const json_t *job, bool *there,
+                         struct error *err)
 {
-    const char *namespace_ = creation->service->namespace_;
     const char *name = json_text_at(job, "metadata", "name", NULL);
     const char *uid = json_text_at(job, "metadata", "uid", NULL);
     CLEANUP(json_ptr) json_t *now = NULL;
-    CLEANUP(json_ptr) json_t *pods = NULL;
     struct error failure = {.code = ERR_NONE};
-    *gone = false;
-    if (!get_job(creation->client, namespace_, name, &now, &failure) &&
+    if (!get_job(creation->client, creation->service->namespace_, name, &now, &failure) &&
         failure.code != ERR_NOT_FOUND)
         return error_set(err, failure.code, "%s", failure.text);
-    if (now && strcmp(json_text_at(now, "metadata", "uid", NULL), uid) == 0)
-        return true;
-    if (!list_pods(creation->client, namespace_, &job, 1, &pods, err))
-        return false;
-    *gone = json_array_size(pods) == 0;
+    *there = now && strcmp(json_text_at(now, "metadata", "uid", NULL), uid) == 0;
     return true;
 }
 
+// Of a Job that is gone: a pod that the Job controller made last may outlive it by a moment, unseen
+// by the garbage collector.
+static bool pods_are_there(const struct creation *creation, json_t *job)
+{
+    const char *uid = json_text_at(job, "metadata", "uid", NULL);
+    CLEANUP(json_ptr) json_t *pods = NULL;
+    struct error err;
+    if (!list_pods(creation->client, creation->service->namespace_, &job, 1,
+                   KUBE_TIMEOUT_MS_DEFAULT, &pods, &err))
+        return err.code != ERR_FORBIDDEN; // who may not look does not wait
+    size_t i;
+    json_t *pod;
+    json_array_foreach(pods, i, pod) if (job_is_controlled_by(pod, uid)) return true;
+    return false;
+}
+
+// Waits until the Job and its pods are gone; one request at a time, so that the deadline holds.
 static bool wait_gone(const struct creation *creation, json_t *job, struct mono_time deadline,
                       struct error *err)
 {
-    for (bool gone;;) {
-        if (!is_gone(creation, job, &gone, err))
+    for (bool there = true;;) {
+        bool was_there = there;
+        if (there && !job_is_there(creation, job, &there, err))
             return false;
-        if (gone)
+        if (!was_there && !pods_are_there(creation, job))
             return true;
         if (mono_past(deadline))
             return error_set(err, ERR_TIMEOUT, "run %s is still being deleted",
                              json_text_at(job, "metadata", "name", NULL));
-        mono_sleep(GONE_POLL_MS);
+        if (was_there == there)
+            mono_sleep(GONE_POLL_MS);
     }
 }
 

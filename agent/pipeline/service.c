@@ -36,15 +36,16 @@ static char *first_run_key(const struct service *service)
     return xasprintf("first run: %.200s", service->first_run_due);
 }
 
-// The run that somebody else made while `service`, in which it was due, was on its way to us.
-static bool find_first_run(struct pipeline *pipeline, const struct service *service,
-                           struct run_created *out, struct error *err)
+// The run that somebody else made while `service`, in which it was due, was on its way to us; if it
+// can be had.
+static void find_first_run(struct pipeline *pipeline, const struct service *service,
+                           struct run_created *out)
 {
     char name[RUN_NAME_SIZE];
+    struct error err;
     CLEANUP(free_ptr) char *key = first_run_key(service);
     run_name(service->name, service->uid, key, name);
-    out->existed = run_get(pipeline->parts.kube, service, name, &out->run, err);
-    return out->existed || err->code == ERR_NOT_FOUND;
+    out->existed = run_get(pipeline->parts.kube, service, name, &out->run, &err);
 }
 
 bool pipeline_first_run(struct pipeline *pipeline, const struct service *known,
@@ -55,8 +56,10 @@ bool pipeline_first_run(struct pipeline *pipeline, const struct service *known,
     *out = (struct run_created){0};
     if (!cronjob_get(pipeline->parts.kube, namespace_, name, &service, err))
         return false;
-    if (!first_run_is_due(service))
-        return find_first_run(pipeline, known, out, err);
+    if (!first_run_is_due(service)) {
+        find_first_run(pipeline, known, out);
+        return true;
+    }
     CLEANUP(free_ptr) char *key = first_run_key(service);
     struct run_request request = {
         .kind = RUN_FIRST,

@@ -18,6 +18,7 @@
 #define TRAILER_ROOM   ((uint64_t)1024)
 #define REFUSAL_MAX    ((size_t)64 << 10)
 #define LINE_CUT       " [line cut]"
+#define ROTATED_AWAY   "some lines were rotated away before they could be read"
 
 // Follows one log: asks for the pod, then for the log, and again, until the pod has ended and a log
 // that was asked for after that has been read well. All but `file` belongs to the loop's thread.
@@ -333,12 +334,14 @@ static void log_done(void *user, int status, const struct error *err)
     if (status == 401)
         kube_access_rejected(kube_client_access(follower->hub->client), follower->generation);
     bool well = judge_log(follower, err, &failure);
-    bool unended = well && follower->line.len > 0;
+    bool unended = follower->status == 200 && follower->line.len > 0;
     // A last line without a newline is whole when nothing can follow.
-    if (unended && follower->ended)
+    if (well && unended && follower->ended) {
         well = end_line(follower) && write_batch(follower);
-    if (well)
-        follower->whole = follower->ended || !unended;
+        unended = !well;
+    }
+    if (well || unended)
+        follower->whole = !unended;
     buffer_finish(&follower->line);
     follower->line_overlong = false;
     if (follower->resume.gap && !follower->restarted)
@@ -351,7 +354,7 @@ static void log_done(void *user, int status, const struct error *err)
     else if (follower->broken.code == ERR_IO)
         finish(follower, PODLOG_LOST, follower->broken.text);
     else if (well && follower->ended && follower->gap)
-        finish(follower, PODLOG_LOST, "some lines were rotated away before they could be read");
+        finish(follower, PODLOG_LOST, ROTATED_AWAY);
     else if (well && follower->ended)
         finish(follower, PODLOG_COMPLETE, "");
     else if (well || status == 400)
@@ -437,7 +440,9 @@ static void read_pod(struct follower *follower, const json_t *pod, bool *started
 static void pod_gone(struct follower *follower)
 {
     // What a deadline or a cancellation ends is deleted at once; the kubelet closes the log before.
-    if (follower->whole)
+    if (follower->whole && follower->gap)
+        finish(follower, PODLOG_LOST, ROTATED_AWAY);
+    else if (follower->whole)
         finish(follower, PODLOG_COMPLETE, "");
     else
         finish(follower, PODLOG_LOST, "the pod was deleted before its log was read to the end");

@@ -499,8 +499,9 @@ def mirrors_cleared(case):
     case.deploy()
     for name in ("mirrors", "contexts", "ssh"):
         path = case.agent.directory / "state" / name
-        while path.exists():  # the agent may remove something of it meanwhile
-            shutil.rmtree(path, ignore_errors=True)
+        assert path.exists()
+        # The agent may remove something of it meanwhile.
+        eventually(lambda: shutil.rmtree(path, ignore_errors=True) or not path.exists(), f"{name} is gone")
     case.push()
     yield
 

@@ -113,7 +113,7 @@ def test_container_that_is_gone_when_its_image_is_built(agent, place, pod_of):
     assert images(service) == {"report": OLD, "side": "b"}
     service.merge(metadata={"annotations": {"cronwright.io/container": "report"}})
     listed = lambda: agent.get(f"/v1/services?namespace={service.namespace}")["services"]
-    eventually(lambda: all(row["problem"] is None for row in listed() if row["name"] == service.name),
+    eventually(lambda: [None] == [row["problem"] for row in listed() if row["name"] == service.name],
                "the agent has seen the new name")
     agent.accept(delivery)  # a redelivery of one that failed
     agent.outcome_of(delivery, "deployed")

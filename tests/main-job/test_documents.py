@@ -249,10 +249,10 @@ def test_two_requests_at_once_make_one(agent, home):
     answers = []
 
     def make():
-        def answer():
+        def answered():
             answer = agent.api("POST", "/v1/services", given)
-            return answer if answer.status != 409 else None  # "another request is just at work"
-        answers.append(eventually(answer, "its turn comes"))
+            return None if answer.status == 409 and "another request" in answer.json["detail"] else answer
+        answers.append(eventually(answered, "its turn comes"))
     threads = [threading.Thread(target=make) for _ in range(6)]
     for thread in threads:
         thread.start()

@@ -257,11 +257,11 @@ def test_no_child_is_left_of_a_killed_agent(mortal, own_place):
         service = own_place.service("silent", repository=repository).seen_by(mortal)
         silent.settimeout(60)
         connection, _ = silent.accept()  # a child waits for what the remote says
-        children = children_of(mortal.process.pid)
-        assert children
-        mortal.kill()
-        eventually(lambda: not any(os.path.exists(f"/proc/{child}") for child in children), "its children are gone")
-        connection.close()
+        with connection:
+            children = children_of(mortal.process.pid)
+            assert children
+            mortal.kill()
+            eventually(lambda: not any(os.path.exists(f"/proc/{child}") for child in children), "its children are gone")
         service.delete()
     mortal.start()
 

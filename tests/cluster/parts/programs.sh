@@ -50,7 +50,7 @@ heartbeat() {
 }
 
 # A module that could not be fetched, which another try may mend: an error that tells an address.
-lost_the_network() { grep -v '^go: downloading' "$1" | grep -q 'https\?://'; }
+lost_the_network() { grep -v '^go: downloading' "$1" | grep 'https\?://' >/dev/null; }
 
 # compile_once [BUILD-OPTION...]: with the variables of compile, whose part it is.
 compile_once() {
@@ -82,6 +82,7 @@ compile() {
         grep -v '^go: downloading' "$log" | tail -n 20 >&2
         tries=$((tries - 1))
         if ((tries == 0)) || ! lost_the_network "$log"; then exit 1; fi
+        trap 'exit 130' INT TERM HUP
         step "$name" 'once more, in five seconds'
         sleep 5
     done

@@ -217,6 +217,15 @@ static void pods_that_go_with_their_job_are_no_failure(void **state)
     CLEANUP(run_ptr) struct run *cancelled = run_of(DELETED("08:00:30"), "h/m:2", status, pod);
     assert_int_equal(cancelled->state, RUN_FAILED);
     assert_string_equal(cancelled->reason, RUN_REASON_CANCELLED);
+    CLEANUP(run_ptr) struct run *at_once = run_of(DELETED("08:01:00"), "h/m:2", status, pod);
+    assert_string_equal(at_once->reason, RUN_REASON_CANCELLED);
+    // It had failed when it was deleted, though not all of its pods had ended.
+    static const char decided[] =
+        "'conditions':[{'type':'FailureTarget','status':'True','lastTransitionTime':"
+        "'2026-11-24T08:00:20Z','reason':'DeadlineExceeded'},{'type':'Failed','status':'True',"
+        "'reason':'DeadlineExceeded','lastTransitionTime':'2026-11-24T08:01:00Z'}]";
+    CLEANUP(run_ptr) struct run *late = run_of(DELETED("08:00:30"), "h/m:2", decided, pod);
+    assert_string_equal(late->reason, "deadline exceeded");
     CLEANUP(run_ptr) struct run *tidied = run_of(DELETED("08:30:00"), "h/m:2", status, pod);
     assert_string_equal(tidied->reason, "exit 137");
 }

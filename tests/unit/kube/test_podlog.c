@@ -11,6 +11,10 @@
        "\":{}}}]}}"
 #define RUNNING POD("Running", "running")
 #define ENDED   POD("Succeeded", "terminated")
+#define RESTARTED                                                                                  \
+    OK "{\"metadata\":{\"uid\":\"u\"},\"spec\":{\"restartPolicy\":\"OnFailure\"},\"status\":{"     \
+       "\"phase\":\"Succeeded\",\"containerStatuses\":[{\"name\":\"main\",\"restartCount\":1,"     \
+       "\"state\":{\"terminated\":{\"exitCode\":0}}}]}}"
 #define WAITING                                                                                    \
     ANSWER("400 Bad Request", "X-A: b")                                                            \
     "{\"reason\":\"BadRequest\",\"message\":\"container is waiting to start\",\"code\":400}"
@@ -155,6 +159,21 @@ static void deleted_pod_ends_the_log(void **state)
     static const struct step restarted[] = {
         STEP(GET_POD, RUNNING),
         STEP(GET_LOG "follow=true", OK LINE("10", "one")),
+        STEP(GET_POD, RESTARTED),
+        STEP(GET_LOG "follow=false", ANSWER("404 Not Found", "X-A: b")),
+        STEP(GET_POD, ANSWER("404 Not Found", "X-A: b")),
+    };
+    static const struct step more[] = {
+        STEP(GET_POD, RUNNING),
+        STEP(GET_LOG "follow=true", OK LINE("10", "one")),
+        STEP(GET_POD, ENDED),
+        STEP(GET_LOG "follow=false", ANSWER("200 OK", "Transfer-Encoding: chunked") "1000\r\n" LINE(
+                                         "10", "one") "2026-11-24T08:01:11.5Z tw"),
+        STEP(GET_POD, ANSWER("404 Not Found", "X-A: b")),
+    };
+    static const struct step running_again[] = {
+        STEP(GET_POD, RUNNING),
+        STEP(GET_LOG "follow=true", OK LINE("10", "one")),
         STEP(GET_POD, RUNNING),
         STEP(GET_LOG "follow=true", ANSWER("404 Not Found", "X-A: b")),
         STEP(GET_POD, ANSWER("404 Not Found", "X-A: b")),
@@ -164,6 +183,10 @@ static void deleted_pod_ends_the_log(void **state)
     BEGIN("", unended);
     expect("one\n", PODLOG_LOST, "the pod was deleted before its log was read to the end", 3);
     BEGIN("", restarted);
+    expect("one\n", PODLOG_LOST, "the pod was deleted before its log was read to the end", 5);
+    BEGIN("", more);
+    expect("one\n", PODLOG_LOST, "the pod was deleted before its log was read to the end", 5);
+    BEGIN("", running_again);
     expect("one\n", PODLOG_LOST, "the pod was deleted before its log was read to the end", 5);
     BEGIN("", lost);
     expect("one\n", PODLOG_LOST, "the pod was deleted before its log was read to the end", 3);
