@@ -1,5 +1,6 @@
 #include "agent/base/file.h"
 #include "agent/base/printable.h"
+#include "agent/base/text.h"
 #include "deploy/kube/podlog_file.h"
 #include "deploy/kube/podlog_lines.h"
 #include "deploy/kube/request.h"
@@ -18,6 +19,8 @@
 #define TRAILER_ROOM   ((uint64_t)1024)
 #define REFUSAL_MAX    ((size_t)64 << 10)
 #define LINE_CUT       " [line cut]"
+// The kubelet's word on a container that its runtime has no more, instead of the log.
+#define UNREADABLE     "unable to retrieve container logs"
 #define ROTATED_AWAY   "some lines were rotated away before they could be read"
 
 // Follows one log: asks for the pod, then for the log, and again, until the pod has ended and a log
@@ -210,7 +213,9 @@ static void failed(struct follower *follower, int status, const struct error *er
         follower->failing = mono_now();
     bool refused =
         status != 0 && follower->ended && mono_now().ms - follower->failing.ms > GIVE_UP_MS;
-    if (err->code == ERR_FORBIDDEN || refused)
+    if (refused && follower->whole && !follower->gap)
+        finish(follower, PODLOG_COMPLETE, "");
+    else if (err->code == ERR_FORBIDDEN || refused)
         finish(follower, PODLOG_LOST, err->text);
     else
         look_again(follower, FAILING_MAX_MS);
@@ -232,6 +237,8 @@ static bool take_line(struct follower *follower, const char *line, size_t len)
             printable_copy(follower->complaint, sizeof follower->complaint, line, len);
         return true;
     }
+    follower->delay_ms = DELAY_MIN_MS;
+    follower->failing.ms = 0;
     if (podlog_resume_has(&follower->resume, stamp))
         return true;
     uint64_t size = file_size(follower->file) + follower->batch.len + len + sizeof LINE_CUT;
@@ -293,8 +300,6 @@ static bool log_data(void *user, const void *data, size_t len)
     if (follower->status != 200)
         return follower->line.len + len > REFUSAL_MAX ||
                buffer_append(&follower->line, bytes, len, &follower->broken);
-    follower->delay_ms = DELAY_MIN_MS;
-    follower->failing.ms = 0;
     bool ok = true;
     for (const char *end; ok && (end = memchr(bytes, '\n', len));) {
         size_t part = (size_t)(end - bytes);
@@ -319,9 +324,22 @@ static bool judge_log(struct follower *follower, const struct error *err, struct
                      failure);
     else if (*follower->complaint)
         error_set(failure, ERR_UNAVAILABLE, "%s", follower->complaint);
+    else if (text_starts(buffer_text(&follower->line), UNREADABLE))
+        error_set(failure, ERR_UNAVAILABLE, UNREADABLE);
     else
         return true;
     return false;
+}
+
+// A line that the stream ended within. What has no time is a word of the kubelet's, which ends in
+// no newline: when the container goes while its log, read to its end, is followed.
+static bool has_unended_line(const struct follower *follower, bool torn)
+{
+    int64_t stamp;
+    size_t prefix;
+    const struct buffer *line = &follower->line;
+    return follower->status == 200 && line->len > 0 &&
+           (torn || podlog_stamp(buffer_text(line), line->len, &stamp, &prefix));
 }
 
 static void log_done(void *user, int status, const struct error *err)
@@ -334,7 +352,7 @@ static void log_done(void *user, int status, const struct error *err)
     if (status == 401)
         kube_access_rejected(kube_client_access(follower->hub->client), follower->generation);
     bool well = judge_log(follower, err, &failure);
-    bool unended = follower->status == 200 && follower->line.len > 0;
+    bool unended = has_unended_line(follower, err != NULL);
     // A last line without a newline is whole when nothing can follow.
     if (well && unended && follower->ended) {
         well = end_line(follower) && write_batch(follower);
@@ -342,6 +360,8 @@ static void log_done(void *user, int status, const struct error *err)
     }
     if (well || unended)
         follower->whole = !unended;
+    if (well)
+        follower->failing.ms = 0;
     buffer_finish(&follower->line);
     follower->line_overlong = false;
     if (follower->resume.gap && !follower->restarted)

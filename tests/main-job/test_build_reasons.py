@@ -203,7 +203,8 @@ def test_command_that_fails_and_its_last_lines(agent, place):
     case = Case(place, agent, "command", [run(script)])
     detail, build = case.failed("build-failed")
     assert detail.startswith('RUN ["/bin/sh", "-c", "for i') and detail.endswith(": exit 7: ERROR: no such thing")
-    assert build["lastLines"] == [f"line {i}" for i in range(4, 13)] + ["ERROR: no such thing"]
+    last_lines = [f"line {i}" for i in range(4, 13)] + ["ERROR: no such thing"]
+    eventually(lambda: agent.get(f"/v1/builds/{build['build']}")["lastLines"] == last_lines, "its log is read")
     out, _ = agent.cli("builds", build["build"])
     assert "last lines  line 4\n" in out and "            ERROR: no such thing\n" in out
     assert detail in agent.cli("show", case.service.full_name)[0]

@@ -171,6 +171,23 @@ static void deleted_pod_ends_the_log(void **state)
                                          "10", "one") "2026-11-24T08:01:11.5Z tw"),
         STEP(GET_POD, ANSWER("404 Not Found", "X-A: b")),
     };
+    static const struct step removed[] = {
+        STEP(GET_POD, RUNNING),
+        STEP(GET_LOG "follow=true", OK LINE("10", "one") "rpc error: code = NotFound desc = no c"),
+        STEP(GET_POD, ANSWER("404 Not Found", "X-A: b")),
+    };
+    static const struct step unreadable[] = {
+        STEP(GET_POD, ENDED),
+        STEP(GET_LOG "follow=false", OK "unable to retrieve container logs for containerd://1"),
+        STEP(GET_POD, ANSWER("404 Not Found", "X-A: b")),
+    };
+    static const struct step evicted[] = {
+        STEP(GET_POD, RUNNING),
+        STEP(GET_LOG "follow=true", OK LINE("10", "one")),
+        STEP(GET_POD, ENDED),
+        STEP(GET_LOG "follow=false", OK "unable to retrieve container logs for containerd://1"),
+        STEP(GET_POD, ANSWER("404 Not Found", "X-A: b")),
+    };
     static const struct step running_again[] = {
         STEP(GET_POD, RUNNING),
         STEP(GET_LOG "follow=true", OK LINE("10", "one")),
@@ -186,6 +203,12 @@ static void deleted_pod_ends_the_log(void **state)
     expect("one\n", PODLOG_LOST, "the pod was deleted before its log was read to the end", 5);
     BEGIN("", more);
     expect("one\n", PODLOG_LOST, "the pod was deleted before its log was read to the end", 5);
+    BEGIN("", removed);
+    expect("one\n", PODLOG_COMPLETE, "", 3);
+    BEGIN("", unreadable);
+    expect("", PODLOG_LOST, "the pod was deleted before its log was read to the end", 3);
+    BEGIN("", evicted);
+    expect("one\n", PODLOG_COMPLETE, "", 5);
     BEGIN("", running_again);
     expect("one\n", PODLOG_LOST, "the pod was deleted before its log was read to the end", 5);
     BEGIN("", lost);
