@@ -476,7 +476,7 @@ def rewritten_meanwhile(case):
     """Between refs and pack the branch is replaced by another history, and what was there is thrown away."""
     with at_git(hold, "git-upload-pack$")(case) as rule:
         case.deliver()
-        rule.await_hit()
+        rule.await_hit(seconds=WITHIN)
         git(case.repository.work, "checkout", "-q", "--orphan", "other")
         case.push({"text": "rewritten"}, "Another beginning")
         git(case.repository.bare, "reflog", "expire", "--expire=now", "--all")

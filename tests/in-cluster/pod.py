@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import threading
 
 import yaml
 
@@ -143,12 +144,16 @@ class PodAgent(Agent):
         self.forward = subprocess.Popen([self.place.cluster.kubectl_program, "port-forward", "-n", NAMESPACE,
                                          f"pod/{POD}", ":8081"], stdout=subprocess.PIPE, text=True)
         line = self.forward.stdout.readline()
+        # It writes a line for each connection, and stands still when nobody takes them.
+        self.drain = threading.Thread(target=self.forward.stdout.read, daemon=True)
+        self.drain.start()
         self.admin = re.match(r"Forwarding from (127\.0\.0\.1:\d+) ", line).group(1)
 
     def disconnect(self):
         if self.forward:
             self.forward.terminate()
             self.forward.wait(30)
+            self.drain.join(30)
             self.forward.stdout.close()
             self.forward = None
 
