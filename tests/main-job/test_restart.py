@@ -405,7 +405,7 @@ def test_sigterm_under_load_cuts_nobody_off(mortal):
     eventually(lambda: sum(len(sender.accepted) for sender in senders) > 200, "there is load")
     began = time.monotonic()
     mortal.stop()
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 40
     for sender in senders:
         sender.join(30)
         assert not sender.is_alive()
