@@ -396,9 +396,9 @@ class QuickBuilds:
             self.after(outcome.after, self.end, build)
 
     def end(self, build):
-        outcome, message = build.outcome, build.outcome.message
         if build.ended is not None or self.quiet.is_set():
             return
+        outcome, message = build.outcome, build.outcome.message
         if outcome.exit_code == 0:
             digest = self.registry.push(build.image, commit=build.commit, job=build.job) if outcome.pushes else None
             build.digest = message or digest or digest_of(build.job.encode())
