@@ -21,7 +21,6 @@
 #define LINE_CUT       " [line cut]"
 // The kubelet's word on a container that its runtime has no more, instead of the log.
 #define UNREADABLE     "unable to retrieve container logs"
-#define ROTATED_AWAY   "some lines were rotated away before they could be read"
 
 // Follows one log: asks for the pod, then for the log, and again, until the pod has ended and a log
 // that was asked for after that has been read well. All but `file` belongs to the loop's thread.
@@ -207,14 +206,23 @@ static void look_again(struct follower *follower, int64_t delay_max_ms)
     follower->delay_ms *= 2;
 }
 
+// To the end of what there was to read.
+static void finish_read(struct follower *follower)
+{
+    if (follower->gap)
+        finish(follower, PODLOG_LOST, "some lines were rotated away before they could be read");
+    else
+        finish(follower, PODLOG_COMPLETE, "");
+}
+
 static void failed(struct follower *follower, int status, const struct error *err)
 {
     if (follower->failing.ms == 0)
         follower->failing = mono_now();
     bool refused =
         status != 0 && follower->ended && mono_now().ms - follower->failing.ms > GIVE_UP_MS;
-    if (refused && follower->whole && !follower->gap)
-        finish(follower, PODLOG_COMPLETE, "");
+    if (refused && follower->whole)
+        finish_read(follower);
     else if (err->code == ERR_FORBIDDEN || refused)
         finish(follower, PODLOG_LOST, err->text);
     else
@@ -373,10 +381,8 @@ static void log_done(void *user, int status, const struct error *err)
         finish(follower, PODLOG_TRUNCATED, "the log is longer than is kept");
     else if (follower->broken.code == ERR_IO)
         finish(follower, PODLOG_LOST, follower->broken.text);
-    else if (well && follower->ended && follower->gap)
-        finish(follower, PODLOG_LOST, ROTATED_AWAY);
     else if (well && follower->ended)
-        finish(follower, PODLOG_COMPLETE, "");
+        finish_read(follower);
     else if (well || status == 400)
         look_again(follower, WAITING_MAX_MS); // its status lags behind, or it has not started
     else
@@ -460,10 +466,8 @@ static void read_pod(struct follower *follower, const json_t *pod, bool *started
 static void pod_gone(struct follower *follower)
 {
     // What a deadline or a cancellation ends is deleted at once; the kubelet closes the log before.
-    if (follower->whole && follower->gap)
-        finish(follower, PODLOG_LOST, ROTATED_AWAY);
-    else if (follower->whole)
-        finish(follower, PODLOG_COMPLETE, "");
+    if (follower->whole)
+        finish_read(follower);
     else
         finish(follower, PODLOG_LOST, "the pod was deleted before its log was read to the end");
 }

@@ -207,6 +207,13 @@ class Agent:
             headers.append(("Content-Type", "application/json"))
         return ask(self.admin, method, path, headers, content)
 
+    def api_in_turn(self, *what, **more):
+        """As api(), again while another request is at work on the same service for seconds."""
+        def answered():
+            answer = self.api(*what, **more)
+            return None if answer.status == 409 and "another request" in answer.json["detail"] else answer
+        return eventually(answered, "its turn comes")
+
     def get(self, path, token="admin"):
         answer = self.api("GET", path, token=token)
         assert answer.status == 200, answer

@@ -247,12 +247,7 @@ def test_name_of_a_cronjob_that_is_no_service(agent, home):
 def test_two_requests_at_once_make_one(agent, home):
     given = document(home, "race")
     answers = []
-
-    def make():
-        def answered():
-            answer = agent.api("POST", "/v1/services", given)
-            return None if answer.status == 409 and "another request" in answer.json["detail"] else answer
-        answers.append(eventually(answered, "its turn comes"))
+    make = lambda: answers.append(agent.api_in_turn("POST", "/v1/services", given))
     threads = [threading.Thread(target=make) for _ in range(6)]
     for thread in threads:
         thread.start()

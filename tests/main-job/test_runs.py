@@ -216,12 +216,7 @@ def test_same_key_in_parallel_makes_one_run(agent, long):
 
 def test_of_requests_at_once_one_starts_a_run(agent, long):
     answers = []
-
-    def force():
-        def answered():
-            answer = agent.api("POST", f"{long.path}/runs", token="runner")
-            return None if answer.status == 409 and "another request" in answer.json["detail"] else answer
-        answers.append(eventually(answered, "its turn comes"))
+    force = lambda: answers.append(agent.api_in_turn("POST", f"{long.path}/runs", token="runner"))
     threads = [threading.Thread(target=force) for _ in range(8)]
     for thread in threads:
         thread.start()

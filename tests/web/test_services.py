@@ -254,8 +254,11 @@ def test_one_page_too_many_asks_now_and_then(open_page, agent, place):
         full = 0
         while full < 10:  # a page that has gone takes its place for a moment yet
             got = others.enter_context(updates(agent, [("Authorization", f"Bearer {TOKENS['viewer']}")]))
-            full = 0 if got.status == 200 else full + 1
-            time.sleep(0 if got.status == 200 else 0.1)
+            if got.status == 200:
+                full = 0
+            else:
+                full += 1
+                time.sleep(0.1)
         with open_page(agent) as page:
             page.sign_in()
             expect(page.tab.locator("#connection")).to_contain_text("every 15 s")

@@ -19,8 +19,11 @@
     ANSWER("400 Bad Request", "X-A: b")                                                            \
     "{\"reason\":\"BadRequest\",\"message\":\"container is waiting to start\",\"code\":400}"
 #define LINE(second, text) "2026-11-24T08:01:" second ".000000001Z " text "\n"
+#define UNREAD             "the pod was deleted before its log was read to the end"
 #define GET_POD            "GET /api/v1/namespaces/n/pods/p HTTP"
 #define GET_LOG            "GET /api/v1/namespaces/n/pods/p/log?container=main&timestamps=true&"
+#define FOLLOW             GET_LOG "follow=true"
+#define LAST               GET_LOG "follow=false"
 
 static struct {
     struct kube_client *client;
@@ -143,78 +146,54 @@ static void deleted_pod_ends_the_log(void **state)
     static const struct step other[] = {
         STEP(GET_POD, OK "{\"metadata\":{\"uid\":\"another\"},\"spec\":{},\"status\":{}}"),
     };
-    // Its log had been read when the container ended; only the look after that came too late.
-    static const struct step read[] = {
-        STEP(GET_POD, RUNNING),
-        STEP(GET_LOG "follow=true", OK LINE("10", "one")),
-        STEP(GET_POD, ENDED),
-        STEP(GET_LOG "follow=false", ANSWER("404 Not Found", "X-A: b")),
-        STEP(GET_POD, ANSWER("404 Not Found", "X-A: b")),
-    };
-    static const struct step unended[] = {
-        STEP(GET_POD, RUNNING),
-        STEP(GET_LOG "follow=true", OK LINE("10", "one") "2026-11-24T08:01:11.5Z tw"),
-        STEP(GET_POD, ANSWER("404 Not Found", "X-A: b")),
-    };
-    static const struct step restarted[] = {
-        STEP(GET_POD, RUNNING),
-        STEP(GET_LOG "follow=true", OK LINE("10", "one")),
-        STEP(GET_POD, RESTARTED),
-        STEP(GET_LOG "follow=false", ANSWER("404 Not Found", "X-A: b")),
-        STEP(GET_POD, ANSWER("404 Not Found", "X-A: b")),
-    };
-    static const struct step more[] = {
-        STEP(GET_POD, RUNNING),
-        STEP(GET_LOG "follow=true", OK LINE("10", "one")),
-        STEP(GET_POD, ENDED),
-        STEP(GET_LOG "follow=false", ANSWER("200 OK", "Transfer-Encoding: chunked") "1000\r\n" LINE(
-                                         "10", "one") "2026-11-24T08:01:11.5Z tw"),
-        STEP(GET_POD, ANSWER("404 Not Found", "X-A: b")),
-    };
-    static const struct step removed[] = {
-        STEP(GET_POD, RUNNING),
-        STEP(GET_LOG "follow=true", OK LINE("10", "one") "rpc error: code = NotFound desc = no c"),
-        STEP(GET_POD, ANSWER("404 Not Found", "X-A: b")),
-    };
-    static const struct step unreadable[] = {
-        STEP(GET_POD, ENDED),
-        STEP(GET_LOG "follow=false", OK "unable to retrieve container logs for containerd://1"),
-        STEP(GET_POD, ANSWER("404 Not Found", "X-A: b")),
-    };
-    static const struct step evicted[] = {
-        STEP(GET_POD, RUNNING),
-        STEP(GET_LOG "follow=true", OK LINE("10", "one")),
-        STEP(GET_POD, ENDED),
-        STEP(GET_LOG "follow=false", OK "unable to retrieve container logs for containerd://1"),
-        STEP(GET_POD, ANSWER("404 Not Found", "X-A: b")),
-    };
-    static const struct step running_again[] = {
-        STEP(GET_POD, RUNNING),
-        STEP(GET_LOG "follow=true", OK LINE("10", "one")),
-        STEP(GET_POD, RUNNING),
-        STEP(GET_LOG "follow=true", ANSWER("404 Not Found", "X-A: b")),
-        STEP(GET_POD, ANSWER("404 Not Found", "X-A: b")),
-    };
-    BEGIN("", read);
-    expect("one\n", PODLOG_COMPLETE, "", 5);
-    BEGIN("", unended);
-    expect("one\n", PODLOG_LOST, "the pod was deleted before its log was read to the end", 3);
-    BEGIN("", restarted);
-    expect("one\n", PODLOG_LOST, "the pod was deleted before its log was read to the end", 5);
-    BEGIN("", more);
-    expect("one\n", PODLOG_LOST, "the pod was deleted before its log was read to the end", 5);
-    BEGIN("", removed);
-    expect("one\n", PODLOG_COMPLETE, "", 3);
-    BEGIN("", unreadable);
-    expect("", PODLOG_LOST, "the pod was deleted before its log was read to the end", 3);
-    BEGIN("", evicted);
-    expect("one\n", PODLOG_COMPLETE, "", 5);
-    BEGIN("", running_again);
-    expect("one\n", PODLOG_LOST, "the pod was deleted before its log was read to the end", 5);
     BEGIN("", lost);
-    expect("one\n", PODLOG_LOST, "the pod was deleted before its log was read to the end", 3);
+    expect("one\n", PODLOG_LOST, UNREAD, 3);
     BEGIN("", other);
-    expect("", PODLOG_LOST, "the pod was deleted before its log was read to the end", 1);
+    expect("", PODLOG_LOST, UNREAD, 1);
+}
+
+// The log was followed to its end; then the pod goes during or before the look after that.
+static void pod_that_goes_takes_no_log_that_was_read(void **state)
+{
+    (void)state;
+    static const char unreadable[] = OK "unable to retrieve container logs for containerd://1";
+    static const char gone[] = ANSWER("404 Not Found", "X-A: b");
+    static const char more[] = ANSWER("200 OK", "Transfer-Encoding: chunked") "1000\r\n" LINE(
+        "10", "one") "2026-11-24T08:01:11.5Z tw";
+    static const char one[] = OK LINE("10", "one");
+    static const struct {
+        const char *log, *pod, *ask, *again; // of the log again, if it is asked for
+        enum podlog_state state;
+    } cases[] = {
+        {one, ENDED, LAST, gone, PODLOG_COMPLETE},
+        {one, ENDED, LAST, unreadable, PODLOG_COMPLETE},
+        {one, ENDED, LAST, more, PODLOG_LOST},
+        {one, RESTARTED, LAST, gone, PODLOG_LOST},
+        {one, RUNNING, FOLLOW, gone, PODLOG_LOST},
+        {OK LINE("10", "one") "2026-11-24T08:01:11.5Z tw", gone, NULL, NULL, PODLOG_LOST},
+        {OK LINE("10", "one") "rpc error: code = NotFound desc = x", gone, NULL, NULL,
+         PODLOG_COMPLETE},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct step script[] = {STEP(GET_POD, RUNNING), STEP(FOLLOW, cases[i].log),
+                                      STEP(GET_POD, cases[i].pod),
+                                      STEP(cases[i].ask, cases[i].again), STEP(GET_POD, gone)};
+        size_t steps = cases[i].again ? 5 : 3;
+        begin("", script, steps);
+        expect("one\n", cases[i].state, cases[i].state == PODLOG_LOST ? UNREAD : "", steps);
+    }
+}
+
+static void log_that_cannot_be_read_is_not_whole(void **state)
+{
+    (void)state;
+    static const struct step script[] = {
+        STEP(GET_POD, ENDED),
+        STEP(GET_LOG "follow=false", OK "unable to retrieve container logs for containerd://1"),
+        STEP(GET_POD, ANSWER("404 Not Found", "X-A: b")),
+    };
+    BEGIN("", script);
+    expect("", PODLOG_LOST, UNREAD, 3);
 }
 
 static void missing_right_is_told_at_once(void **state)
@@ -369,6 +348,8 @@ int main(void)
         cmocka_unit_test(word_of_the_kubelet_is_no_line),
         cmocka_unit_test(rotated_lines_are_told),
         cmocka_unit_test(deleted_pod_ends_the_log),
+        cmocka_unit_test(pod_that_goes_takes_no_log_that_was_read),
+        cmocka_unit_test(log_that_cannot_be_read_is_not_whole),
         cmocka_unit_test(missing_right_is_told_at_once),
         cmocka_unit_test(never_started_is_a_whole_log),
         cmocka_unit_test(ended_file_is_not_followed_again),
